@@ -1,0 +1,302 @@
+//! What a message carries beside its body: system flags, the property string, the tag code, and its ids.
+//!
+//! Properties travel and rest as one string, `name 0x01 value 0x02` repeated. It is passed through as it came,
+//! unknown names included; code that needs a value looks it up, code that needs a change rewrites the string.
+
+use std::fmt::{self, Write as _};
+use std::net::{IpAddr, SocketAddr};
+
+use crate::PhysicalOffset;
+
+/// Names of properties that brokers and clients give a meaning to.
+pub mod property {
+    macro_rules! properties {
+        ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+            $($(#[$doc])* pub const $name: &str = $text;)*
+        };
+    }
+    properties! {
+        /// Index keys, separated by blanks.
+        KEYS = "KEYS";
+        /// The message's tag.
+        TAGS = "TAGS";
+        /// `false`: the producer does not wait for the flush.
+        WAIT = "WAIT";
+        /// Delay level, from 1.
+        DELAY = "DELAY";
+        /// Original topic of a message that was sent back.
+        RETRY_TOPIC = "RETRY_TOPIC";
+        /// Original topic of a message that waits elsewhere.
+        REAL_TOPIC = "REAL_TOPIC";
+        /// Original queue of a message that waits elsewhere.
+        REAL_QUEUE_ID = "REAL_QID";
+        /// `true`: a half message.
+        TRANSACTION_PREPARED = "TRAN_MSG";
+        /// First offset message id of a message that was sent back.
+        ORIGIN_MESSAGE_ID = "ORIGIN_MESSAGE_ID";
+        /// The client's id of the message.
+        UNIQUE_KEY = "UNIQ_KEY";
+        /// Redeliveries so far, when a client re-sends by itself.
+        RECONSUME_TIME = "RECONSUME_TIME";
+        /// Redeliveries allowed, when a client re-sends by itself.
+        MAX_RECONSUME_TIMES = "MAX_RECONSUME_TIMES";
+        /// The region the broker stands in.
+        MSG_REGION = "MSG_REGION";
+        /// Whether clients trace the message.
+        TRACE_ON = "TRACE_ON";
+        /// The cluster that stored the message.
+        CLUSTER = "CLUSTER";
+        /// A pop receipt: never stored from a client.
+        POP_CK = "POP_CK";
+        /// Messages of an inner batch.
+        INNER_NUM = "INNER_NUM";
+        /// Whole-record checksum of the store.
+        CRC32 = "__CRC32#";
+        /// Delivery time asked for, in seconds from now.
+        TIMER_DELAY_SEC = "TIMER_DELAY_SEC";
+        /// Delivery time asked for, in milliseconds from now.
+        TIMER_DELAY_MS = "TIMER_DELAY_MS";
+        /// Delivery time asked for, in milliseconds since the epoch.
+        TIMER_DELIVER_MS = "TIMER_DELIVER_MS";
+    }
+}
+
+/// Ends a property's name.
+pub const NAME_END: u8 = 1;
+/// Ends a property.
+pub const PROPERTY_END: u8 = 2;
+/// Longest property string, in bytes: its length is stored in a signed 16-bit number.
+pub const MAX_PROPERTIES_LEN: usize = 32_767;
+
+/// The flags that a message carries through the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SysFlag(pub i32);
+
+impl SysFlag {
+    /// The body is compressed.
+    pub const COMPRESSED: i32 = 0x1;
+    /// The topic holds several tags a message.
+    pub const MULTI_TAGS: i32 = 0x2;
+    /// Both transaction bits.
+    pub const TRANSACTION_MASK: i32 = 0xC;
+    /// Half message.
+    pub const TRANSACTION_PREPARED: i32 = 0x4;
+    /// Committed transactional message.
+    pub const TRANSACTION_COMMIT: i32 = 0x8;
+    /// Rolled back.
+    pub const TRANSACTION_ROLLBACK: i32 = 0xC;
+    /// The born host has 16 address bytes.
+    pub const BORN_HOST_V6: i32 = 0x10;
+    /// The store host has 16 address bytes.
+    pub const STORE_HOST_V6: i32 = 0x20;
+    /// One record that holds a client's whole batch.
+    pub const INNER_BATCH: i32 = 0x80;
+
+    /// Whether any of `bits` is set.
+    #[must_use]
+    pub const fn has(self, bits: i32) -> bool {
+        self.0 & bits != 0
+    }
+
+    /// Bytes of the born host in a record.
+    #[must_use]
+    pub const fn born_host_len(self) -> usize {
+        if self.has(Self::BORN_HOST_V6) { 20 } else { 8 }
+    }
+
+    /// Bytes of the store host in a record.
+    #[must_use]
+    pub const fn store_host_len(self) -> usize {
+        if self.has(Self::STORE_HOST_V6) { 20 } else { 8 }
+    }
+
+    /// Whether the record belongs in a consume queue: half and rolled-back ones do not.
+    #[must_use]
+    pub const fn is_queued(self) -> bool {
+        let state = self.0 & Self::TRANSACTION_MASK;
+        state == 0 || state == Self::TRANSACTION_COMMIT
+    }
+}
+
+/// Java's `String.hashCode`: `h = 31·h + unit` over UTF-16 units, wrapping. Tag codes and index keys are made of it.
+#[must_use]
+pub fn java_hash(text: &str) -> i32 {
+    java_hash_continue(0, text)
+}
+
+/// Goes on hashing from `hash`, so that a shared prefix is hashed once.
+#[must_use]
+pub fn java_hash_continue(mut hash: i32, text: &str) -> i32 {
+    if text.is_ascii() {
+        // Four units a step: the serial multiply chain is what this costs.
+        let (head, tail) = text.as_bytes().as_chunks::<4>();
+        for &[a, b, c, d] in head {
+            let inner = i32::from(a)
+                .wrapping_mul(29_791)
+                .wrapping_add(i32::from(b).wrapping_mul(961))
+                .wrapping_add(i32::from(c).wrapping_mul(31))
+                .wrapping_add(i32::from(d));
+            hash = hash.wrapping_mul(923_521).wrapping_add(inner);
+        }
+        for &byte in tail {
+            hash = hash.wrapping_mul(31).wrapping_add(i32::from(byte));
+        }
+        return hash;
+    }
+    text.encode_utf16().fold(hash, |h, unit| h.wrapping_mul(31).wrapping_add(i32::from(unit)))
+}
+
+/// What a consume-queue entry keeps of a message's tag: its Java hash, sign-extended; 0 without a tag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TagsCode(pub i64);
+
+impl TagsCode {
+    /// The code of a `TAGS` value.
+    #[must_use]
+    pub fn of(tags: Option<&str>) -> Self {
+        Self(tags.map_or(0, |t| i64::from(java_hash(t))))
+    }
+}
+
+/// The value of `name`; the last one where a sender gave several, as Java's map does. Empty values count as absent.
+#[must_use]
+pub fn find_property<'a>(properties: &'a str, name: &str) -> Option<&'a str> {
+    let mut found = None;
+    for (key, value) in iter_properties(properties) {
+        if key == name {
+            found = Some(value);
+        }
+    }
+    found
+}
+
+/// Every property in order. Entries without a name, a value or a separator are skipped, as the reference does.
+pub fn iter_properties(properties: &str) -> impl Iterator<Item = (&str, &str)> {
+    properties.split(PROPERTY_END as char).filter_map(|entry| {
+        let (name, value) = entry.split_once(NAME_END as char)?;
+        (!name.is_empty() && !value.is_empty()).then_some((name, value))
+    })
+}
+
+/// Appends one property to a property string, minding a separator that the sender left out.
+pub fn push_property(properties: &mut String, name: &str, value: &str) {
+    if !properties.is_empty() && !properties.ends_with(PROPERTY_END as char) {
+        properties.push(PROPERTY_END as char);
+    }
+    properties.push_str(name);
+    properties.push(NAME_END as char);
+    properties.push_str(value);
+    properties.push(PROPERTY_END as char);
+}
+
+/// The string without the properties named.
+#[must_use]
+pub fn without_properties(properties: &str, names: &[&str]) -> String {
+    let mut kept = String::with_capacity(properties.len());
+    for (name, value) in iter_properties(properties) {
+        if !names.contains(&name) {
+            push_property(&mut kept, name, value);
+        }
+    }
+    kept
+}
+
+/// Where a message lies on which broker: the id that clients resolve by connecting to the address inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MessageId {
+    /// The broker's advertised address.
+    pub host: SocketAddr,
+    /// Where the record starts.
+    pub offset: PhysicalOffset,
+}
+
+impl MessageId {
+    /// Appends the id to `out`: upper-case hex of address, port and offset (32 digits, 56 for IPv6).
+    pub fn write_hex(&self, out: &mut impl Extend<u8>) {
+        match self.host.ip() {
+            IpAddr::V4(ip) => hex_upper(&ip.octets(), out),
+            IpAddr::V6(ip) => hex_upper(&ip.octets(), out),
+        }
+        hex_upper(&u32::from(self.host.port()).to_be_bytes(), out);
+        hex_upper(&self.offset.0.to_be_bytes(), out);
+    }
+
+    /// Reads the hex form; `None` if it is not one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.as_bytes();
+        let ip_len = match digits.len() {
+            32 => 4,
+            56 => 16,
+            _ => return None,
+        };
+        let mut bytes = [0u8; 28];
+        for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+            let digit = |c: u8| (c as char).to_digit(16).map(|d| d as u8);
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        let ip: IpAddr = if ip_len == 4 {
+            <[u8; 4]>::try_from(&bytes[..4]).ok()?.into()
+        } else {
+            <[u8; 16]>::try_from(&bytes[..16]).ok()?.into()
+        };
+        let port = u32::from_be_bytes(bytes[ip_len..ip_len + 4].try_into().ok()?);
+        let offset = u64::from_be_bytes(bytes[ip_len + 4..ip_len + 12].try_into().ok()?);
+        Some(Self { host: SocketAddr::new(ip, u16::try_from(port).ok()?), offset: PhysicalOffset(offset) })
+    }
+}
+
+fn hex_upper(bytes: &[u8], out: &mut impl Extend<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.extend(bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]));
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::with_capacity(56);
+        self.write_hex(&mut text);
+        text.iter().try_for_each(|&digit| f.write_char(digit as char))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_javas() {
+        for (text, hash) in [
+            ("TagA", 2_598_919),
+            ("TagB", 2_598_920),
+            ("中文", 646_394),
+            ("polygenelubricants", i32::MIN),
+            ("😀", 1_772_899),
+            ("", 0),
+        ] {
+            assert_eq!(java_hash(text), hash, "{text}");
+        }
+        assert_eq!(java_hash_continue(java_hash("T1#"), "key-17"), java_hash("T1#key-17"));
+    }
+
+    #[test]
+    fn message_ids_round_trip_for_both_address_families() {
+        let id = MessageId { host: "10.0.0.2:10911".parse().unwrap(), offset: PhysicalOffset(0x200) };
+        assert_eq!(id.to_string(), "0A00000200002A9F0000000000000200");
+        let v6 = MessageId { host: "[::1]:10911".parse().unwrap(), offset: PhysicalOffset(7) };
+        for id in [id, v6] {
+            assert_eq!(MessageId::parse(&id.to_string()), Some(id));
+        }
+        assert_eq!(MessageId::parse("0A00000200002A9F000000000000020G"), None);
+    }
+
+    #[test]
+    fn a_property_string_tolerates_what_senders_leave_out() {
+        let text = "A\x01x\x02\x02B\x02=\x01\x02A\x01y";
+        assert_eq!(find_property(text, "A"), Some("y"));
+        assert_eq!(iter_properties(text).count(), 2);
+        let mut text = text.to_owned();
+        push_property(&mut text, "C", "z");
+        assert!(text.ends_with("A\x01y\x02C\x01z\x02"));
+        assert_eq!(without_properties(&text, &["A"]), "C\x01z\x02");
+    }
+}
