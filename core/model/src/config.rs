@@ -14,7 +14,7 @@
 
 pub mod values;
 
-pub use values::{ConfigValue, HourSet, Hours, Percent, Secs};
+pub use values::{ConfigValue, HourSet, Hours, Percent, Secs, Servers};
 
 /// One documented setting, without its value.
 #[derive(Clone, Copy, Debug)]

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::delay::{self, DelayLevels};
+use crate::topic::Permission;
 use crate::{ByteSize, Millis};
 
 /// A type that a setting can have.
@@ -362,6 +363,65 @@ impl ConfigValue for DelayLevels {
     }
 }
 
+impl ConfigValue for Permission {
+    const KIND: &'static str = "permission";
+    const UNIT: Option<&'static str> = None;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let bits = u32::parse(text)?;
+        if bits & !Self::READ_WRITE.0 == 0 { Ok(Self(bits)) } else { Err(format!("{bits} is no permission")) }
+    }
+
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn allowed() -> String {
+        "0 (neither), 2 (write), 4 (read) or 6 (both)".to_owned()
+    }
+}
+
+/// Servers to dial, written `host:port` and joined by `;`. May be none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Servers(Vec<String>);
+
+impl Servers {
+    /// Each server as `host:port`, in the order written; an IPv6 host is in brackets.
+    #[must_use]
+    pub fn addresses(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl ConfigValue for Servers {
+    const KIND: &'static str = "servers";
+    const UNIT: Option<&'static str> = None;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut servers = Vec::new();
+        for word in text.split(';').map(str::trim).filter(|word| !word.is_empty()) {
+            let well_formed = word.rsplit_once(':').is_some_and(|(host, port)| {
+                let bracketed = host.starts_with('[') && host.ends_with(']');
+                let plain = !host.is_empty() && !host.contains([':', '/', ' ', ',']);
+                (bracketed || plain) && port.parse::<u16>().is_ok_and(|port| port > 0)
+            });
+            if !well_formed {
+                return Err(format!("\"{word}\" is not host:port"));
+            }
+            servers.push(word.to_owned());
+        }
+        Ok(Self(servers))
+    }
+
+    fn show(&self) -> String {
+        self.0.join(";")
+    }
+
+    fn allowed() -> String {
+        "host:port, several joined by ;".to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -425,6 +485,23 @@ mod tests {
     fn an_ipv6_address_may_stand_in_brackets() {
         assert_eq!(IpAddr::parse("[::1]"), IpAddr::parse("::1"));
         assert!(IpAddr::parse("localhost").is_err());
+    }
+
+    #[test]
+    fn servers_are_joined_by_semicolons_and_each_has_a_port() {
+        let servers = Servers::parse("a:9876; [::1]:9876;").unwrap();
+        assert_eq!(servers.addresses(), ["a:9876", "[::1]:9876"]);
+        assert_eq!(servers.show(), "a:9876;[::1]:9876");
+        assert_eq!(Servers::parse("").unwrap(), Servers::default());
+        for text in ["a", "a:", ":9876", "a:70000", "a:0", "::1:9876", "http://a:80", "a:1,b:2"] {
+            assert!(Servers::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_permission_has_no_other_bits_than_read_and_write() {
+        assert_eq!(Permission::parse("6"), Ok(Permission::READ_WRITE));
+        assert!(Permission::parse("7").is_err() && Permission::parse("rw").is_err());
     }
 
     #[test]
