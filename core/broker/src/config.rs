@@ -1,0 +1,72 @@
+//! The broker engine's settings: who it is, what it creates by itself, and how often it saves what it knows.
+//!
+//! Names, defaults and units are RocketMQ's.
+
+use ferromq_model::delay::DelayLevels;
+use ferromq_model::topic::Permission;
+use ferromq_model::{Millis, config_keys};
+
+config_keys! {
+    /// The broker: who it is, what it creates by itself, and how often it saves what it knows.
+    pub struct BrokerConfig {
+        /// The cluster that the broker says it belongs to.
+        "brokerClusterName" => cluster: String = "DefaultCluster".to_owned(), Restart;
+        /// The broker's name, unique among the masters of a cluster.
+        "brokerName" => name: String = host_name() => "the host name", Restart;
+        /// 0 for a master.
+        "brokerId" => id: u64 = 0, Restart;
+        /// What clients may do on this broker. Without write permission it drains.
+        "brokerPermission" => permission: Permission = Permission::READ_WRITE, Restart;
+
+        /// Whether a send to an unknown topic creates it, with the settings of the topic `TBW102`.
+        "autoCreateTopicEnable" => auto_create_topics: bool = true, Restart;
+        /// The most queues that such a topic gets; clients ask for 4 unless told otherwise.
+        "defaultTopicQueueNums" => default_queues: u32 = 8, Restart, in 1..=1_024;
+        /// Whether an unknown consumer group is created when it first asks.
+        "autoCreateSubscriptionGroup" => auto_create_groups: bool = true, Restart;
+        /// Whether the topic with the cluster's name exists.
+        "clusterTopicEnable" => cluster_topic: bool = true, Restart;
+        /// Whether the topic with the broker's name exists.
+        "brokerTopicEnable" => broker_topic: bool = true, Restart;
+        /// Whether the topic `msgTraceTopicName` exists, to which clients send their traces.
+        "traceTopicEnable" => trace_topic: bool = false, Restart;
+        /// The name of that topic.
+        "msgTraceTopicName" => trace_topic_name: String = "RMQ_SYS_TRACE_TOPIC".to_owned(), Restart;
+        /// Told to clients with every send answer, for their traces.
+        "regionId" => region: String = "DefaultRegion".to_owned(), Restart;
+        /// Told to clients with every send answer: whether they are to trace.
+        "traceOn" => trace_on: bool = true, Restart;
+
+        /// Whether a pull that finds nothing is held open until a message arrives, for as long as its client asks.
+        /// Otherwise it is held for `shortPollingTimeMills`.
+        "longPollingEnable" => long_polling: bool = true, Restart;
+        /// How long a pull is held open without long polling.
+        "shortPollingTimeMills" => short_polling: Millis = Millis::secs(1), Restart,
+            in Millis(1)..=Millis::secs(30);
+        /// Whether the members of a group are told at once when one joins or leaves.
+        "notifyConsumerIdsChangedEnable" => notify_group_changes: bool = true, Restart;
+        /// How long a client may be silent before it counts as gone.
+        "channelExpiredTimeout" => client_timeout: Millis = Millis::mins(2), Restart,
+            in Millis::secs(1)..=Millis::hours(24);
+        /// Whether transactional messages are refused.
+        "rejectTransactionMessage" => reject_transactions: bool = false, Restart;
+
+        /// The spans that `DELAY` levels stand for, from level 1 on.
+        "messageDelayLevel" => delay_levels: DelayLevels = DelayLevels::default(), Restart;
+        /// How often the progress of delayed delivery is saved.
+        "flushDelayOffsetInterval" => delay_offset_interval: Millis = Millis::secs(10), Restart,
+            in Millis(100)..=Millis::hours(1);
+        /// How often consumer offsets are saved.
+        "flushConsumerOffsetInterval" => consumer_offset_interval: Millis = Millis::secs(5), Restart,
+            in Millis(100)..=Millis::hours(1);
+    }
+}
+
+/// What the kernel calls this machine; RocketMQ's word for a nameless one otherwise.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "DEFAULT_BROKER".to_owned())
+}

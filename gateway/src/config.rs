@@ -1,0 +1,69 @@
+//! The listeners' settings: addresses, ports, and the limits that keep one client from hurting another.
+//!
+//! Three tables, because a NameServer alone has no use for the broker's addresses, nor the other way round.
+//! Names, defaults and units are RocketMQ's where it has the key; `bindAddress` differs on purpose in its default.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ferromq_model::config::{Secs, Servers};
+use ferromq_model::{ByteSize, Millis, config_keys};
+
+config_keys! {
+    /// What every listener has: its address, its limits, its threads.
+    pub struct ListenConfig {
+        /// The address that all ports listen on: `0.0.0.0` or `::` for all of the machine's. RocketMQ listens on
+        /// all by default.
+        "bindAddress" => bind_address: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST), Restart;
+        /// The largest request that is read; a connection that announces a larger one is closed.
+        "maxFrameSize" => max_frame_size: ByteSize = ByteSize::mib(16), Restart,
+            in ByteSize::kib(64)..=ByteSize::mib(256);
+        /// The largest header within a request; a connection that announces a larger one is closed.
+        "maxHeaderSize" => max_header_size: ByteSize = ByteSize::kib(64), Restart,
+            in ByteSize::kib(1)..=ByteSize::mib(1);
+        /// The most connections at a time; one more is closed as soon as it is accepted.
+        "maxConnections" => max_connections: u32 = 20_000, Restart, in 1..=1_000_000;
+        /// The most requests of one connection that may be unanswered; beyond it, nothing more is read from it.
+        "maxInFlightRequests" => max_in_flight: u32 = 1_024, Restart, in 1..=65_536;
+        /// After which time a connection on which nothing moves is closed.
+        "serverChannelMaxIdleTimeSeconds" => max_idle: Secs = Secs(120), Restart, in Secs(1)..=Secs(86_400);
+        /// How many accepted connections may wait in the kernel.
+        "serverSocketBacklog" => backlog: u32 = 1_024, Restart, in 1..=65_535;
+        /// Threads that serve connections.
+        "serverWorkerThreads" => worker_threads: u32 = cores() => "one per core", Restart, in 1..=1_024;
+        /// How long a stop waits for requests in flight to be answered.
+        "shutdownWaitTimeSeconds" => stop_timeout: Secs = Secs(30), Restart, in Secs(0)..=Secs(3_600);
+    }
+}
+
+config_keys! {
+    /// Where the broker listens, the address it tells clients, and the NameServers that it tells it to.
+    pub struct BrokerAddressConfig {
+        /// The broker's port. The same is served on the port two below, which RocketMQ calls the fast or VIP port.
+        "listenPort" => port: u16 = 10_911, Restart, in 3..=65_535;
+        /// The port that NameServers are told for replication.
+        "haListenPort" => ha_port: u16 = 10_912, Restart, in 1..=65_535;
+        /// The IP address that clients are told to reach the broker at. When unset: `bindAddress`, or if that is all
+        /// addresses, the one of the interface with the default route.
+        "brokerIP1" => advertised: Option<IpAddr> = None, Restart;
+        /// The NameServers to register with. Without one, the environment's `NAMESRV_ADDR` is used.
+        "namesrvAddr" => namesrvs: Servers = Servers::default(), Restart;
+        /// How often the broker registers again. NameServers forget it after 120 s of silence.
+        "registerNameServerPeriod" => register_period: Millis = Millis::secs(30), Restart,
+            in Millis(100)..=Millis::mins(1);
+        /// How long one registration may take.
+        "registerBrokerTimeoutMills" => register_timeout: Millis = Millis::secs(24), Restart,
+            in Millis(100)..=Millis::mins(1);
+    }
+}
+
+config_keys! {
+    /// Where the NameServer listens.
+    pub struct NamesrvAddressConfig {
+        /// The NameServer's port. `ferromq namesrv` takes RocketMQ's spelling `listenPort` as well.
+        "namesrvListenPort" => port: u16 = 9_876, Restart, in 1..=65_535;
+    }
+}
+
+fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(1_024) as u32)
+}
