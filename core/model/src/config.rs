@@ -301,7 +301,8 @@ pub fn one_line(doc: &str) -> String {
 #[doc(hidden)]
 pub fn described<T: ConfigValue>(value: &T) -> String {
     let (shown, said) = (value.show(), value.say());
-    if shown == said { shown } else { format!("{shown} ({said})") }
+    // "120 s" says all of "120" already, "5 s" does not say "5000".
+    if said.starts_with(&shown) { said } else { format!("{shown} ({said})") }
 }
 
 #[doc(hidden)]
