@@ -1,2 +1,81 @@
-//! Not written yet.
-fn main() {}
+//! `ferromq`, the one binary: what each command is, and how its help is put together.
+//!
+//! Always true:
+//! * a server exits with 0 after a graceful stop, 1 when it could not start or serve, 2 when its command line or
+//!   configuration cannot be used, 130 when it was stopped by a second signal;
+//! * what can be set is declared by the rooms that honour it; help, printed configuration and reference page are
+//!   made from their tables.
+
+mod address;
+mod broker;
+mod foreign;
+mod logging;
+mod namesrv;
+mod plan;
+mod properties;
+mod reference;
+mod serve;
+mod settings;
+mod standalone;
+mod start;
+mod stop;
+mod suggest;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use settings::Part;
+
+/// RocketMQ's messaging as one small binary
+#[derive(Debug, Parser)]
+#[command(name = "ferromq", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    logs: logging::LogArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Standalone(standalone::StandaloneArgs),
+    Namesrv(namesrv::NamesrvArgs),
+    Broker(broker::BrokerArgs),
+    /// Print all settings with their defaults
+    Config(reference::ConfigArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
+    match cli.command {
+        Command::Standalone(args) => args.run(&cli.logs),
+        Command::Namesrv(args) => args.run(&cli.logs),
+        Command::Broker(args) => args.run(&cli.logs),
+        Command::Config(args) => start::print(&args.text()),
+    }
+}
+
+/// The command line, with the tables of settings at the end of each server's long help.
+fn command() -> clap::Command {
+    let settings = |wanted: fn(Part) -> bool| {
+        format!("Settings, for the file of -c and for --set:\n\n{}", reference::text(wanted))
+    };
+    let brief = "Keys for --set: see --help, or `ferromq config`.";
+    Cli::command()
+        .mut_subcommand("standalone", |command| command.after_help(brief).after_long_help(settings(|_| true)))
+        .mut_subcommand("namesrv", |command| {
+            command.after_help(brief).after_long_help(settings(|part| part != Part::Broker))
+        })
+        .mut_subcommand("broker", |command| {
+            command.after_help(brief).after_long_help(settings(|part| part != Part::Namesrv))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,41 @@
+//! Logs go to standard error, as text or JSON; standard output carries only what was asked for.
+
+use clap::{Args, ValueEnum};
+use std::io::IsTerminal as _;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// What is logged, and how.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// One line of text or one JSON object for each event
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", help_heading = "Logs")]
+    log_format: LogFormat,
+    /// error, warn, info, debug or trace, also for one module as in info,ferromq_store=debug [default: RUST_LOG, or
+    /// info]
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Logs")]
+    log_level: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl LogArgs {
+    /// Begins to log.
+    ///
+    /// # Errors
+    /// When the operator's level cannot be read.
+    pub(crate) fn init(&self) -> Result<(), ParseError> {
+        let levels = self.log_level.clone().or_else(|| std::env::var("RUST_LOG").ok());
+        let filter = EnvFilter::try_new(levels.as_deref().unwrap_or("info"))?;
+        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
+            LogFormat::Json => subscriber.json().flatten_event(true).init(),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! From the command line to serving: what `standalone`, `namesrv` and `broker` have in common.
+
+use std::error::Error;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tracing::{error, info, warn};
+
+use crate::logging::LogArgs;
+use crate::plan::Plan;
+use crate::serve;
+use crate::settings::{Effective, Role, Sources};
+use crate::stop::{Ended, Signals, stoppable};
+
+/// The operator's mistake: nothing was started.
+pub(crate) const BAD_CONFIGURATION: u8 = 2;
+/// Killed by an impatient operator: 128 and the number of SIGINT, as shells say it.
+const FORCED: u8 = 130;
+
+/// The options that set keys.
+#[derive(Debug, Args)]
+pub(crate) struct SettingArgs {
+    /// Read settings from a file in RocketMQ's format (Java .properties)
+    #[arg(short = 'c', long = "config", alias = "configFile", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Set one key, whatever the file says; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = assignment)]
+    pub(crate) assignments: Vec<(String, String)>,
+    /// Print the configuration in effect and where each value came from, then exit
+    #[arg(short = 'p', long, alias = "printConfigItem")]
+    pub(crate) print_config: bool,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("it has no \"=\"")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+impl SettingArgs {
+    /// What these options say, for a process started as `role`.
+    pub(crate) fn sources(&self, role: Role) -> Sources {
+        Sources {
+            role,
+            environment: std::env::var("NAMESRV_ADDR").ok().filter(|servers| !servers.trim().is_empty()),
+            file: self.file.clone(),
+            namesrvs: None,
+            store: None,
+            assignments: self.assignments.clone(),
+        }
+    }
+}
+
+/// Serves what `sources` say, or prints it.
+pub(crate) fn start(sources: &Sources, print_config: bool, logs: &LogArgs) -> ExitCode {
+    let mut effective = match Effective::load(sources) {
+        Ok(effective) => effective,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("error: {problem}");
+            }
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    if print_config {
+        for warning in effective.warnings() {
+            eprintln!("warning: {warning}");
+        }
+        return print(&effective.print());
+    }
+    if let Err(error) = logs.init() {
+        eprintln!("error: --log-level or RUST_LOG: {error}");
+        return ExitCode::from(BAD_CONFIGURATION);
+    }
+    info!(version = env!("CARGO_PKG_VERSION"), "{} starts", sources.role.command());
+    for warning in effective.warnings() {
+        warn!("{warning}");
+    }
+    serve(effective.plan())
+}
+
+/// Writes to standard output. Whoever closed it early has read enough.
+pub(crate) fn print(text: &str) -> ExitCode {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn serve(plan: Plan) -> ExitCode {
+    raise_file_limit(plan.listen.max_connections);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(plan.listen.worker_threads as usize)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    runtime.block_on(async {
+        let mut signals = match Signals::catch() {
+            Ok(signals) => signals,
+            Err(error) => return failed(&error),
+        };
+        // Boxed: the future of everything is large, and lives on the main thread's stack otherwise.
+        match stoppable(|stop| Box::pin(serve::run(plan, stop.wait())), async || signals.next().await).await {
+            Ended::Served(Ok(())) => {
+                info!("stopped");
+                ExitCode::SUCCESS
+            }
+            Ended::Served(Err(error)) => failed(&error),
+            Ended::Forced => {
+                error!("stopped before everything was flushed");
+                // At once: neither tasks nor destructors are waited for.
+                std::process::exit(FORCED.into());
+            }
+        }
+    })
+}
+
+fn failed(error: &(dyn Error + 'static)) -> ExitCode {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let causes: String = causes.map(|cause| format!(": {cause}")).collect();
+    error!("{error}{causes}");
+    ExitCode::FAILURE
+}
+
+/// Asks for as many open files as this process may have: each connection is one, and shells allow few at first.
+fn raise_file_limit(connections: u32) {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let raised = setrlimit(Resource::Nofile, limit).is_ok();
+    let open = getrlimit(Resource::Nofile).current;
+    if !raised || open.is_some_and(|open| open < u64::from(connections)) {
+        let open = open.unwrap_or(u64::MAX);
+        warn!("this process may open {open} files, fewer than maxConnections {connections}; see ulimit -n");
+    }
+}
