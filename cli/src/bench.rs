@@ -28,6 +28,7 @@ mod wire;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -54,14 +55,24 @@ pub(crate) enum Bench {
 }
 
 impl Bench {
-    /// Runs the measurement and prints the result to stdout.
-    pub(crate) fn run(self) -> Result<()> {
+    /// Measures, and prints the result to stdout.
+    pub(crate) fn run(&self) -> ExitCode {
+        match self.measure() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("ferromq bench: {error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn measure(&self) -> Result<()> {
         match self {
-            Self::Send(args) => print(&args.common, &send::run(&args)?),
-            Self::Pull(args) => print(&args.common, &pull::run(&args)?),
-            Self::E2e(args) => print(&args.common, &e2e::run(&args)?),
-            Self::Fsync(args) => fsync::run(&args),
-            Self::FloorServer(args) => floor::run(&args),
+            Self::Send(args) => print(&args.common, &send::run(args)?),
+            Self::Pull(args) => print(&args.common, &pull::run(args)?),
+            Self::E2e(args) => print(&args.common, &e2e::run(args)?),
+            Self::Fsync(args) => fsync::run(args),
+            Self::FloorServer(args) => floor::run(args),
         }
     }
 }

@@ -7,6 +7,7 @@
 //!   made from their tables.
 
 mod address;
+mod bench;
 mod broker;
 mod foreign;
 mod logging;
@@ -42,6 +43,9 @@ enum Command {
     Standalone(standalone::StandaloneArgs),
     Namesrv(namesrv::NamesrvArgs),
     Broker(broker::BrokerArgs),
+    /// Measure a server that speaks the remoting protocol, this one or another
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Print all settings with their defaults
     Config(reference::ConfigArgs),
 }
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Command::Standalone(args) => args.run(&cli.logs),
         Command::Namesrv(args) => args.run(&cli.logs),
         Command::Broker(args) => args.run(&cli.logs),
+        Command::Bench(bench) => bench.run(),
         Command::Config(args) => start::print(&args.text()),
     }
 }
