@@ -1,0 +1,101 @@
+//! Messages on their way into the log: encoded outside of any lock, placed under the append lock.
+
+use std::sync::Arc;
+
+use ferromq_model::message::TagsCode;
+use ferromq_model::record::NewRecord;
+use ferromq_model::{Millis, PhysicalOffset, QueueOffset, Timestamp};
+
+use crate::queue::Queue;
+
+/// What a consume-queue entry says about a message's tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryTag {
+    /// The hash of its tag.
+    Tags(TagsCode),
+    /// When it is due, counted from the time it is stored: entries of the schedule topic carry their delivery time.
+    DueAfter(Millis),
+}
+
+/// Messages that are appended together. Reused from append to append, so that its buffers are allocated once.
+#[derive(Default)]
+pub struct Batch {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) waiting: Vec<Waiting>,
+    pub(crate) placed: Vec<Placed>,
+}
+
+pub(crate) struct Waiting {
+    /// First byte in `Batch::bytes`; the record ends where the next one starts.
+    pub(crate) at: usize,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) tag: EntryTag,
+}
+
+/// Where a message of a batch came to lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Which message of its queue it is.
+    pub queue_offset: QueueOffset,
+    /// Where its record starts in the log.
+    pub physical: PhysicalOffset,
+    /// Where its record ends: flushed up to here, it is safe.
+    pub end: PhysicalOffset,
+    /// When it was stored.
+    pub stored: Timestamp,
+}
+
+impl Batch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one message for `queue`; `record` names the same topic and queue id.
+    pub fn push(&mut self, queue: Arc<Queue>, record: &NewRecord<'_>, tag: EntryTag) {
+        debug_assert!(record.topic == queue.topic().as_str() && record.queue_id == queue.id());
+        self.waiting.push(Waiting { at: self.bytes.len(), queue, tag });
+        record.encode(&mut self.bytes);
+    }
+
+    /// Messages in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether it has no message.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Bytes that its records take.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Where its messages lie, in their order, after an append. Shorter than the batch if the append failed: what is
+    /// listed is stored, the rest is not.
+    #[must_use]
+    pub fn placed(&self) -> &[Placed] {
+        &self.placed
+    }
+
+    /// Empties it for the next messages.
+    pub fn clear(&mut self) {
+        /// A buffer that one large batch blew up is given back.
+        const KEPT: usize = 1 << 20;
+        self.waiting.clear();
+        self.placed.clear();
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT);
+    }
+
+    /// Where record `i` ends in `bytes`.
+    pub(crate) fn end_of(&self, i: usize) -> usize {
+        self.waiting.get(i + 1).map_or(self.bytes.len(), |next| next.at)
+    }
+}

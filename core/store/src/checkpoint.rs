@@ -1,0 +1,95 @@
+//! The checkpoint: up to which time everything is known to be on disk, so that recovery need not read the whole log.
+//!
+//! ```text
+//! 0 log 8 | 8 queues 8 | 16 index 8 | 24 master flushed offset 8 | 32 confirm offset 8 | zeros to 4096
+//! ```
+//! The first three are store times: everything stored at or before them is durable. It is written after the data that
+//! it speaks of, never before; zeros are always safe.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use ferromq_model::{Millis, PhysicalOffset, Timestamp};
+
+const FILE_LEN: u64 = 4096;
+/// How far recovery goes back behind the checkpoint (RocketMQ's value): records of one millisecond may have been
+/// flushed in part.
+const MARGIN: Millis = Millis(3000);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) log: Timestamp,
+    pub(crate) queues: Timestamp,
+    pub(crate) index: Timestamp,
+    pub(crate) master_flushed: u64,
+    pub(crate) confirm: PhysicalOffset,
+}
+
+impl Times {
+    /// The time from which on recovery trusts nothing.
+    pub(crate) fn trusted(&self) -> Timestamp {
+        Timestamp(self.log.min(self.queues).minus(MARGIN).0.max(0))
+    }
+}
+
+pub(crate) struct Checkpoint {
+    file: File,
+    pub(crate) times: Times,
+}
+
+impl Checkpoint {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        if file.metadata()?.len() < FILE_LEN {
+            file.set_len(FILE_LEN)?;
+        }
+        let mut bytes = [0u8; 40];
+        file.read_exact_at(&mut bytes, 0)?;
+        let field = |i: usize| {
+            let bytes: [u8; 8] = bytes[i * 8..i * 8 + 8].try_into().expect("eight bytes");
+            // A negative number is nobody's time; zero is the safe reading.
+            i64::from_be_bytes(bytes).max(0)
+        };
+        let times = Times {
+            log: Timestamp(field(0)),
+            queues: Timestamp(field(1)),
+            index: Timestamp(field(2)),
+            master_flushed: field(3) as u64,
+            confirm: PhysicalOffset(field(4) as u64),
+        };
+        Ok(Self { file, times })
+    }
+
+    pub(crate) fn write(&self) -> io::Result<()> {
+        let Times { log, queues, index, master_flushed, confirm } = self.times;
+        let mut bytes = [0u8; 40];
+        for (i, field) in
+            [log.0, queues.0, index.0, master_flushed as i64, confirm.0 as i64].into_iter().enumerate()
+        {
+            bytes[i * 8..i * 8 + 8].copy_from_slice(&field.to_be_bytes());
+        }
+        self.file.write_all_at(&bytes, 0)?;
+        self.file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_back_and_a_missing_file_trusts_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("checkpoint");
+        let mut checkpoint = Checkpoint::open(&path).unwrap();
+        assert_eq!(checkpoint.times.trusted(), Timestamp::ZERO);
+        checkpoint.times.log = Timestamp(10_000);
+        checkpoint.times.queues = Timestamp(9_000);
+        checkpoint.write().unwrap();
+        let again = Checkpoint::open(&path).unwrap();
+        assert_eq!((again.times, again.times.trusted()), (checkpoint.times, Timestamp(6_000)));
+        assert_eq!(std::fs::metadata(path).unwrap().len(), FILE_LEN);
+    }
+}

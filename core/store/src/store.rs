@@ -1,0 +1,865 @@
+//! The store's handle: opening with recovery, appending, reading, and the threads that flush, prepare, index and
+//! clean up.
+//!
+//! Always true:
+//! * one process has the directory: the lock is taken before anything is read;
+//! * `abort` exists from the end of opening until a clean close, so that a crash is never taken for a clean stop;
+//! * each background thread is owned by the [`Store`] that [`Store::close`] consumes the work of, and is joined there.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ferromq_model::delay::DelayLevels;
+use ferromq_model::message::{SysFlag, find_property, iter_properties, property};
+use ferromq_model::record::Record;
+use ferromq_model::subscription::TagFilter;
+use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
+use parking_lot::Mutex;
+
+use crate::batch::Batch;
+use crate::checkpoint::Checkpoint;
+use crate::commit_log::{CommitLog, LogParts, Signal, is_full};
+use crate::config::{FlushMode, StoreConfig};
+use crate::error::{AppendError, OpenError, ReadError};
+use crate::health::{Full, Health};
+use crate::host::{Host, SystemHost};
+use crate::index::{Index, MAX_FOUND, Shape, TopicHash};
+use crate::queue::Queue;
+use crate::queues::Queues;
+use crate::recovery::{self, Recovery, RecoveryReport};
+use crate::retention;
+
+/// How often written queue entries and the checkpoint are made durable while the store runs. It bounds the part of
+/// the log that recovery reads again.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+/// More changed queues than this are flushed by one flush of the whole file system.
+const QUEUES_SYNCED_ONE_BY_ONE: usize = 64;
+/// Entries in memory, over all queues, that make the queue writer start before its time.
+const WRITE_OUT_BACKLOG: u64 = 256 << 10;
+/// Messages that the indexer takes in one go while it holds the index's lock.
+const INDEX_STEP: usize = 4096;
+
+/// A store. Handles share it; [`Store::close`] ends it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: StoreConfig,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) log: CommitLog,
+    pub(crate) queues: Queues,
+    pub(crate) index: Mutex<Index>,
+    /// Everything below is in the index.
+    indexed: AtomicU64,
+    checkpoint: Mutex<Checkpoint>,
+    report: RecoveryReport,
+    stop: AtomicBool,
+    queue_writer: Signal,
+    indexer: Signal,
+    janitor: Signal,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    lock: Mutex<Option<DirLock>>,
+}
+
+/// What a read of a queue found.
+#[derive(Debug)]
+pub enum Read {
+    /// Messages.
+    Found(Found),
+    /// Entries were looked at and none passed the filter.
+    NoMatch {
+        /// Where to go on.
+        next: QueueOffset,
+    },
+    /// The offset is one past the newest message.
+    AtEnd,
+    /// The offset is behind that.
+    Beyond {
+        /// One past the newest message.
+        max: QueueOffset,
+    },
+    /// The offset's message is gone.
+    Before {
+        /// The oldest message there is.
+        min: QueueOffset,
+    },
+    /// The queue never had a message.
+    Empty,
+}
+
+/// Messages that a read found.
+#[derive(Debug)]
+pub struct Found {
+    /// Stored records in queue order, each piece one or several whole ones, without a copy.
+    pub records: Vec<Bytes>,
+    /// Messages in them.
+    pub count: u32,
+    /// Bytes in them.
+    pub bytes: usize,
+    /// Where to go on: behind the last entry looked at.
+    pub next: QueueOffset,
+}
+
+/// How much a read may answer with.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadLimit {
+    /// Messages; the store's own limit holds as well.
+    pub messages: u32,
+    /// Bytes; the first message is answered whatever its size.
+    pub bytes: usize,
+}
+
+/// What the store counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Where the log begins.
+    pub log_min: PhysicalOffset,
+    /// Where it ends.
+    pub log_max: PhysicalOffset,
+    /// Up to where it survives a power cut.
+    pub flushed: PhysicalOffset,
+    /// Flushes of log files since the start.
+    pub flushes: u64,
+    /// Bytes that the indexer has yet to look at.
+    pub index_behind: u64,
+}
+
+impl Store {
+    /// Opens the store under `config.root`, recovering what a crash left; makes an empty one where there is none.
+    ///
+    /// # Errors
+    /// [`OpenError`]: another process has it, a file does not belong there, or the system refuses.
+    pub fn open(config: StoreConfig, levels: &DelayLevels) -> Result<Self, OpenError> {
+        Self::open_on(config, levels, Arc::new(SystemHost))
+    }
+
+    /// As [`Store::open`], on a machine that tests hand in.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_on(
+        config: StoreConfig,
+        levels: &DelayLevels,
+        host: Arc<dyn Host>,
+    ) -> Result<Self, OpenError> {
+        let root = config.root.clone();
+        std::fs::create_dir_all(root.join("config")).map_err(OpenError::io("cannot create", &root))?;
+        let lock = DirLock::take(&root)?;
+        let log_dir = config.commit_log_dir.clone().unwrap_or_else(|| root.join("commitlog"));
+        let mut files = recovery::open_files(&log_dir, config.log_file_size.0)?;
+        let queues = Queues::new(root.join("consumequeue"), config.queue_file_size.0);
+        let checkpoint_path = root.join("checkpoint");
+        let checkpoint =
+            Checkpoint::open(&checkpoint_path).map_err(OpenError::io("cannot open", checkpoint_path))?;
+        let clean = !root.join("abort").exists();
+        let recovered = Recovery {
+            files: &mut files,
+            queues: &queues,
+            schedule: levels,
+            check_crc: config.check_crc_on_recover,
+            clean,
+            trusted: checkpoint.times.trusted(),
+            now: host.now(),
+        }
+        .run()?;
+        let shape = Shape { slots: config.index_slots, entries: config.index_entries };
+        let index_trust = (!clean).then_some(checkpoint.times.index);
+        let index_dir = root.join("index");
+        let index = Index::open(&*host, index_dir.clone(), shape, index_trust)
+            .map_err(OpenError::io("cannot open the index in", index_dir))?;
+        let log_start = files.front().map_or(PhysicalOffset::ZERO, |file| file.base());
+        // The message at the index's end is indexed; indexing it again only repeats an entry that lookups merge.
+        let indexed =
+            index.end().filter(|&end| end >= log_start && end < recovered.report.end).unwrap_or(log_start);
+        let abort = root.join("abort");
+        write_abort(&abort).map_err(OpenError::io("cannot write", abort))?;
+        let health = Arc::new(Health::default());
+        let log = CommitLog::new(LogParts {
+            dir: log_dir,
+            staging: root.join("next-log-file"),
+            file_len: config.log_file_size.0,
+            flush_mode: config.flush,
+            host: Arc::clone(&host),
+            health: Arc::clone(&health),
+            files,
+            last_stored: recovered.last_stored,
+            last_record: recovered.last_record,
+        });
+        let inner = Arc::new(Inner {
+            config,
+            host,
+            health,
+            log,
+            queues,
+            index: Mutex::new(index),
+            indexed: AtomicU64::new(indexed.0),
+            checkpoint: Mutex::new(checkpoint),
+            report: recovered.report,
+            stop: AtomicBool::new(false),
+            queue_writer: Signal::default(),
+            indexer: Signal::default(),
+            janitor: Signal::default(),
+            threads: Mutex::default(),
+            lock: Mutex::new(Some(lock)),
+        });
+        inner.check_disk();
+        Inner::start(&inner).map_err(OpenError::io("cannot start a thread for", root))?;
+        Ok(Self { inner })
+    }
+
+    /// What recovery found when this store was opened.
+    #[must_use]
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.inner.report
+    }
+
+    /// The store's settings.
+    #[must_use]
+    pub fn config(&self) -> &StoreConfig {
+        &self.inner.config
+    }
+
+    /// The directory where the broker keeps its state beside the messages.
+    #[must_use]
+    pub fn config_dir(&self) -> PathBuf {
+        self.inner.config.root.join("config")
+    }
+
+    /// The time that stored messages get.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.host.now()
+    }
+
+    /// Stores the batch's messages in order. They are visible to consumers from then on, or with sync flush once
+    /// they are flushed: see [`Store::flushed_to`].
+    ///
+    /// # Errors
+    /// [`AppendError`]; messages listed in [`Batch::placed`] are stored even so.
+    pub fn append(&self, batch: &mut Batch) -> Result<(), AppendError> {
+        let outcome = self.inner.log.append(batch);
+        if self.inner.log.unwritten_entries() > WRITE_OUT_BACKLOG {
+            self.inner.queue_writer.raise();
+        }
+        outcome
+    }
+
+    /// Whether messages are taken now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn writable(&self) -> Result<(), AppendError> {
+        self.inner.health.check()
+    }
+
+    /// Whether a send must wait for [`Store::flushed_to`] before it is acknowledged.
+    #[must_use]
+    pub fn flushes_before_ack(&self) -> bool {
+        self.inner.config.flush == FlushMode::Sync
+    }
+
+    /// A view of how far the log is flushed, to wait on.
+    #[must_use]
+    pub fn flush_watch(&self) -> FlushWatch {
+        FlushWatch { flushed: self.inner.log.watch_flushed(), inner: Arc::clone(&self.inner) }
+    }
+
+    /// Waits until everything below `end` survives a power cut. Cancel safe.
+    ///
+    /// # Errors
+    /// [`AppendError::Poisoned`] or [`AppendError::Closed`] if that will never be known.
+    pub async fn flushed_to(&self, end: PhysicalOffset) -> Result<(), AppendError> {
+        self.flush_watch().reached(end).await
+    }
+
+    /// The queue, which comes into being with this.
+    #[must_use]
+    pub fn queue(&self, topic: &TopicName, id: QueueId) -> Arc<Queue> {
+        self.inner.queues.find_or_make(topic, id)
+    }
+
+    /// The queue, if it was ever asked for or has messages.
+    #[must_use]
+    pub fn find_queue(&self, topic: &str, id: QueueId) -> Option<Arc<Queue>> {
+        self.inner.queues.find(topic, id)
+    }
+
+    /// Queues of a topic, by id.
+    #[must_use]
+    pub fn queues_of(&self, topic: &str) -> Vec<Arc<Queue>> {
+        self.inner.queues.of_topic(topic)
+    }
+
+    /// Topics that have queues.
+    #[must_use]
+    pub fn topics(&self) -> Vec<TopicName> {
+        self.inner.queues.topics()
+    }
+
+    /// Deletes a topic's queues. Its messages stay in the log until their file is deleted, and are found by nobody.
+    ///
+    /// # Errors
+    /// If the system refuses to delete a file; the queues are gone all the same.
+    pub fn delete_topic(&self, topic: &TopicName) -> io::Result<()> {
+        self.inner.queues.delete_topic(topic)
+    }
+
+    /// Reads visible messages of `queue` from `from` on whose tags pass `filter`.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the queue's files cannot be read.
+    pub fn read(
+        &self,
+        queue: &Queue,
+        from: QueueOffset,
+        limit: ReadLimit,
+        filter: &TagFilter,
+    ) -> Result<Read, ReadError> {
+        self.inner.read(queue, from, limit, filter)
+    }
+
+    /// The record that starts at `at`, if one does.
+    #[must_use]
+    pub fn record_at(&self, at: PhysicalOffset) -> Option<Bytes> {
+        self.inner.record_at(at)
+    }
+
+    /// When the message at `at` was stored; `None` if it is not there.
+    #[must_use]
+    pub fn stored_time(&self, queue: &Queue, at: QueueOffset) -> Option<Timestamp> {
+        let entry = queue.entry(at).ok()??;
+        let bytes = self.inner.record_at(entry.physical)?;
+        Record::decode(&bytes).ok().map(|record| record.stored)
+    }
+
+    /// When the oldest message of the log was stored; `None` for an empty log.
+    #[must_use]
+    pub fn earliest_time(&self) -> Option<Timestamp> {
+        let bytes = self.inner.record_at(self.inner.log.min())?;
+        Record::decode(&bytes).ok().map(|record| record.stored)
+    }
+
+    /// The first visible message of `queue` stored at or after `time`; the queue's end if all are older.
+    #[must_use]
+    pub fn first_at_or_after(&self, queue: &Queue, time: Timestamp) -> QueueOffset {
+        self.inner.halve(queue, |stored| stored >= time)
+    }
+
+    /// The last visible message of `queue` stored at or before `time`; the queue's start if all are newer.
+    #[must_use]
+    pub fn last_at_or_before(&self, queue: &Queue, time: Timestamp) -> QueueOffset {
+        let after = self.inner.halve(queue, |stored| stored > time);
+        QueueOffset(after.0.saturating_sub(1).max(queue.min().0))
+    }
+
+    /// Messages of `topic` that carry `key` (among `KEYS`, or as unique key) and were stored in `[from, upto]`, by
+    /// their position; at most `max`, and never more than 64.
+    #[must_use]
+    pub fn find_by_key(
+        &self,
+        topic: &str,
+        key: &str,
+        from: Timestamp,
+        upto: Timestamp,
+        max: usize,
+    ) -> Vec<Bytes> {
+        let hash = TopicHash::new(topic).of_key(key);
+        let found = self.inner.index.lock().find(hash, from, upto, max.min(MAX_FOUND));
+        let carries = |bytes: &Bytes| {
+            Record::decode(bytes).is_ok_and(|record| {
+                record.topic == topic && message_keys(record.properties).any(|carried| carried == key)
+            })
+        };
+        found.into_iter().filter_map(|at| self.inner.record_at(at)).filter(carries).collect()
+    }
+
+    /// How far the index has come.
+    #[must_use]
+    pub fn indexed(&self) -> PhysicalOffset {
+        PhysicalOffset(self.inner.indexed.load(Ordering::Acquire))
+    }
+
+    /// What the store counts.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let log = &self.inner.log;
+        let log_max = log.written();
+        let behind = if self.inner.config.index { log_max.since(self.indexed()) } else { 0 };
+        Stats {
+            log_min: log.min(),
+            log_max,
+            flushed: log.flushed(),
+            flushes: log.flushes(),
+            index_behind: behind,
+        }
+    }
+
+    /// Looks for files to delete and at the disk now, instead of at the next interval.
+    pub fn clean_up(&self) {
+        self.inner.check_disk();
+        retention::run(&self.inner);
+    }
+
+    /// Stops taking messages, flushes everything, writes what a clean stop leaves, and lets go of the directory.
+    /// Blocks until all of that is on disk. Calling it again does nothing.
+    ///
+    /// # Errors
+    /// What could not be written; the next start then recovers as after a crash.
+    pub fn close(&self) -> io::Result<()> {
+        self.inner.close()
+    }
+}
+
+/// A view of how far the log is flushed.
+#[derive(Clone)]
+pub struct FlushWatch {
+    flushed: tokio::sync::watch::Receiver<crate::commit_log::Flushed>,
+    inner: Arc<Inner>,
+}
+
+impl FlushWatch {
+    /// How far the log is flushed now.
+    #[must_use]
+    pub fn upto(&self) -> PhysicalOffset {
+        self.flushed.borrow().upto
+    }
+
+    /// Waits until everything below `end` is flushed. Cancel safe.
+    ///
+    /// # Errors
+    /// [`AppendError::Poisoned`] or [`AppendError::Closed`] if that will never be known.
+    pub async fn reached(&mut self, end: PhysicalOffset) -> Result<(), AppendError> {
+        let state = self.flushed.wait_for(|flushed| flushed.upto >= end || flushed.ended).await;
+        match state {
+            Ok(state) if state.upto >= end => Ok(()),
+            _ => Err(self.inner.health.poison().unwrap_or(AppendError::Closed)),
+        }
+    }
+}
+
+/// Every key that a message is found by: its unique key, then the parts of `KEYS`.
+fn message_keys(properties: &str) -> impl Iterator<Item = &str> {
+    let unique = find_property(properties, property::UNIQUE_KEY);
+    let keys = find_property(properties, property::KEYS).unwrap_or_default();
+    unique.into_iter().chain(keys.split(' ').filter(|key| !key.is_empty()))
+}
+
+impl Inner {
+    fn start(this: &Arc<Self>) -> io::Result<()> {
+        let spawn = |name: &str, work: fn(&Self)| {
+            let inner = Arc::clone(this);
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&inner))
+        };
+        let mut threads = this.threads.lock();
+        threads.push(spawn("log-flush", |inner| {
+            let config = &inner.config;
+            let note = |newest| inner.checkpoint.lock().times.log = newest;
+            inner.log.run_flusher(
+                config.flush_interval.duration(),
+                config.flush_thorough_interval.duration(),
+                &inner.stop,
+                note,
+            );
+        })?);
+        threads.push(spawn("log-prepare", |inner| inner.log.run_preparer(&inner.stop))?);
+        threads.push(spawn("queue-write", Self::run_queue_writer)?);
+        threads.push(spawn("store-clean", |inner| {
+            while !inner.stopping() {
+                inner.janitor.wait(inner.config.clean_interval.duration(), || inner.stopping());
+                if !inner.stopping() {
+                    inner.check_disk();
+                    retention::run(inner);
+                }
+            }
+        })?);
+        if this.config.index {
+            threads.push(spawn("log-index", Self::run_indexer)?);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    fn read(
+        &self,
+        queue: &Queue,
+        from: QueueOffset,
+        limit: ReadLimit,
+        filter: &TagFilter,
+    ) -> Result<Read, ReadError> {
+        /// Entries that one read looks at when its filter lets nothing through (RocketMQ: `maxFilterMessageSize`).
+        const MAX_LOOKED_AT: usize = 800;
+        let (min, max) = (queue.min(), queue.max());
+        if max == QueueOffset::ZERO {
+            return Ok(Read::Empty);
+        }
+        if from < min {
+            return Ok(Read::Before { min });
+        }
+        if from >= max {
+            return Ok(if from == max { Read::AtEnd } else { Read::Beyond { max } });
+        }
+        let most = limit.messages.min(self.config.max_pull_count).max(1);
+        let most_bytes = limit.bytes.min(self.config.max_pull_bytes.0 as usize);
+        let scan = if *filter == TagFilter::All { most as usize } else { MAX_LOOKED_AT.max(most as usize) };
+        let entries = queue
+            .entries(from, scan)
+            .map_err(|source| ReadError::Io { topic: format!("{}/{}", queue.topic(), queue.id()), source })?;
+        let mut found = Found { records: Vec::new(), count: 0, bytes: 0, next: from };
+        let mut region: Option<(PhysicalOffset, Bytes)> = None;
+        let mut run: Option<(usize, usize)> = None;
+        for entry in entries {
+            if entry.is_filler() || !filter.admits(entry.tags) {
+                found.next = found.next.plus(1);
+                continue;
+            }
+            let len = entry.len as usize;
+            if found.count > 0 && (found.count >= most || found.bytes + len > most_bytes) {
+                break;
+            }
+            let inside = region.as_ref().is_some_and(|(base, bytes)| {
+                entry.physical >= *base && entry.physical.since(*base) as usize + len <= bytes.len()
+            });
+            if !inside {
+                if let (Some((start, end)), Some((_, bytes))) = (run.take(), &region) {
+                    found.records.push(bytes.slice(start..end));
+                }
+                region = self.log.region_at(entry.physical);
+            }
+            let Some((base, bytes)) = &region else {
+                // The record's file was deleted between the look at the queue and now.
+                if found.count > 0 {
+                    break;
+                }
+                found.next = found.next.plus(1);
+                continue;
+            };
+            let start = entry.physical.since(*base) as usize;
+            if start + len > bytes.len() {
+                break;
+            }
+            // Records that follow each other in the log leave as one piece.
+            run = match run {
+                Some((first, end)) if end == start => Some((first, start + len)),
+                Some((first, end)) => {
+                    found.records.push(bytes.slice(first..end));
+                    Some((start, start + len))
+                }
+                None => Some((start, start + len)),
+            };
+            found.count += 1;
+            found.bytes += len;
+            found.next = found.next.plus(1);
+        }
+        if let (Some((start, end)), Some((_, bytes))) = (run, &region) {
+            found.records.push(bytes.slice(start..end));
+        }
+        if found.count > 0 {
+            return Ok(Read::Found(found));
+        }
+        if found.next == from {
+            // An entry that should be there is not: step over it rather than stand still.
+            return Ok(Read::NoMatch { next: from.plus(1).min(max) });
+        }
+        Ok(Read::NoMatch { next: found.next })
+    }
+
+    fn record_at(&self, at: PhysicalOffset) -> Option<Bytes> {
+        let (base, region) = self.log.region_at(at)?;
+        let start = at.since(base) as usize;
+        let record = Record::decode(&region[start..]).ok()?;
+        // An offset comes from a peer: only the start of a record says that it lies there.
+        (record.physical_offset == at).then(|| region.slice(start..start + record.len))
+    }
+
+    /// The first visible offset of `queue` whose store time satisfies `is_after`, which must hold for all later ones.
+    fn halve(&self, queue: &Queue, is_after: impl Fn(Timestamp) -> bool) -> QueueOffset {
+        let (mut low, mut high) = (queue.min().0, queue.max().0);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let stored = queue.entry(QueueOffset(middle)).ok().flatten().and_then(|entry| {
+                let bytes = self.record_at(entry.physical)?;
+                Record::decode(&bytes).ok().map(|record| record.stored)
+            });
+            match stored {
+                Some(stored) if is_after(stored) => high = middle,
+                _ => low = middle + 1,
+            }
+        }
+        QueueOffset(low)
+    }
+
+    /// Takes note of a disk that is fuller than allowed, and of one that no longer is.
+    pub(crate) fn check_disk(&self) {
+        let limit = self.config.disk_full.0;
+        let root = &self.config.root;
+        match self.host.disk_usage(root) {
+            Ok(usage) => {
+                let used = usage.used_percent();
+                let text = (u64::from(used) >= u64::from(limit)).then(|| {
+                    format!(
+                        "disk of {} is {used}% full, messages are refused from {limit}% on \
+                         (diskSpaceWarningLevelRatio): free disk space there, or lower fileReservedTime",
+                        root.display()
+                    )
+                });
+                self.health.set_full(Full::AboveLimit, text);
+            }
+            Err(error) => tracing::warn!(%error, "cannot tell how full the disk is"),
+        }
+    }
+
+    /// Writes queue entries out each interval; makes them and the checkpoint durable each longer one.
+    fn run_queue_writer(&self) {
+        let mut last_checkpoint = Instant::now();
+        let mut unsynced: Vec<Arc<Queue>> = Vec::new();
+        let backlog = || self.log.unwritten_entries() > WRITE_OUT_BACKLOG || self.stopping();
+        while !self.stopping() {
+            self.queue_writer.wait(self.config.queue_flush_interval.duration(), backlog);
+            self.write_queues(&mut unsynced);
+            if last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL {
+                last_checkpoint = Instant::now();
+                if let Err(error) = self.sync_queues(&mut unsynced) {
+                    self.log.poison(error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Writes all waiting entries out. What a full disk refuses stays in memory and is tried again.
+    fn write_queues(&self, unsynced: &mut Vec<Arc<Queue>>) {
+        let mut full = false;
+        for queue in self.log.take_dirty_queues() {
+            match queue.write_out() {
+                Ok(_) => unsynced.push(queue),
+                Err(error) if is_full(&error) => {
+                    full = true;
+                    self.log.put_back_dirty_queue(queue);
+                }
+                Err(_) if queue.is_retired() => {}
+                Err(error) => {
+                    self.log.poison(error);
+                    return;
+                }
+            }
+        }
+        if full {
+            let dir = self.queues.root().display();
+            let text = format!(
+                "no room for consume queues in {dir}: free disk space there, or lower fileReservedTime"
+            );
+            self.health.set_full(Full::NoSpace, Some(text));
+        }
+    }
+
+    fn sync_queues(&self, unsynced: &mut Vec<Arc<Queue>>) -> io::Result<()> {
+        // Everything stored up to this time has its entry in memory or in a file, and the rest is written below.
+        let newest = self.log.last_stored();
+        self.write_queues(unsynced);
+        unsynced.sort_by_key(Arc::as_ptr);
+        unsynced.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        if unsynced.len() > QUEUES_SYNCED_ONE_BY_ONE {
+            rustix::fs::syncfs(File::open(self.queues.root())?)?;
+        } else {
+            for queue in unsynced.iter() {
+                queue.sync()?;
+            }
+        }
+        unsynced.clear();
+        let mut checkpoint = self.checkpoint.lock();
+        checkpoint.times.queues = newest;
+        checkpoint.times.index = self.index.lock().durable();
+        checkpoint.times.confirm = self.log.last_record();
+        checkpoint.write()
+    }
+
+    /// Follows the log and puts the keys of its messages into the index.
+    fn run_indexer(&self) {
+        /// How often the indexer looks at a log that grows slowly: lookups are not that urgent.
+        const INTERVAL: Duration = Duration::from_millis(20);
+        while !self.stopping() {
+            match self.index_step() {
+                Ok(true) => {}
+                Ok(false) => self.indexer.wait(INTERVAL, || self.stopping()),
+                Err(error) => {
+                    if is_full(&error) {
+                        tracing::warn!(%error, "no room for the next index file: messages are not found by key for now");
+                    } else {
+                        tracing::error!(%error, "cannot write the index: messages are not found by key for now");
+                    }
+                    self.indexer.wait(CHECKPOINT_INTERVAL, || self.stopping());
+                }
+            }
+        }
+    }
+
+    /// Indexes some messages; `false` when there are none left.
+    fn index_step(&self) -> io::Result<bool> {
+        let mut at = self.indexed.load(Ordering::Acquire).max(self.log.min().0);
+        let upto = self.log.readable().0;
+        if at >= upto {
+            return Ok(false);
+        }
+        let Some((base, region)) = self.log.region_at(PhysicalOffset(at)) else {
+            return Ok(false);
+        };
+        let end = region.len().min((upto - base.0) as usize);
+        let mut topic = (String::new(), TopicHash::new(""));
+        let mut index = self.index.lock();
+        let mut inside = (at - base.0) as usize;
+        for _ in 0..INDEX_STEP {
+            if inside >= end {
+                break;
+            }
+            let record = match Record::decode(&region[inside..end]) {
+                Ok(record) => record,
+                Err(error) => {
+                    // A blank ends the file; damage was reported by recovery and is stepped over by its length.
+                    let step = damaged_len(&region[inside..end], &error);
+                    inside += step;
+                    continue;
+                }
+            };
+            if record.sys_flag.0 & SysFlag::TRANSACTION_MASK != SysFlag::TRANSACTION_ROLLBACK {
+                if topic.0 != record.topic {
+                    topic = (record.topic.to_owned(), TopicHash::new(record.topic));
+                }
+                let mut keys = None;
+                for (name, value) in iter_properties(record.properties) {
+                    if name == property::UNIQUE_KEY {
+                        index.put(
+                            &*self.host,
+                            topic.1.of_key(value),
+                            record.physical_offset,
+                            record.stored,
+                        )?;
+                    } else if name == property::KEYS {
+                        keys = Some(value);
+                    }
+                }
+                for key in keys.unwrap_or_default().split(' ').filter(|key| !key.is_empty()) {
+                    index.put(&*self.host, topic.1.of_key(key), record.physical_offset, record.stored)?;
+                }
+            }
+            inside += record.len;
+            at = base.0 + inside as u64;
+            self.indexed.store(at, Ordering::Release);
+        }
+        self.indexed.store(base.0 + inside as u64, Ordering::Release);
+        Ok(true)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        let Some(lock) = self.lock.lock().take() else { return Ok(()) };
+        self.health.set_closed();
+        self.stop.store(true, Ordering::Release);
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            // A thread may be about to wait: ring until it is gone.
+            while !thread.is_finished() {
+                self.log.wake_threads();
+                [&self.queue_writer, &self.indexer, &self.janitor].into_iter().for_each(Signal::raise);
+                std::thread::park_timeout(Duration::from_micros(200));
+            }
+            if thread.join().is_err() {
+                tracing::error!("a store thread panicked");
+            }
+        }
+        let poison = self.health.poison();
+        if let Some(error) = poison {
+            return Err(io::Error::other(error));
+        }
+        let newest = self.log.flush().map_err(io::Error::other)?;
+        let mut unsynced = Vec::new();
+        self.write_queues(&mut unsynced);
+        if self.config.index {
+            while self.index_step()? {}
+            self.index.lock().flush()?;
+        }
+        self.checkpoint.lock().times.log = newest;
+        self.sync_queues(&mut unsynced)?;
+        self.log.close()?;
+        std::fs::remove_file(self.config.root.join("abort"))?;
+        drop(lock);
+        Ok(())
+    }
+}
+
+/// How far to step over bytes that are no record.
+fn damaged_len(bytes: &[u8], error: &ferromq_model::record::RecordError) -> usize {
+    use ferromq_model::record::{MAGIC_BLANK, RecordError};
+    match error {
+        RecordError::Magic(MAGIC_BLANK) | RecordError::Empty | RecordError::Truncated { .. } => bytes.len(),
+        _ => {
+            let stated = bytes.first_chunk::<4>().map_or(0, |len| u32::from_be_bytes(*len) as usize);
+            stated.clamp(1, bytes.len())
+        }
+    }
+}
+
+fn write_abort(path: &Path) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    write!(file, "{}", std::process::id())?;
+    file.sync_all()
+}
+
+/// The right to use a store directory.
+struct DirLock {
+    root: PathBuf,
+    _file: File,
+}
+
+/// Directories that this process has: a POSIX record lock does not exclude its own process.
+static TAKEN: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+
+impl DirLock {
+    /// Takes the lock that Java brokers look at too: a POSIX record lock on `lock`.
+    fn take(root: &Path) -> Result<Self, OpenError> {
+        let root = root.canonicalize().map_err(OpenError::io("cannot find", root))?;
+        let locked = || OpenError::Locked { path: root.clone() };
+        if !TAKEN.lock().get_or_insert_default().insert(root.clone()) {
+            return Err(locked());
+        }
+        let outcome = Self::lock_file(&root);
+        if outcome.is_err() {
+            TAKEN.lock().get_or_insert_default().remove(&root);
+        }
+        match outcome {
+            Ok(file) => Ok(Self { root, _file: file }),
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::PermissionDenied) =>
+            {
+                Err(locked())
+            }
+            Err(source) => Err(OpenError::Io { what: "cannot lock", path: root.join("lock"), source }),
+        }
+    }
+
+    fn lock_file(root: &Path) -> io::Result<File> {
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(root.join("lock"))?;
+        rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+        file.write_all(b"lock")?;
+        file.sync_all()?;
+        Ok(file)
+    }
+}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        TAKEN.lock().get_or_insert_default().remove(&self.root);
+    }
+}
