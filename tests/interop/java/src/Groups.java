@@ -1,0 +1,239 @@
+import java.io.BufferedReader;
+import java.io.File;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.ConcurrentSkipListSet;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+
+/** Several consumers of one group. */
+final class Groups {
+    /** Two members split the queues, each gets exactly its queues' messages; when one leaves, the other has them all. */
+    static void sharedGroup(Context context) throws Exception {
+        String topic = context.topic("t", 4);
+        String group = context.name("g");
+        Recorder[] recorders = {new Recorder(), new Recorder()};
+        List<DefaultMQPushConsumer> members = new ArrayList<>();
+        for (Recorder recorder : recorders) {
+            DefaultMQPushConsumer member = context.consumer(group);
+            member.subscribe(topic, "*");
+            member.registerMessageListener(recorder.concurrently());
+            member.start();
+            members.add(member);
+        }
+        for (DefaultMQPushConsumer member : members) {
+            Context.awaitOwned(member, topic, 2);
+        }
+        Set<Integer> ofFirst = Context.owned(members.get(0), topic);
+        Set<Integer> ofSecond = Context.owned(members.get(1), topic);
+        Set<Integer> union = new TreeSet<>(ofFirst);
+        union.addAll(ofSecond);
+        Context.equal(4, union.size(), "queues owned by " + ofFirst + " and " + ofSecond);
+        Consuming.sendByQueue(context, topic, "shared", 0, 80);
+        Context.await("80 deliveries", () -> recorders[0].count() + recorders[1].count() >= 80);
+        Context.equal(ofFirst, recorders[0].queues(), "queues that the first member got messages of");
+        Context.equal(ofSecond, recorders[1].queues(), "queues that the second member got messages of");
+        Context.equal(40, recorders[0].numbers().size(), "messages of the first member");
+        Context.equal(40, recorders[1].numbers().size(), "messages of the second member");
+
+        Consuming.awaitCommittedBy(context, topic, members.get(1), members.get(0));
+        members.get(1).shutdown();
+        // Well below the client's own rebalance every 20 s: the server has to tell it.
+        Context.await("the first member to own all queues", 10_000, () -> Context.owned(members.get(0), topic).size() == 4);
+        Consuming.sendByQueue(context, topic, "shared", 80, 120);
+        Context.await("40 more deliveries", () -> recorders[0].count() >= 80);
+        Set<Integer> all = recorders[0].numbers();
+        for (int i = 80; i < 120; i++) {
+            Context.check(all.contains(i), "message " + i + " did not reach the member that stayed");
+            Context.equal(1, recorders[0].of(Sample.key("shared", i)).size(), "deliveries of " + i);
+        }
+        Context.equal(40, recorders[1].count(), "deliveries to the member that left");
+    }
+
+    /** A member in another process is killed: the other takes over its queues, and no message is missing. */
+    static void takeover(Context context) throws Exception {
+        String topic = context.topic("t", 4);
+        String group = context.name("g");
+        List<String> command = new ArrayList<>();
+        command.add(System.getProperty("java.home") + File.separator + "bin" + File.separator + "java");
+        command.add("-Xmx128m");
+        command.add("-XX:TieredStopAtLevel=1");
+        command.add("-XX:+UseSerialGC");
+        for (String name : new String[] {"user.home", "rocketmq.client.logRoot", "rocketmq.client.localOffsetStoreDir"}) {
+            if (System.getProperty(name) != null) {
+                command.add("-D" + name + "=" + System.getProperty(name));
+            }
+        }
+        command.add("-cp");
+        command.add(System.getProperty("java.class.path"));
+        command.add("Interop");
+        command.add(context.namesrv);
+        command.add("member:" + topic + "," + group);
+        Process other = new ProcessBuilder(command).redirectErrorStream(true).start();
+        context.onClose(other::destroyForcibly);
+        Set<Integer> itsNumbers = new ConcurrentSkipListSet<>();
+        Set<Integer> itsQueues = new ConcurrentSkipListSet<>();
+        List<String> itsOutput = Collections.synchronizedList(new ArrayList<>());
+        String[] itOwns = {""};
+        Thread reader = new Thread(() -> {
+            try (BufferedReader lines = new BufferedReader(
+                    new InputStreamReader(other.getInputStream(), StandardCharsets.UTF_8))) {
+                for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+                    String[] words = line.split(" ");
+                    if (words[0].equals("owns")) {
+                        synchronized (itOwns) {
+                            itOwns[0] = words.length > 1 ? words[1] : "";
+                        }
+                    } else if (words[0].equals("got")) {
+                        itsNumbers.add(Integer.parseInt(words[1]));
+                        itsQueues.add(Integer.parseInt(words[2]));
+                    } else {
+                        itsOutput.add(line);
+                    }
+                }
+            } catch (Exception ended) {
+                itsOutput.add(ended.toString());
+            }
+        });
+        reader.setDaemon(true);
+        reader.start();
+
+        Recorder recorder = new Recorder();
+        DefaultMQPushConsumer mine = context.consumer(group);
+        mine.subscribe(topic, "*");
+        mine.registerMessageListener(recorder.concurrently());
+        mine.start();
+        Context.await("two queues for each member", () -> {
+            Context.check(other.isAlive(), "the other member ended: " + itsOutput);
+            synchronized (itOwns) {
+                return itOwns[0].split(",").length == 2 && Context.owned(mine, topic).size() == 2;
+            }
+        });
+        Consuming.sendByQueue(context, topic, "share", 0, 80);
+        Context.await("80 messages between the two", () -> recorder.numbers().size() + itsNumbers.size() >= 80);
+        Context.equal(Context.owned(mine, topic), recorder.queues(), "queues that this member got messages of");
+        Context.equal(40, recorder.numbers().size(), "messages of this member");
+        Set<Integer> both = new TreeSet<>(recorder.queues());
+        both.addAll(itsQueues);
+        Context.equal(4, both.size(), "queues of both members together");
+
+        other.destroyForcibly().waitFor();
+        Consuming.sendByQueue(context, topic, "share", 80, 160);
+        // Below the client's own rebalance every 20 s: the closed connection alone has to make the server tell it.
+        Context.await("all queues for the member that is left", 10_000, () -> Context.owned(mine, topic).size() == 4);
+        Context.await("the messages after the kill", () -> {
+            Set<Integer> got = recorder.numbers();
+            for (int i = 80; i < 160; i++) {
+                if (!got.contains(i)) {
+                    return false;
+                }
+            }
+            return true;
+        });
+        // What the killed one had not committed may come again, but nothing of this member's own.
+        for (Recorder.Delivery delivery : recorder.deliveries()) {
+            int number = Sample.number(delivery.message);
+            Sample.verify(delivery.message, topic, "share", number);
+            Context.check(recorder.of(delivery.message.getKeys()).size() == 1, "message " + number + " came twice");
+        }
+    }
+
+    /** The other process of {@link #takeover}: consumes until it is killed, or until its parent is gone. */
+    static void member(Context context) throws Exception {
+        String topic = context.argument.split(",")[0];
+        String group = context.argument.split(",")[1];
+        DefaultMQPushConsumer consumer = context.consumer(group);
+        consumer.subscribe(topic, "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, unused) -> {
+            messages.forEach(message -> say("got " + Sample.number(message) + " " + message.getQueueId()));
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        consumer.start();
+        Set<Integer> told = null;
+        while (System.in.available() == 0) {
+            Set<Integer> owned = Context.owned(consumer, topic);
+            if (!owned.equals(told)) {
+                told = owned;
+                say("owns " + owned.toString().replaceAll("[\\[\\] ]", ""));
+            }
+            Thread.sleep(20);
+        }
+    }
+
+    private static synchronized void say(String line) {
+        System.out.println(line);
+        System.out.flush();
+    }
+
+    /** Orderly members hand queues over with their locks: order holds across the change of owner. */
+    static void orderlyHandover(Context context) throws Exception {
+        String topic = context.topic("t", 4);
+        String group = context.name("g");
+        Recorder recorder = new Recorder();
+        List<DefaultMQPushConsumer> members = new ArrayList<>();
+        for (int i = 0; i < 2; i++) {
+            DefaultMQPushConsumer member = context.consumer(group);
+            member.subscribe(topic, "*");
+            member.registerMessageListener(recorder.orderly());
+            member.start();
+            members.add(member);
+        }
+        for (DefaultMQPushConsumer member : members) {
+            Context.awaitOwned(member, topic, 2);
+        }
+        Consuming.sendByQueue(context, topic, "handover", 0, 40);
+        Context.await("40 deliveries", () -> recorder.count() >= 40);
+        Consuming.awaitCommittedBy(context, topic, members.get(0), members.get(1));
+        members.get(0).shutdown();
+        Context.awaitOwned(members.get(1), topic, 4);
+        Consuming.sendByQueue(context, topic, "handover", 40, 80);
+        Context.await("80 deliveries", () -> recorder.count() >= 80);
+        Consuming.verifyOrderly(recorder, topic, "handover", -1, 1, 1);
+        Context.equal(80, recorder.count(), "deliveries");
+    }
+
+    /** Every member gets everything, keeps its position itself, and goes on there when it is started again. */
+    static void broadcasting(Context context) throws Exception {
+        String topic = context.topic("t", 4);
+        String group = context.name("g");
+        String instance = Context.instance();
+        Recorder[] recorders = {new Recorder(), new Recorder()};
+        DefaultMQPushConsumer[] members = new DefaultMQPushConsumer[2];
+        for (int i = 0; i < 2; i++) {
+            members[i] = context.consumer(group);
+            members[i].setInstanceName(instance + "b" + i);
+            Context.broadcast(members[i]);
+            members[i].subscribe(topic, "*");
+            members[i].registerMessageListener(recorders[i].concurrently());
+            members[i].start();
+        }
+        Context.awaitOwned(members[0], topic, 4);
+        Context.awaitOwned(members[1], topic, 4);
+        Consuming.sendRange(context, topic, "broadcast", 0, 60);
+        for (Recorder recorder : recorders) {
+            Context.await("60 deliveries", () -> recorder.count() >= 60);
+            recorder.verifyOnce(topic, "broadcast", 0, 60);
+        }
+        members[0].shutdown();
+        Consuming.sendRange(context, topic, "broadcast", 60, 80);
+        Recorder after = new Recorder();
+        DefaultMQPushConsumer again = context.consumer(group);
+        again.setInstanceName(instance + "b0");
+        Context.broadcast(again);
+        again.subscribe(topic, "*");
+        again.registerMessageListener(after.concurrently());
+        again.start();
+        Context.await("20 deliveries after the restart", () -> after.count() >= 20);
+        after.verifyOnce(topic, "broadcast", 60, 80);
+        Context.await("80 deliveries to the member that stayed", () -> recorders[1].count() >= 80);
+        recorders[1].verifyOnce(topic, "broadcast", 0, 80);
+    }
+
+    private Groups() {}
+}

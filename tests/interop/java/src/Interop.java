@@ -1,0 +1,164 @@
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+/**
+ * Runs scenarios of the official Java client against the server behind a NameServer address.
+ *
+ * <pre>
+ * java Interop NAMESRV list                   prints the names that `all` stands for
+ * java Interop NAMESRV all                    runs them, a few at a time
+ * java Interop NAMESRV NAME[:ARGUMENT] ...    runs these, one after the other
+ * </pre>
+ *
+ * Prints one line per scenario, {@code ok NAME 0.8s} or {@code FAILED NAME 3.2s: REASON} (then the stack trace),
+ * and exits with 1 when one failed. The sources compile unchanged against every client version under test.
+ */
+public final class Interop {
+    /** How many scenarios run at once: most of their time is spent waiting for a delay or a retry. */
+    private static final int AT_ONCE = 4;
+    /** Longer than any scenario needs on a busy machine; one that takes longer hangs. */
+    private static final long SCENARIO_TIMEOUT_MS = 90_000;
+
+    /** One scenario: returns when everything it expects has happened, throws what did not. */
+    interface Scenario {
+        void run(Context context) throws Exception;
+    }
+
+    private static final Map<String, Scenario> SCENARIOS = new LinkedHashMap<>();
+    /** Not part of `all`: they need an argument, or prepare a store for the others. */
+    private static final Map<String, Scenario> ON_REQUEST = new LinkedHashMap<>();
+
+    static {
+        SCENARIOS.put("takeover", Groups::takeover);
+        SCENARIOS.put("delay_level", Retrying::delayLevel);
+        SCENARIOS.put("retry", Retrying::retry);
+        SCENARIOS.put("dlq", Retrying::dlq);
+        SCENARIOS.put("from_timestamp", Positions::fromTimestamp);
+        SCENARIOS.put("long_poll", Consuming::longPoll);
+        SCENARIOS.put("orderly_handover", Groups::orderlyHandover);
+        SCENARIOS.put("orderly_dlq", Retrying::orderlyDlq);
+        SCENARIOS.put("send_sync", Sending::sync);
+        SCENARIOS.put("send_async", Sending::async);
+        SCENARIOS.put("send_oneway", Sending::oneway);
+        SCENARIOS.put("send_batch", Sending::batch);
+        SCENARIOS.put("send_refused", Sending::refused);
+        SCENARIOS.put("auto_create", Sending::autoCreate);
+        SCENARIOS.put("fast_port", Sending::fastPort);
+        SCENARIOS.put("tags", Consuming::tags);
+        SCENARIOS.put("concurrent", Consuming::concurrent);
+        SCENARIOS.put("orderly", Consuming::orderly);
+        SCENARIOS.put("lite_pull", Consuming::litePull);
+        SCENARIOS.put("shared_group", Groups::sharedGroup);
+        SCENARIOS.put("broadcasting", Groups::broadcasting);
+        SCENARIOS.put("from_first", Positions::fromFirst);
+        SCENARIOS.put("from_last", Positions::fromLast);
+        SCENARIOS.put("young_topic", Positions::youngTopic);
+        SCENARIOS.put("queue_bounds", Positions::queueBounds);
+        ON_REQUEST.put("age", Positions::age);
+        ON_REQUEST.put("exchange_write", Exchange::write);
+        ON_REQUEST.put("exchange_read", Exchange::read);
+        ON_REQUEST.put("exchange_reread", Exchange::reread);
+        ON_REQUEST.put("member", Groups::member);
+    }
+
+    public static void main(String[] args) throws Exception {
+        if (args.length < 2) {
+            System.err.println("usage: Interop NAMESRV list|all|NAME[:ARGUMENT]...");
+            System.exit(2);
+        }
+        String namesrv = args[0];
+        if (args[1].equals("list")) {
+            SCENARIOS.keySet().forEach(System.out::println);
+            return;
+        }
+        List<String> chosen = new ArrayList<>();
+        boolean all = args[1].equals("all");
+        if (all) {
+            chosen.addAll(SCENARIOS.keySet());
+        } else {
+            for (int i = 1; i < args.length; i++) {
+                chosen.add(args[i]);
+            }
+        }
+        ExecutorService pool = Executors.newFixedThreadPool(all ? AT_ONCE : 1);
+        List<Future<Boolean>> outcomes = new ArrayList<>();
+        for (String one : chosen) {
+            outcomes.add(pool.submit(() -> runOne(namesrv, one)));
+        }
+        boolean ok = true;
+        for (Future<Boolean> outcome : outcomes) {
+            ok &= outcome.get();
+        }
+        // Client threads that linger must not keep the process alive once every scenario has its verdict.
+        System.out.flush();
+        System.err.flush();
+        Runtime.getRuntime().halt(ok ? 0 : 1);
+    }
+
+    private static boolean runOne(String namesrv, String one) {
+        String name = one.contains(":") ? one.substring(0, one.indexOf(':')) : one;
+        String argument = one.contains(":") ? one.substring(one.indexOf(':') + 1) : "";
+        Scenario scenario = SCENARIOS.containsKey(name) ? SCENARIOS.get(name) : ON_REQUEST.get(name);
+        if (scenario == null) {
+            report("FAILED " + one + " 0.0s: there is no such scenario", null);
+            return false;
+        }
+        long start = System.nanoTime();
+        Context context = new Context(namesrv, name, argument);
+        Throwable failure = null;
+        ExecutorService own = Executors.newSingleThreadExecutor(work -> {
+            Thread thread = new Thread(work, "scenario-" + name);
+            thread.setDaemon(true);
+            return thread;
+        });
+        Future<?> running = own.submit(() -> {
+            scenario.run(context);
+            return null;
+        });
+        try {
+            running.get(SCENARIO_TIMEOUT_MS, TimeUnit.MILLISECONDS);
+        } catch (ExecutionException e) {
+            failure = e.getCause();
+        } catch (TimeoutException e) {
+            failure = new AssertionError("no end after " + SCENARIO_TIMEOUT_MS / 1000 + " s");
+            for (Map.Entry<Thread, StackTraceElement[]> entry : Thread.getAllStackTraces().entrySet()) {
+                if (entry.getKey().getName().equals("scenario-" + name)) {
+                    failure.setStackTrace(entry.getValue());
+                }
+            }
+        } catch (InterruptedException e) {
+            failure = e;
+        }
+        try {
+            context.close();
+        } catch (Throwable e) {
+            failure = failure == null ? e : failure;
+        }
+        own.shutdownNow();
+        String took = String.format("%.1fs", (System.nanoTime() - start) / 1e9);
+        if (failure == null) {
+            report("ok " + one + " " + took, null);
+        } else {
+            report("FAILED " + one + " " + took + ": " + String.valueOf(failure).replace('\n', ' '), failure);
+        }
+        return failure == null;
+    }
+
+    private static synchronized void report(String line, Throwable failure) {
+        System.out.println(line);
+        if (failure != null) {
+            failure.printStackTrace(System.out);
+        }
+        System.out.flush();
+    }
+
+    private Interop() {}
+}
