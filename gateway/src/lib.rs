@@ -1,3 +1,4 @@
 //! Not written yet.
 
 pub mod config;
+pub mod remoting;

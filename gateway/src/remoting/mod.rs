@@ -1,0 +1,3 @@
+//! The remoting front-ends: RocketMQ's native protocol in, calls into the engines, answers out.
+
+pub mod reply;
