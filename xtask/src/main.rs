@@ -1,2 +1,125 @@
-//! Not written yet.
-fn main() {}
+//! The project's own commands, which README, CI and people share: `cargo xtask check`, `test`, `docs`.
+//!
+//! Always true:
+//! * a command stops at the first step that fails, with the step's own exit code, and says which it was;
+//! * it needs the machine's toolchains and nothing that it would have to install; what is skipped for want of a tool
+//!   is said.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+
+/// The project's own commands
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+enum Task {
+    /// Everything that is wrong without running it: format, lints, documentation, dependencies
+    Check,
+    /// Every test, also those that start official clients and servers
+    Test {
+        /// Passed on to `cargo test`, as in `cargo xtask test -- -p ferromq-store`
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Prints docs/configuration.md from the tables of settings
+    Docs,
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Check => check(),
+        Task::Test { arguments } => test(&arguments),
+        Task::Docs => docs(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check() -> Result<()> {
+    run("format", cargo(["fmt", "--all", "--check"]))?;
+    run("lints", cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))?;
+    let mut rustdoc = cargo(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
+    rustdoc.env("RUSTDOCFLAGS", "-D warnings");
+    run("documentation", rustdoc)?;
+    if printed_settings()? != std::fs::read_to_string(settings_page()).unwrap_or_default() {
+        bail!("docs/configuration.md is stale: run `cargo xtask docs`");
+    }
+    if cargo(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
+        run("dependencies", cargo(["deny", "check", "bans", "licenses", "sources"]))?;
+    } else {
+        eprintln!(
+            "== dependencies: SKIPPED, cargo-deny is not installed (cargo install cargo-deny --locked)"
+        );
+    }
+    Ok(())
+}
+
+/// The tests that start a server start the binary that is shipped, so it is built first, optimised; the tests
+/// themselves are built with debug assertions.
+fn test(arguments: &[OsString]) -> Result<()> {
+    run("the binary", cargo(["build", "--release", "--locked", "-p", "ferromq"]))?;
+    let mut tests = cargo(["test", "--locked"]);
+    if !arguments.iter().any(|argument| argument == "-p" || argument == "--package") {
+        tests.arg("--workspace");
+    }
+    tests.args(arguments).env("FERROMQ_BIN", target_dir().join("release/ferromq"));
+    run("tests", tests)
+}
+
+fn docs() -> Result<()> {
+    let page = settings_page();
+    std::fs::write(&page, printed_settings()?).with_context(|| format!("cannot write {}", page.display()))
+}
+
+fn printed_settings() -> Result<String> {
+    let output = cargo(["run", "--quiet", "--locked", "-p", "ferromq", "--", "config", "--markdown"])
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        bail!("`ferromq config --markdown` failed: {}", output.status);
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn settings_page() -> PathBuf {
+    root().join("docs/configuration.md")
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+}
+
+fn target_dir() -> PathBuf {
+    // Cargo resolves a relative directory from where it is called.
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => std::env::current_dir().unwrap_or_default().join(dir),
+        None => root().join("target"),
+    }
+}
+
+fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments);
+    command
+}
+
+fn run(step: &str, mut command: Command) -> Result<()> {
+    let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+    eprintln!("== {step}: cargo {}", words.join(" "));
+    let begun = Instant::now();
+    let status = command.status().with_context(|| format!("cannot run {step}"))?;
+    if !status.success() {
+        bail!("{step} failed: {status}");
+    }
+    eprintln!("== {step}: done in {:.0} s", begun.elapsed().as_secs_f64());
+    Ok(())
+}
