@@ -143,23 +143,30 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A broker that has the topic.
+/// A broker that has the topics.
 struct Target {
+    topics: Vec<String>,
     broker: Broker,
     address: SocketAddr,
     control: Control,
 }
 
 impl Common {
-    /// Finds the broker and makes the topic there.
-    fn prepare(&self) -> Result<Target> {
+    /// Finds the broker and makes the topics there: `self.topic`, or that many numbered ones.
+    fn prepare(&self, topics: u32) -> Result<Target> {
         let broker = match &self.broker {
             Some(address) => Broker { address: address.clone(), name: String::new() },
             None => control::find_broker(&self.namesrv, &self.topic)?,
         };
         let mut control = Control::open(&broker.address)?;
-        control.create_topic(&self.topic, self.queues)?;
-        Ok(Target { address: control.address(), broker, control })
+        let topics = match topics {
+            1 => vec![self.topic.clone()],
+            count => (0..count).map(|i| format!("{}_{i}", self.topic)).collect(),
+        };
+        for topic in &topics {
+            control.create_topic(topic, self.queues)?;
+        }
+        Ok(Target { address: control.address(), topics, broker, control })
     }
 
     fn connect(&self, address: SocketAddr, count: u16) -> Result<Vec<Connection>> {
@@ -202,8 +209,8 @@ impl Messages {
         Self { body_size, keys: false, tag: None, properties: Vec::new(), batch: 1 }
     }
 
-    /// One template for each queue.
-    fn templates(&self, common: &Common, broker: &Broker) -> Result<Vec<Template>> {
+    /// One template for each queue of each topic.
+    fn templates(&self, common: &Common, target: &Target) -> Result<Vec<Template>> {
         let body: Vec<u8> = (b'a'..=b'z').cycle().take(self.body_size as usize).collect();
         let properties = self.property_string()?;
         let (code, body, properties) = if self.batch == 1 {
@@ -211,13 +218,14 @@ impl Messages {
         } else {
             (SEND_BATCH, batch_body(&body, &properties, self.batch)?, "WAIT\x01true\x02".to_owned())
         };
-        Ok((0..common.queues)
-            .map(|queue| {
+        let batch = if self.batch == 1 { "false" } else { "true" };
+        let mut templates = Vec::with_capacity(target.topics.len() * common.queues as usize);
+        for topic in &target.topics {
+            for queue in 0..common.queues {
                 let queue = queue.to_string();
-                let batch = if self.batch == 1 { "false" } else { "true" };
                 let mut ext = vec![
                     ("a", "ferromq_bench_producer"),
-                    ("b", common.topic.as_str()),
+                    ("b", topic.as_str()),
                     ("c", "TBW102"),
                     ("d", "4"),
                     ("e", queue.as_str()),
@@ -229,12 +237,13 @@ impl Messages {
                     ("k", "false"),
                     ("m", batch),
                 ];
-                if !broker.name.is_empty() {
-                    ext.push(("n", broker.name.as_str()));
+                if !target.broker.name.is_empty() {
+                    ext.push(("n", target.broker.name.as_str()));
                 }
-                Template::new(common.serialization, code, &ext, &body)
-            })
-            .collect())
+                templates.push(Template::new(common.serialization, code, &ext, &body));
+            }
+        }
+        Ok(templates)
     }
 
     fn property_string(&self) -> Result<String> {

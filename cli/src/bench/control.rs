@@ -11,8 +11,8 @@ use super::frame::{AnswerReader, Encoding, FIRST_OPAQUE, encode};
 
 /// How long a server may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a topic may take to be known to the broker after it was made.
-const TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a NameServer may take to hear of its first broker.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 const UPDATE_AND_CREATE_TOPIC: u16 = 17;
 const MAX_OFFSET: u16 = 30;
@@ -82,7 +82,7 @@ impl Control {
         }
     }
 
-    /// Makes `topic` with that many queues, or leaves it as it is, and waits until the broker serves it.
+    /// Makes `topic` with that many queues, or gives it that many.
     pub(crate) fn create_topic(&mut self, topic: &str, queues: u32) -> Result<()> {
         let queues = queues.to_string();
         let ext = [
@@ -164,7 +164,7 @@ pub(crate) fn find_broker(namesrv: &str, topic: &str) -> Result<Broker> {
             });
             return master.with_context(|| format!("{topic} has no master broker"));
         }
-        if began.elapsed() > TOPIC_TIMEOUT {
+        if began.elapsed() > BROKER_TIMEOUT {
             bail!(
                 "the NameServer at {namesrv} knows no broker that serves {topic} or makes topics on demand"
             );

@@ -38,8 +38,8 @@ pub(crate) struct Args {
 /// Runs the load.
 pub(crate) fn run(args: &Args) -> Result<Report> {
     let common = &args.common;
-    let mut target = common.prepare()?;
-    let templates = Messages::plain(args.body_size).templates(common, &target.broker)?;
+    let mut target = common.prepare(1)?;
+    let templates = Messages::plain(args.body_size).templates(common, &target)?;
     let next: Vec<u64> = (0..common.queues)
         .map(|queue| target.control.max_offset(&common.topic, queue))
         .collect::<Result<_>>()?;

@@ -38,7 +38,7 @@ pub(crate) struct Args {
 /// Runs the load.
 pub(crate) fn run(args: &Args) -> Result<Report> {
     let common = &args.common;
-    let mut target = common.prepare()?;
+    let mut target = common.prepare(1)?;
     let mut queues = ranges(&mut target, common)?;
     let there: u64 = queues.iter().map(|queue| queue.end - queue.start).sum();
     if there < args.prefill {

@@ -22,13 +22,16 @@ pub(crate) struct Args {
     /// Messages per second; without it, as fast as answers come. Latency counts from when a message was due
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     rate: Option<u64>,
+    /// Topics to spread the messages over, made as NAME_0, NAME_1, …
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    topics: u32,
 }
 
 /// Runs the load.
 pub(crate) fn run(args: &Args) -> Result<Report> {
     let common = &args.common;
-    let target = common.prepare()?;
-    let templates = args.messages.templates(common, &target.broker)?;
+    let target = common.prepare(args.topics)?;
+    let templates = args.messages.templates(common, &target)?;
     let mut lanes = common.connect(target.address, common.connections)?;
     let clock = Clock::start();
     let mut load = Send::new(common.start(clock), common, &args.messages, templates);
@@ -38,8 +41,9 @@ pub(crate) fn run(args: &Args) -> Result<Report> {
     drive(&mut lanes, clock, &mut load)?;
     let pace = args.rate.map_or("as fast as answered".to_owned(), |rate| format!("{rate}/s"));
     load.run.report(format!(
-        "send to {} at {}: {} × {} in flight, {} byte bodies, batches of {}, {pace}",
+        "send to {}{} at {}: {} × {} in flight, {} byte bodies, batches of {}, {pace}",
         common.topic,
+        if args.topics == 1 { String::new() } else { format!("_0 … _{}", args.topics - 1) },
         target.broker.address,
         common.connections,
         common.in_flight,
@@ -50,7 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<Report> {
 
 /// Sends `count` messages, as fast as they are answered, and waits for the last answer.
 pub(crate) fn fill(common: &Common, messages: &Messages, target: &Target, count: u64) -> Result<()> {
-    let templates = messages.templates(common, &target.broker)?;
+    let templates = messages.templates(common, target)?;
     let mut lanes = common.connect(target.address, common.connections)?;
     let clock = Clock::start();
     // The window never closes: the count ends the load.
@@ -90,6 +94,7 @@ struct Lane {
     /// By slot: when the request in it was sent, or at a fixed rate was due.
     due: Vec<Nanos>,
     free: Vec<u32>,
+    /// Which template comes next.
     queue: usize,
 }
 
@@ -118,7 +123,7 @@ impl Send {
                 .map(|lane| Lane {
                     due: vec![0; common.in_flight as usize],
                     free: (0..common.in_flight).rev().collect(),
-                    queue: usize::from(lane) % templates.len(),
+                    queue: usize::from(lane) * templates.len() / usize::from(common.connections),
                 })
                 .collect(),
             templates,
