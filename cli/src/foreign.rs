@@ -58,7 +58,7 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         "
         accessMessageInMemoryHotRatio accessMessageInMemoryMaxRatio allAckInSyncStateSet asyncLearner
         autoMessageVersionOnTopicLen bitMapLengthConsumeQueueExt
-        bottomMostCompressionTypeForConsumeQueueStore brokerRole coldDataFlowControlEnable
+        bottomMostCompressionTypeForConsumeQueueStore coldDataFlowControlEnable
         combineAssignOffsetCQType combineCQLoadingCQTypes combineCQPreferCQType commitCommitLogLeastPages
         commitCommitLogThoroughInterval commitIntervalCommitLog compactionCqMappedFileSize
         compactionMappedFileSize compactionScheduleInternal compactionThreadNum dataReadAheadEnable

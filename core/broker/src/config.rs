@@ -4,7 +4,16 @@
 
 use ferromq_model::delay::DelayLevels;
 use ferromq_model::topic::Permission;
-use ferromq_model::{Millis, config_keys};
+use ferromq_model::{Millis, config_enum, config_keys};
+
+config_enum! {
+    /// The part that a broker plays in replication. RocketMQ's other roles are refused rather than ignored: a
+    /// `SLAVE` that served as a second master, or a `SYNC_MASTER` that did not wait, would break a promise.
+    pub enum BrokerRole {
+        /// Takes messages and waits for no replica.
+        Master = "ASYNC_MASTER",
+    }
+}
 
 config_keys! {
     /// The broker: who it is, what it creates by itself, and how often it saves what it knows.
@@ -15,6 +24,8 @@ config_keys! {
         "brokerName" => name: String = host_name() => "the host name", Restart;
         /// 0 for a master.
         "brokerId" => id: u64 = 0, Restart;
+        /// Its part in replication. `SYNC_MASTER` and `SLAVE` are refused: there is no replication yet.
+        "brokerRole" => role: BrokerRole = BrokerRole::Master, Restart;
         /// What clients may do on this broker. Without write permission it drains.
         "brokerPermission" => permission: Permission = Permission::READ_WRITE, Restart;
 
