@@ -228,9 +228,6 @@ impl CommitLog {
         batch.placed.reserve(batch.waiting.len());
         let mut tail = self.tail.lock();
         let outcome = self.append_locked(&mut tail, batch);
-        if !batch.placed.is_empty() {
-            self.publish(batch);
-        }
         let runway = tail.file.as_ref().map_or(0, |file| file.runway());
         drop(tail);
         if runway < RUNWAY / 2 {
@@ -271,7 +268,7 @@ impl CommitLog {
                 let (at, end) = (batch.waiting[i].at, batch.end_of(i));
                 let waiting = &batch.waiting[i];
                 if waiting.queue.is_retired() {
-                    self.finish_run(file, batch, start..at, stored);
+                    self.finish_run(file, batch, first, stored);
                     tail.last_stored = stored;
                     return Err(AppendError::Deleted);
                 }
@@ -292,33 +289,31 @@ impl CommitLog {
                     stored,
                 });
             }
-            let run = start..batch.end_of(next - 1);
-            self.finish_run(file, batch, run, stored);
+            self.finish_run(file, batch, first, stored);
             tail.last_stored = stored;
             first = next;
         }
         Ok(())
     }
 
-    /// Copies a run of completed records to the tail and moves the marks.
-    fn finish_run(&self, file: &LogFile, batch: &Batch, run: std::ops::Range<usize>, stored: Timestamp) {
-        if run.is_empty() {
-            return;
-        }
-        file.append(&batch.bytes[run]);
-        if let Some(last) = batch.placed.last() {
-            self.last_record.store(last.physical.0, Ordering::Release);
-        }
+    /// Copies a run of completed records, the placed ones from `first` on, to the tail and moves the marks.
+    fn finish_run(&self, file: &LogFile, batch: &Batch, first: usize, stored: Timestamp) {
+        let Some(last) = batch.placed[first..].last() else { return };
+        file.append(&batch.bytes[batch.waiting[first].at..batch.end_of(batch.placed.len() - 1)]);
+        // Before `written` moves: a flush publishes everything below what it saw written, and then has no reason to
+        // look again.
+        self.publish(batch, first);
+        self.last_record.store(last.physical.0, Ordering::Release);
         self.written.store(file.base().0 + file.written(), Ordering::Release);
         self.last_stored.store(stored.0, Ordering::Release);
     }
 
-    /// Makes placed messages visible, now or when they are flushed. The append lock is held, so publications of one
-    /// queue are in order.
-    fn publish(&self, batch: &Batch) {
-        self.unwritten_entries.fetch_add(batch.placed.len() as u64, Ordering::Relaxed);
+    /// Makes the placed messages from `first` on visible, now or when they are flushed. The append lock is held, so
+    /// publications of one queue are in order.
+    fn publish(&self, batch: &Batch, first: usize) {
+        self.unwritten_entries.fetch_add((batch.placed.len() - first) as u64, Ordering::Relaxed);
         let mut unpublished = (self.flush_mode == FlushMode::Sync).then(|| self.unpublished.lock());
-        for (i, placed) in batch.placed.iter().enumerate() {
+        for (i, placed) in batch.placed.iter().enumerate().skip(first) {
             let queue = &batch.waiting[i].queue;
             let run_goes_on = i + 1 < batch.placed.len()
                 && batch.waiting.get(i + 1).is_some_and(|next| Arc::ptr_eq(&next.queue, queue));
