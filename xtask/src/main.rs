@@ -1,9 +1,11 @@
-//! The project's own commands, which README, CI and people share: `cargo xtask check`, `test`, `docs`.
+//! The project's own commands, which README, CI and people share: `cargo xtask check`, `test`, `bench`, `docs`.
 //!
 //! Always true:
 //! * a command stops at the first step that fails, with the step's own exit code, and says which it was;
 //! * it needs the machine's toolchains and nothing that it would have to install; what is skipped for want of a tool
 //!   is said.
+
+mod bench;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,8 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// FerroMQ and the official Java broker, measured in one run: prints a section for docs/benchmarks.md
+    Bench(bench::Args),
     /// Prints docs/configuration.md from the tables of settings
     Docs,
 }
@@ -33,6 +37,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Check => check(),
         Task::Test { arguments } => test(&arguments),
+        Task::Bench(args) => bench::run(&args),
         Task::Docs => docs(),
     };
     match done {

@@ -1,0 +1,491 @@
+//! `cargo xtask bench`: FerroMQ and the official Java broker, measured by the same command in the same run.
+//!
+//! Always true:
+//! * only one server runs at a time, on all cores, together with the load generator;
+//! * each repeat starts both servers on empty stores, and every other repeat in the other order;
+//! * what is printed is the median of the repeats, with the lowest and the highest.
+//!
+//! The result is a Markdown section for `docs/benchmarks.md`, on stdout; progress goes to stderr.
+
+mod servers;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::{cargo, root, target_dir};
+use servers::{Flush, Installed, Kind, OFFICIAL_VERSION, Server};
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Sending with asynchronous flush, and the floor.
+    Send,
+    /// Pulling from the start.
+    Pull,
+    /// Send to long-polling consumer.
+    E2e,
+    /// Sending with synchronous flush, and what the disk allows.
+    Sync,
+    /// Start, restart after a crash, and memory.
+    Start,
+}
+
+/// `cargo xtask bench`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What to compare; all of it without this
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// How often everything is measured
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeats: u32,
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 8)]
+    duration: u32,
+    /// Seconds of load before a measurement of the Java broker: its first seconds are several times slower
+    #[arg(long, default_value_t = 12)]
+    java_warmup: u32,
+    /// Seconds of load before a measurement of FerroMQ
+    #[arg(long, default_value_t = 3)]
+    ferro_warmup: u32,
+    /// Messages that are there to pull
+    #[arg(long, default_value_t = 2_000_000)]
+    prefill: u64,
+    /// The binary to measure; without it the release build is made first
+    #[arg(long, value_name = "PATH")]
+    ferromq: Option<PathBuf>,
+    /// Measure FerroMQ alone
+    #[arg(long)]
+    without_java: bool,
+}
+
+/// Runs the comparison.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let ferromq = match &args.ferromq {
+        Some(path) => path.canonicalize().with_context(|| format!("no binary at {}", path.display()))?,
+        None => build()?,
+    };
+    let jars = if args.without_java { PathBuf::new() } else { servers::official_jars(root())? };
+    let work = target_dir().join(format!("bench-{}", std::process::id()));
+    std::fs::create_dir_all(&work)?;
+    let mut bench =
+        Bench { args, installed: Installed { ferromq, jars, work: work.clone() }, figures: BTreeMap::new() };
+    let outcome = bench.all();
+    let _ = std::fs::remove_dir_all(&work);
+    outcome?;
+    print!("{}", bench.markdown());
+    Ok(())
+}
+
+fn build() -> Result<PathBuf> {
+    crate::run("the binary", cargo(["build", "--release", "--locked", "-p", "ferromq"]))?;
+    Ok(target_dir().join("release/ferromq"))
+}
+
+/// Whose figure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Of {
+    Ferro,
+    Java,
+    /// The server that only copies and answers, or the disk alone.
+    Floor,
+}
+
+impl From<Kind> for Of {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Ferro => Self::Ferro,
+            Kind::Java => Self::Java,
+        }
+    }
+}
+
+struct Bench<'a> {
+    args: &'a Args,
+    installed: Installed,
+    figures: BTreeMap<(&'static str, Of), Vec<f64>>,
+}
+
+impl Bench<'_> {
+    fn wants(&self, part: Part) -> bool {
+        self.args.only.is_empty() || self.args.only.contains(&part)
+    }
+
+    fn all(&mut self) -> Result<()> {
+        for repeat in 0..self.args.repeats {
+            let mut order = vec![Kind::Java, Kind::Ferro];
+            if repeat % 2 == 1 {
+                order.reverse();
+            }
+            order.retain(|&kind| kind == Kind::Ferro || !self.args.without_java);
+            for kind in order {
+                eprintln!("repeat {} of {}: {kind:?}", repeat + 1, self.args.repeats);
+                if [Part::Send, Part::Pull, Part::E2e].iter().any(|&part| self.wants(part)) {
+                    self.async_flush(kind)?;
+                }
+                if self.wants(Part::Sync) {
+                    self.sync_flush(kind)?;
+                }
+                if self.wants(Part::Start) {
+                    self.start(kind)?;
+                }
+            }
+            if self.wants(Part::Send) {
+                self.floor()?;
+            }
+            if self.wants(Part::Sync) {
+                self.disk()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn async_flush(&mut self, kind: Kind) -> Result<()> {
+        let server = Server::start(&self.installed, kind, Flush::Async)?;
+        if self.wants(Part::Send) {
+            let report = self.load(&server, &["send"])?;
+            self.note(SEND_RATE, kind, &report, "/messages_per_second")?;
+            self.note(SEND_CPU, kind, &report, "/server_cpu_per_message")?;
+            self.note(SEND_P50, kind, &report, "/latency/p50")?;
+            self.note(SEND_P99, kind, &report, "/latency/p99")?;
+        }
+        if self.wants(Part::Pull) {
+            let prefill = self.args.prefill.to_string();
+            let report =
+                self.load(&server, &["pull", "--topic", "ferromq_bench_pull", "--prefill", &prefill])?;
+            self.note(PULL_BYTES, kind, &report, "/mb_per_second")?;
+            self.note(PULL_RATE, kind, &report, "/messages_per_second")?;
+            self.note(PULL_CPU, kind, &report, "/server_cpu_per_message")?;
+        }
+        if self.wants(Part::E2e) {
+            for (rate, p50, p99) in [("2000", E2E_2K_P50, E2E_2K_P99), ("10000", E2E_10K_P50, E2E_10K_P99)] {
+                let report = self.load(&server, &["e2e", "--topic", "ferromq_bench_e2e", "--rate", rate])?;
+                self.note(p50, kind, &report, "/latency/p50")?;
+                self.note(p99, kind, &report, "/latency/p99")?;
+                if report["missing"].as_u64() != Some(0) {
+                    bail!("messages did not arrive: {report}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_flush(&mut self, kind: Kind) -> Result<()> {
+        let server = Server::start(&self.installed, kind, Flush::Sync)?;
+        let disk = self.installed.work.display().to_string();
+        let report = self.load(&server, &["send", "--disk", &disk])?;
+        self.note(SYNC_RATE, kind, &report, "/messages_per_second")?;
+        self.note(SYNC_CPU, kind, &report, "/server_cpu_per_message")?;
+        self.note(SYNC_FLUSHES, kind, &report, "/disk_flushes_per_1000")?;
+        let report = self.load(&server, &["send", "--connections", "1", "--in-flight", "1"])?;
+        self.note(SYNC_ALONE, kind, &report, "/latency/p50")
+    }
+
+    fn start(&mut self, kind: Kind) -> Result<()> {
+        const MIB: f64 = 1024.0 * 1024.0;
+        let mut server = Server::start(&self.installed, kind, Flush::Async)?;
+        self.add(START, kind, server.start_time.as_secs_f64() * 1e3);
+        // Memory is that of a server that has nothing to do.
+        std::thread::sleep(Duration::from_secs(5));
+        let (resident, anonymous) = servers::memory(server.broker.id())?;
+        self.add(IDLE_RSS, kind, resident as f64 / MIB);
+        self.add(IDLE_ANONYMOUS, kind, anonymous as f64 / MIB);
+        if kind == Kind::Java {
+            // The rest is asked of FerroMQ alone: 2 GiB and 80,000 queues take the Java broker minutes.
+            return Ok(());
+        }
+        self.load(&server, &["pull", "--topic", "ferromq_bench_large", "--prefill", "6500000"])?;
+        let bytes = disk_usage(&server.dir().join("store/commitlog"))?;
+        server = server.crash_and_restart(&self.installed)?;
+        self.add(RESTART_SIZE, kind, bytes as f64 / MIB);
+        self.add(RESTART, kind, server.start_time.as_secs_f64() * 1e3);
+        drop(server);
+        let server = Server::start(&self.installed, kind, Flush::Async)?;
+        let report = self.load(&server, &["send", "--topic", "ferromq_bench_many", "--topics", "10000"])?;
+        self.note(MANY_RATE, kind, &report, "/messages_per_second")?;
+        let (resident, anonymous) = servers::memory(server.broker.id())?;
+        self.add(MANY_RSS, kind, resident as f64 / MIB);
+        self.add(MANY_ANONYMOUS, kind, anonymous as f64 / MIB);
+        self.add(MANY_DISK, kind, disk_usage(&server.dir().join("store/consumequeue"))? as f64 / MIB);
+        Ok(())
+    }
+
+    fn floor(&mut self) -> Result<()> {
+        let listen = "127.0.0.1:20909";
+        let mut floor = Command::new(&self.installed.ferromq)
+            .args(["bench", "floor-server", "--listen", listen, "--dir"])
+            .arg(&self.installed.work)
+            .spawn()?;
+        let pid = floor.id().to_string();
+        let mut result = Err(anyhow::anyhow!("the floor server does not start"));
+        for _ in 0..50 {
+            std::thread::sleep(Duration::from_millis(100));
+            if std::net::TcpStream::connect(listen).is_ok() {
+                let warm_up = self.args.ferro_warmup;
+                result = self.measure(&["send", "--broker", listen, "--server-pid", &pid], warm_up);
+                break;
+            }
+        }
+        floor.kill()?;
+        floor.wait()?;
+        let report = result?;
+        self.add(SEND_RATE, Of::Floor, number(&report, "/messages_per_second")?);
+        self.add(SEND_CPU, Of::Floor, number(&report, "/server_cpu_per_message")?);
+        Ok(())
+    }
+
+    fn disk(&mut self) -> Result<()> {
+        let output = Command::new(&self.installed.ferromq)
+            .args(["bench", "fsync", "--output", "json", "--dir"])
+            .arg(&self.installed.work)
+            .output()?;
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let report: Value = serde_json::from_str(line)?;
+            if report["file"] == "written before" {
+                self.add(SYNC_RATE, Of::Floor, number(&report, "/messages_per_second")?);
+                self.add(SYNC_ALONE, Of::Floor, number(&report, "/p50")?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads `server` with `ferromq bench` and gives back what that measured.
+    fn load(&self, server: &Server, command: &[&str]) -> Result<Value> {
+        let (namesrv, pid) = (format!("127.0.0.1:{}", server.namesrv_port), server.broker.id().to_string());
+        let warm_up = match server.kind() {
+            Kind::Ferro => self.args.ferro_warmup,
+            Kind::Java => self.args.java_warmup,
+        };
+        let mut all = command.to_vec();
+        all.extend(["--namesrv", &namesrv, "--server-pid", &pid]);
+        self.measure(&all, warm_up)
+    }
+
+    fn measure(&self, command: &[&str], warm_up: u32) -> Result<Value> {
+        let (duration, warm_up) = (self.args.duration.to_string(), warm_up.to_string());
+        let output = Command::new(&self.installed.ferromq)
+            .arg("bench")
+            .args(command)
+            .args(["--output", "json", "--duration", &duration, "--warmup", &warm_up])
+            .stderr(std::process::Stdio::inherit())
+            .output()?;
+        if !output.status.success() {
+            bail!("ferromq bench {} failed", command.join(" "));
+        }
+        let report: Value = serde_json::from_slice(&output.stdout)?;
+        eprintln!("  {report}");
+        if report["errors"].as_u64() > Some(report["messages"].as_u64().unwrap_or(0) / 10) {
+            bail!("more than one in ten requests was refused: {report}");
+        }
+        Ok(report)
+    }
+
+    fn note(&mut self, figure: &'static str, kind: Kind, report: &Value, pointer: &str) -> Result<()> {
+        self.add(figure, kind, number(report, pointer)?);
+        Ok(())
+    }
+
+    fn add(&mut self, figure: &'static str, of: impl Into<Of>, value: f64) {
+        self.figures.entry((figure, of.into())).or_default().push(value);
+    }
+
+    fn markdown(&self) -> String {
+        let mut text = String::new();
+        let _ = writeln!(text, "{}\n", machine());
+        let _ = writeln!(
+            text,
+            "Medians of {} repeats, in brackets the lowest and the highest; {} s each.\n",
+            self.args.repeats, self.args.duration
+        );
+        let _ =
+            writeln!(text, "| | FerroMQ | Java {OFFICIAL_VERSION} | ratio | floor |\n|---|---|---|---|---|");
+        for figure in FIGURES {
+            let of = |of: Of| self.figures.get(&(*figure, of)).map(|values| Spread::of(values));
+            let (ferro, java, floor) = (of(Of::Ferro), of(Of::Java), of(Of::Floor));
+            if ferro.is_none() && java.is_none() {
+                continue;
+            }
+            let ratio = match (&ferro, &java) {
+                (Some(ferro), Some(java)) if java.median > 0.0 => {
+                    format!("{:.3}", ferro.median / java.median)
+                }
+                _ => String::new(),
+            };
+            let show = |spread: Option<Spread>| spread.map(|spread| spread.to_string()).unwrap_or_default();
+            let _ =
+                writeln!(text, "| {figure} | {} | {} | {ratio} | {} |", show(ferro), show(java), show(floor));
+        }
+        text
+    }
+}
+
+const SEND_RATE: &str = "send, messages/s";
+const SEND_CPU: &str = "send, server CPU µs a message";
+const SEND_P50: &str = "send, p50 µs";
+const SEND_P99: &str = "send, p99 µs";
+const PULL_BYTES: &str = "pull, MB/s";
+const PULL_RATE: &str = "pull, messages/s";
+const PULL_CPU: &str = "pull, server CPU µs a message";
+const E2E_2K_P50: &str = "end to end at 2,000/s, p50 µs";
+const E2E_2K_P99: &str = "end to end at 2,000/s, p99 µs";
+const E2E_10K_P50: &str = "end to end at 10,000/s, p50 µs";
+const E2E_10K_P99: &str = "end to end at 10,000/s, p99 µs";
+const SYNC_RATE: &str = "sync flush, 256 in flight, messages/s";
+const SYNC_CPU: &str = "sync flush, server CPU µs a message";
+const SYNC_FLUSHES: &str = "sync flush, disk flushes per 1,000 messages";
+const SYNC_ALONE: &str = "sync flush, one caller, p50 µs";
+const START: &str = "start on an empty store, ms";
+const RESTART: &str = "restart after SIGKILL, ms";
+const RESTART_SIZE: &str = "… on a commit log of MiB";
+const IDLE_RSS: &str = "idle, resident MiB";
+const IDLE_ANONYMOUS: &str = "idle, of it anonymous MiB";
+const MANY_RATE: &str = "10,000 topics × 8 queues, messages/s";
+const MANY_RSS: &str = "10,000 topics × 8 queues, resident MiB";
+const MANY_ANONYMOUS: &str = "10,000 topics × 8 queues, of it anonymous MiB";
+const MANY_DISK: &str = "10,000 topics × 8 queues, MiB of consume queues on disk";
+
+/// In the order they are printed.
+const FIGURES: &[&str] = &[
+    SEND_RATE,
+    SEND_CPU,
+    SEND_P50,
+    SEND_P99,
+    PULL_BYTES,
+    PULL_RATE,
+    PULL_CPU,
+    E2E_2K_P50,
+    E2E_2K_P99,
+    E2E_10K_P50,
+    E2E_10K_P99,
+    SYNC_RATE,
+    SYNC_CPU,
+    SYNC_FLUSHES,
+    SYNC_ALONE,
+    START,
+    RESTART,
+    RESTART_SIZE,
+    IDLE_RSS,
+    IDLE_ANONYMOUS,
+    MANY_RATE,
+    MANY_RSS,
+    MANY_ANONYMOUS,
+    MANY_DISK,
+];
+
+fn number(report: &Value, pointer: &str) -> Result<f64> {
+    report
+        .pointer(pointer)
+        .and_then(Value::as_f64)
+        .with_context(|| format!("{pointer} is missing in {report}"))
+}
+
+/// What repeats of one figure gave.
+#[derive(Debug, PartialEq)]
+struct Spread {
+    median: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Spread {
+    fn of(values: &[f64]) -> Self {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let median =
+            if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 };
+        Self { median, low: sorted[0], high: sorted[sorted.len() - 1] }
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "**{}** ({} – {})", figure(self.median), figure(self.low), figure(self.high))
+    }
+}
+
+/// Three digits that matter, thousands set apart.
+fn figure(value: f64) -> String {
+    if value < 100.0 {
+        return format!("{value:.*}", if value < 10.0 { 2 } else { 1 });
+    }
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes that files below `dir` take on the disk.
+fn disk_usage(dir: &Path) -> Result<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() { disk_usage(&entry.path())? } else { metadata.blocks() * 512 };
+    }
+    Ok(bytes)
+}
+
+/// Commit, processor, memory, kernel and file system, for whoever compares runs.
+fn machine() -> String {
+    let run = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).current_dir(root()).output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let field = |file: &str, name: &str| {
+        let text = std::fs::read_to_string(file).ok()?;
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let commit = run("git", &["rev-parse", "--short", "HEAD"]).unwrap_or_default();
+    let changed =
+        run("git", &["status", "--porcelain", "--untracked-files=no"]).is_some_and(|text| !text.is_empty());
+    let date = run("date", &["-u", "+%Y-%m-%d %H:%M UTC"]).unwrap_or_default();
+    let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".into());
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let memory = field("/proc/meminfo", "MemTotal").unwrap_or_default();
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let target = target_dir().display().to_string();
+    let disk = run("df", &["--output=fstype,source", &target])
+        .and_then(|text| text.lines().last().map(str::to_owned));
+    let java = Command::new("java")
+        .arg("-version")
+        .output()
+        .ok()
+        .and_then(|output| String::from_utf8_lossy(&output.stderr).lines().next().map(str::to_owned));
+    format!(
+        "Commit {commit}{}, {date}. {processor}, {cores} cores, {memory} of memory, Linux {}, {}; {}.",
+        if changed { " with changes" } else { "" },
+        kernel.trim(),
+        disk.unwrap_or_default().split_ascii_whitespace().collect::<Vec<_>>().join(" on "),
+        java.unwrap_or_else(|| "no Java".into())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_median_lowest_and_highest() {
+        assert_eq!(Spread::of(&[3.0, 1.0, 2.0]), Spread { median: 2.0, low: 1.0, high: 3.0 });
+        assert_eq!(Spread::of(&[4.0, 1.0]).median, 2.5);
+    }
+
+    #[test]
+    fn figures_keep_three_digits_that_matter() {
+        assert_eq!([1.234, 12.34, 123.4, 1_234_567.0].map(figure), ["1.23", "12.3", "123", "1,234,567"]);
+    }
+}
