@@ -8,6 +8,7 @@
 mod bench;
 
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
@@ -59,7 +60,10 @@ fn check() -> Result<()> {
         bail!("docs/configuration.md is stale: run `cargo xtask docs`");
     }
     if cargo(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
-        run("dependencies", cargo(["deny", "check", "bans", "licenses", "sources"]))?;
+        run(
+            "dependencies",
+            cargo(["deny", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]),
+        )?;
     } else {
         eprintln!(
             "== dependencies: SKIPPED, cargo-deny is not installed (cargo install cargo-deny --locked)"
@@ -69,7 +73,7 @@ fn check() -> Result<()> {
 }
 
 /// The tests that start a server start the binary that is shipped, so it is built first, optimised; the tests
-/// themselves are built with debug assertions.
+/// themselves are built with debug assertions. Replaces this process, so that the runner's result stands last.
 fn test(arguments: &[OsString]) -> Result<()> {
     run("the binary", cargo(["build", "--release", "--locked", "-p", "ferromq"]))?;
     let mut tests = cargo(["test", "--locked"]);
@@ -77,7 +81,7 @@ fn test(arguments: &[OsString]) -> Result<()> {
         tests.arg("--workspace");
     }
     tests.args(arguments).env("FERROMQ_BIN", target_dir().join("release/ferromq"));
-    run("tests", tests)
+    Err(tests.exec()).context("cannot run the tests")
 }
 
 fn docs() -> Result<()> {
