@@ -1,3 +1,32 @@
-//! Not written yet.
+//! The broker engine: topics, groups, sending, pulling, retries and delays, over one store.
+//!
+//! A [`Broker`] is a cheap handle with typed calls in domain words. It listens to nobody and knows no protocol: a
+//! front-end decodes, makes one call, and encodes what comes back.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `broker` | the handle, and the tasks behind it |
+//! | `send` | validation, auto-created topics, where a message goes |
+//! | `pull` | reading a queue, and waiting for messages |
+//! | `retry`, `delay` | messages that come again, and messages that come later |
+//! | `members`, `locks`, `offsets` | who consumes, in which order, and how far |
+//! | `topics`, `groups` | settings, kept in files |
+//! | `state_file` | how such files are written and read |
 
+mod broker;
 pub mod config;
+mod delay;
+pub mod groups;
+pub mod locks;
+pub mod members;
+mod offsets;
+pub mod pull;
+pub mod retry;
+pub mod send;
+mod state_file;
+pub mod topics;
+
+pub use broker::{Broker, Position};
+pub use config::BrokerConfig;
+pub use offsets::ConsumerOffsets;
+pub use state_file::StateError;

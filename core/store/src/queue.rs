@@ -15,6 +15,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use ferromq_model::message::TagsCode;
 use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -127,6 +128,22 @@ impl Queue {
             }
             arrived.await;
         }
+    }
+
+    /// The tags code of the message at `at`; `None` if it is not there.
+    #[must_use]
+    pub fn tags_code(&self, at: QueueOffset) -> Option<TagsCode> {
+        self.message_entry(at).map(|entry| entry.tags)
+    }
+
+    /// Where the record of the message at `at` starts; `None` if it is not there.
+    #[must_use]
+    pub fn physical(&self, at: QueueOffset) -> Option<PhysicalOffset> {
+        self.message_entry(at).map(|entry| entry.physical)
+    }
+
+    fn message_entry(&self, at: QueueOffset) -> Option<QueueEntry> {
+        self.entry(at).ok().flatten().filter(|entry| !entry.is_filler())
     }
 
     /// Whether the topic was deleted.

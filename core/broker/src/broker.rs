@@ -1,0 +1,355 @@
+//! The broker's handle: what it is made of, the calls that fit nowhere else, and its background tasks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferromq_model::message::{MessageId, PROPERTY_END, property, push_property};
+use ferromq_model::topic::TopicConfig;
+use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
+use ferromq_store::{Queue, Store};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use crate::config::BrokerConfig;
+use crate::delay::{self, DelayProgress};
+use crate::groups::Groups;
+use crate::locks::OrderLocks;
+use crate::members::{Heartbeat, Members, Peer};
+use crate::offsets::ConsumerOffsets;
+use crate::state_file::{StateError, StateFile};
+use crate::topics::{TopicError, Topics};
+
+/// How often silent clients and expired locks are looked for.
+const SCAN_INTERVAL: Duration = Duration::from_secs(10);
+/// The share of memory that recent messages are taken to be in (RocketMQ: `accessMessageInMemoryMaxRatio`, percent).
+const IN_MEMORY_PERCENT: u64 = 40;
+
+/// A broker. Handles share it.
+#[derive(Clone)]
+pub struct Broker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: BrokerConfig,
+    store: Store,
+    store_host: SocketAddr,
+    /// Properties that every stored message gets.
+    suffix: String,
+    topics: Topics,
+    groups: Groups,
+    offsets: ConsumerOffsets,
+    members: Members,
+    locks: OrderLocks,
+    delays: DelayProgress,
+    counter: AtomicU32,
+    stop: watch::Sender<bool>,
+}
+
+/// What a group is told that asks where it stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// It goes on here.
+    At(QueueOffset),
+    /// It never committed: it decides by itself where to start.
+    Unknown,
+}
+
+impl Broker {
+    /// A broker over `store`. `store_host` is the address that clients reach it at; it becomes part of message ids.
+    ///
+    /// # Errors
+    /// [`StateError`] if saved state is broken beyond its backup: the operator must repair or remove it.
+    pub fn open(config: BrokerConfig, store: Store, store_host: SocketAddr) -> Result<Self, StateError> {
+        let dir = store.config_dir();
+        let file = |name| StateFile::new(&dir, name);
+        let topics = Topics::load(file("topics.json"), &config, &store)?;
+        let groups = Groups::load(file("subscriptionGroup.json"), config.auto_create_groups)?;
+        let offsets = ConsumerOffsets::load(file("consumerOffset.json"))?;
+        let delays = DelayProgress::load(file("delayOffset.json"))?;
+        let mut suffix = String::new();
+        push_property(&mut suffix, property::MSG_REGION, &config.region);
+        push_property(&mut suffix, property::TRACE_ON, if config.trace_on { "true" } else { "false" });
+        push_property(&mut suffix, property::CLUSTER, &config.cluster);
+        debug_assert!(suffix.ends_with(PROPERTY_END as char));
+        let members = Members::new(config.notify_group_changes);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config,
+                store,
+                store_host,
+                suffix,
+                topics,
+                groups,
+                offsets,
+                members,
+                locks: OrderLocks::default(),
+                delays,
+                counter: AtomicU32::new(0),
+                stop: watch::channel(false).0,
+            }),
+        })
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> &BrokerConfig {
+        &self.inner.config
+    }
+
+    /// Its store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The address that clients reach it at.
+    #[must_use]
+    pub fn store_host(&self) -> SocketAddr {
+        self.inner.store_host
+    }
+
+    /// Its topics.
+    #[must_use]
+    pub fn topics(&self) -> &Topics {
+        &self.inner.topics
+    }
+
+    /// Its consumer groups.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.inner.groups
+    }
+
+    /// How far groups have consumed.
+    #[must_use]
+    pub fn offsets(&self) -> &ConsumerOffsets {
+        &self.inner.offsets
+    }
+
+    /// Who is connected.
+    #[must_use]
+    pub fn members(&self) -> &Members {
+        &self.inner.members
+    }
+
+    /// Order locks.
+    #[must_use]
+    pub fn locks(&self) -> &OrderLocks {
+        &self.inner.locks
+    }
+
+    pub(crate) fn delay_progress(&self) -> &DelayProgress {
+        &self.inner.delays
+    }
+
+    pub(crate) fn suffix(&self) -> &str {
+        &self.inner.suffix
+    }
+
+    /// Numbers that spread what may go anywhere.
+    pub(crate) fn next_number(&self) -> u32 {
+        self.inner.counter.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether [`Broker::stop`] was called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.inner.stop.borrow()
+    }
+
+    /// Waits until [`Broker::stop`] is called. Cancel safe.
+    pub async fn stopped(&self) {
+        // The sender lives in `inner`, so waiting can only end with the value.
+        let _ = self.inner.stop.subscribe().wait_for(|stop| *stop).await;
+    }
+
+    /// Tells waiting pulls and background tasks to end.
+    pub fn stop(&self) {
+        self.inner.stop.send_replace(true);
+    }
+
+    /// Takes a heartbeat in, creating groups and their retry topics where they are new. Returns whether any of the
+    /// client's groups changed.
+    pub fn heartbeat(&self, peer: &Peer, mut beat: Heartbeat) -> bool {
+        beat.consumers.retain(|consumer| match self.groups().find_or_create(consumer.group.as_str()) {
+            Ok(group) => {
+                if let Err(error) = self.retry_topic(&consumer.group, group.retry_queue_nums) {
+                    tracing::warn!(group = %consumer.group, %error, "cannot create the group's retry topic");
+                }
+                true
+            }
+            // The reference leaves such groups out in silence; their pulls say why.
+            Err(error) => {
+                tracing::debug!(group = %consumer.group, %error, "heartbeat of a group that is not served");
+                false
+            }
+        });
+        let notify = |group: &ferromq_model::GroupName| {
+            self.groups().find(group.as_str()).is_none_or(|config| config.notify_consumer_ids_changed_enable)
+        };
+        self.members().heartbeat(peer, beat, notify, self.store().now())
+    }
+
+    /// Removes a client from a producer group, a consumer group, or both.
+    pub fn unregister(&self, peer: &Peer, client: &str, producer: Option<&str>, consumer: Option<&str>) {
+        self.members().unregister(client, producer, consumer, peer);
+    }
+
+    /// The queue, if the topic exists and has so many.
+    #[must_use]
+    pub fn queue(&self, topic: &str, id: QueueId) -> Option<Arc<Queue>> {
+        self.topics().find(topic)?.queue(self.store(), id).cloned()
+    }
+
+    /// Notes how far a group has consumed. Offsets beyond the queue's end count as its end.
+    pub fn commit_offset(&self, group: &str, topic: &str, id: QueueId, next: QueueOffset) {
+        let end = self.queue(topic, id).map(|queue| queue.max());
+        self.offsets().commit(group, topic, id, end.map_or(next, |end| next.min(end)));
+    }
+
+    /// Where a group goes on in a queue. With `zero_if_young`, a queue that still has its first message in memory counts
+    /// as new, and a group without an offset starts at its beginning whatever the client prefers, as in the reference.
+    #[must_use]
+    pub fn position(&self, group: &str, topic: &str, id: QueueId, zero_if_young: bool) -> Position {
+        if let Some(at) = self.offsets().find(group, topic, id) {
+            return Position::At(at);
+        }
+        let young = || {
+            let queue = self.queue(topic, id)?;
+            let first = queue.physical(QueueOffset::ZERO).filter(|_| queue.min() == QueueOffset::ZERO)?;
+            let behind = self.store().stats().log_max.since(first);
+            Some(behind <= memory_bytes() / 100 * IN_MEMORY_PERCENT)
+        };
+        if zero_if_young && young() == Some(true) {
+            Position::At(QueueOffset::ZERO)
+        } else {
+            Position::Unknown
+        }
+    }
+
+    /// When the oldest message of a queue was stored.
+    #[must_use]
+    pub fn earliest_store_time(&self, topic: &str, id: QueueId) -> Option<Timestamp> {
+        let queue = self.queue(topic, id)?;
+        self.store().stored_time(&queue, queue.min())
+    }
+
+    /// The stored record at an offset of the log.
+    #[must_use]
+    pub fn view(&self, offset: PhysicalOffset) -> Option<Bytes> {
+        self.store().record_at(offset)
+    }
+
+    /// The id of a message that this broker stores at `offset`.
+    #[must_use]
+    pub fn message_id(&self, offset: PhysicalOffset) -> MessageId {
+        MessageId { host: self.store_host(), offset }
+    }
+
+    /// Creates a topic or changes its settings, as an operator asked.
+    ///
+    /// # Errors
+    /// [`TopicError`].
+    pub fn put_topic(&self, config: TopicConfig) -> Result<(), TopicError> {
+        if config.topic_name.is_system() {
+            return Err(TopicError::System(config.topic_name));
+        }
+        self.topics().put(config).map(drop)
+    }
+
+    /// Deletes a topic: its settings, its queues, and what groups noted about it.
+    ///
+    /// # Errors
+    /// [`TopicError`].
+    pub fn delete_topic(&self, topic: &TopicName) -> Result<(), TopicError> {
+        match self.topics().remove(topic) {
+            // Tools delete on every broker, also where the topic never was.
+            Err(TopicError::Unknown(_)) => return Ok(()),
+            other => other?,
+        }
+        self.offsets().forget_topic(topic.as_str());
+        self.store().delete_topic(topic)?;
+        Ok(())
+    }
+
+    /// Forgets a group, and where it stood if asked to.
+    ///
+    /// # Errors
+    /// [`crate::groups::GroupError::Save`].
+    pub fn delete_group(&self, group: &str, with_offsets: bool) -> Result<(), crate::groups::GroupError> {
+        self.groups().remove(group)?;
+        if with_offsets {
+            self.offsets().forget_group(group);
+        }
+        Ok(())
+    }
+
+    /// Runs the background tasks until [`Broker::stop`], then saves what the broker knows.
+    pub async fn run(&self) {
+        let mut tasks = JoinSet::new();
+        for level in 1..=self.config().delay_levels.count() {
+            tasks.spawn(delay::run_level(self.clone(), level));
+        }
+        self.every(&mut tasks, SCAN_INTERVAL, |broker| {
+            let now = broker.store().now();
+            broker.members().expire(now, broker.config().client_timeout);
+            broker.locks().expire(now);
+        });
+        self.every(&mut tasks, self.config().consumer_offset_interval.duration(), |broker| {
+            report("consumer offsets", broker.offsets().save());
+        });
+        self.every(&mut tasks, self.config().delay_offset_interval.duration(), |broker| {
+            report("the progress of delayed messages", broker.inner.delays.save());
+        });
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a broker task failed");
+            }
+        }
+        self.save();
+    }
+
+    /// Calls `work` each `interval` on a thread that may block, until the broker stops.
+    fn every(&self, tasks: &mut JoinSet<()>, interval: Duration, work: fn(&Self)) {
+        let broker = self.clone();
+        tasks.spawn(async move {
+            let mut ticks = tokio::time::interval(interval);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => {}
+                    () = broker.stopped() => return,
+                }
+                let broker = broker.clone();
+                if let Err(error) = tokio::task::spawn_blocking(move || work(&broker)).await {
+                    tracing::error!(%error, "a broker task failed");
+                }
+            }
+        });
+    }
+
+    /// Saves everything that is kept in files.
+    fn save(&self) {
+        report("topics", self.inner.topics.save_now());
+        report("groups", self.inner.groups.save_now());
+        report("consumer offsets", self.inner.offsets.save());
+        report("the progress of delayed messages", self.inner.delays.save());
+    }
+}
+
+fn report(what: &str, outcome: std::io::Result<()>) {
+    if let Err(error) = outcome {
+        tracing::error!(%error, "cannot save {what}");
+    }
+}
+
+/// Bytes of memory that the machine has.
+fn memory_bytes() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram as u64 * u64::from(info.mem_unit)
+}

@@ -1,0 +1,195 @@
+//! The consumer groups of this broker: their settings, and `subscriptionGroup.json`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::Arc;
+
+use ferromq_model::group::SubscriptionGroupConfig;
+use ferromq_model::topic::DataVersion;
+use ferromq_model::{GroupName, NameError, Timestamp};
+use foldhash::fast::RandomState;
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
+
+use crate::state_file::{StateError, StateFile};
+
+/// The most groups that this broker keeps: clients create them by themselves.
+pub const MAX_GROUPS: usize = 200_000;
+
+/// A group's settings could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum GroupError {
+    /// The sender's fault.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// It does not exist, and groups are not created by themselves (`autoCreateSubscriptionGroup`).
+    #[error("subscription group [{0}] does not exist")]
+    Unknown(String),
+    /// The broker has as many as it keeps.
+    #[error("this broker has {MAX_GROUPS} groups and takes no more")]
+    TooMany,
+    /// Ours: the change is not on disk, and was taken back.
+    #[error("groups cannot be saved: {0}")]
+    Save(#[from] io::Error),
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Saved {
+    data_version: DataVersion,
+    /// Kept as it came: set by tools only.
+    forbidden_table: serde_json::Map<String, serde_json::Value>,
+    subscription_group_table: BTreeMap<String, SubscriptionGroupConfig>,
+}
+
+struct Table {
+    version: DataVersion,
+    forbidden: serde_json::Map<String, serde_json::Value>,
+    groups: HashMap<GroupName, Arc<SubscriptionGroupConfig>, RandomState>,
+}
+
+/// All groups of a broker.
+pub struct Groups {
+    table: RwLock<Table>,
+    changing: Mutex<StateFile>,
+    auto_create: bool,
+}
+
+/// All groups' settings at one moment.
+#[derive(Clone, Debug)]
+pub struct GroupSnapshot {
+    /// Its version.
+    pub version: DataVersion,
+    /// Settings by name.
+    pub groups: BTreeMap<String, SubscriptionGroupConfig>,
+    /// Topics forbidden to groups, as tools keep them.
+    pub forbidden: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Groups that every broker has, and whether their members may broadcast.
+const BUILT_IN: [(&str, bool); 8] = [
+    ("TOOLS_CONSUMER", true),
+    ("FILTERSRV_CONSUMER", true),
+    ("SELF_TEST_C_GROUP", true),
+    ("CID_ONS-HTTP-PROXY", true),
+    ("CID_ONSAPI_PULL", true),
+    ("CID_ONSAPI_PERMISSION", true),
+    ("CID_ONSAPI_OWNER", true),
+    ("CID_RMQ_SYS_TRANS", true),
+];
+
+impl Groups {
+    pub(crate) fn load(file: StateFile, auto_create: bool) -> Result<Self, StateError> {
+        let saved: Saved = file.load()?.unwrap_or_default();
+        let mut groups: HashMap<GroupName, Arc<SubscriptionGroupConfig>, RandomState> = HashMap::default();
+        for config in saved.subscription_group_table.into_values() {
+            groups.insert(config.group_name.clone(), Arc::new(config));
+        }
+        for (name, broadcast) in BUILT_IN {
+            let name = GroupName::new(name).expect("built-in names are valid");
+            groups.entry(name.clone()).or_insert_with(|| {
+                let mut config = SubscriptionGroupConfig::new(name);
+                config.consume_broadcast_enable = broadcast;
+                Arc::new(config)
+            });
+        }
+        let table = Table { version: saved.data_version, forbidden: saved.forbidden_table, groups };
+        Ok(Self { table: RwLock::new(table), changing: Mutex::new(file), auto_create })
+    }
+
+    /// The group's settings, if it exists.
+    #[must_use]
+    pub fn find(&self, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
+        self.table.read().groups.get(group).cloned()
+    }
+
+    /// The group's settings; creates it with defaults where that is allowed.
+    ///
+    /// # Errors
+    /// [`GroupError`].
+    pub fn find_or_create(&self, group: &str) -> Result<Arc<SubscriptionGroupConfig>, GroupError> {
+        if let Some(config) = self.find(group) {
+            return Ok(config);
+        }
+        if !self.auto_create {
+            return Err(GroupError::Unknown(group.to_owned()));
+        }
+        self.put(SubscriptionGroupConfig::new(GroupName::new(group)?))
+    }
+
+    /// Creates the group or changes its settings.
+    ///
+    /// # Errors
+    /// [`GroupError`]; nothing changed then.
+    pub fn put(&self, config: SubscriptionGroupConfig) -> Result<Arc<SubscriptionGroupConfig>, GroupError> {
+        let file = self.changing.lock();
+        let name = config.group_name.clone();
+        let before = self.find(name.as_str());
+        if let Some(same) = before.as_ref().filter(|before| ***before == config) {
+            return Ok(Arc::clone(same));
+        }
+        if before.is_none() && self.table.read().groups.len() >= MAX_GROUPS {
+            return Err(GroupError::TooMany);
+        }
+        let config = Arc::new(config);
+        self.table.write().groups.insert(name.clone(), Arc::clone(&config));
+        if let Err(error) = self.save(&file) {
+            let mut table = self.table.write();
+            match before {
+                Some(before) => table.groups.insert(name, before),
+                None => table.groups.remove(&name),
+            };
+            return Err(error.into());
+        }
+        Ok(config)
+    }
+
+    /// Forgets the group's settings. Unknown groups are no error: tools delete on every broker.
+    ///
+    /// # Errors
+    /// [`GroupError::Save`].
+    pub fn remove(&self, group: &str) -> Result<(), GroupError> {
+        let file = self.changing.lock();
+        let removed = self.table.write().groups.remove_entry(group);
+        if let Some((name, config)) = removed
+            && let Err(error) = self.save(&file)
+        {
+            self.table.write().groups.insert(name, config);
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// All settings.
+    #[must_use]
+    pub fn snapshot(&self) -> GroupSnapshot {
+        let table = self.table.read();
+        GroupSnapshot {
+            version: table.version,
+            groups: table
+                .groups
+                .iter()
+                .map(|(name, config)| (name.to_string(), (**config).clone()))
+                .collect(),
+            forbidden: table.forbidden.clone(),
+        }
+    }
+
+    fn save(&self, file: &StateFile) -> io::Result<()> {
+        let mut version = self.table.read().version;
+        version.bump(Timestamp::now());
+        let snapshot = self.snapshot();
+        file.save(&Saved {
+            data_version: version,
+            forbidden_table: snapshot.forbidden,
+            subscription_group_table: snapshot.groups,
+        })?;
+        self.table.write().version = version;
+        Ok(())
+    }
+
+    pub(crate) fn save_now(&self) -> io::Result<()> {
+        let file = self.changing.lock();
+        self.save(&file)
+    }
+}

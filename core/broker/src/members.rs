@@ -1,0 +1,455 @@
+//! Who is connected: producers and consumers by group, what consumers subscribe to, and telling a group that it
+//! changed.
+//!
+//! Always true:
+//! * a member is bound to the connection it last spoke on: when that closes it is gone at once, and one that came back
+//!   on another connection before is not;
+//! * every member of a group is told of each join and leave, because all of them divide the queues by the same list;
+//! * nobody is told while the table is locked.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel, TagFilter};
+use ferromq_model::{GroupName, Millis, Timestamp, TopicName};
+use foldhash::fast::RandomState;
+use parking_lot::RwLock;
+
+/// Groups that one client may be a member of, and topics that one group may subscribe to.
+pub const MAX_PER_CLIENT: usize = 4096;
+
+/// One connection, for as long as it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelId(pub u64);
+
+/// How a front-end reaches a client on its connection.
+pub trait ClientLink: Send + Sync {
+    /// Tells the client that members joined or left `group`. Best effort: clients also look by themselves.
+    fn members_changed(&self, group: &GroupName);
+}
+
+/// The other end of a connection.
+#[derive(Clone)]
+pub struct Peer {
+    /// Its connection.
+    pub channel: ChannelId,
+    /// Its address.
+    pub address: SocketAddr,
+    /// The way to it.
+    pub link: Arc<dyn ClientLink>,
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {}", self.channel, self.address)
+    }
+}
+
+/// What a client says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientInfo {
+    /// Its own id, unique within its groups.
+    pub id: String,
+    /// Its language's name, for tools.
+    pub language: String,
+    /// Its protocol version, for tools.
+    pub version: i32,
+}
+
+/// What a consumer wants of one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The topic.
+    pub topic: TopicName,
+    /// As the client wrote it, `*` for everything.
+    pub expression: String,
+    /// `TAG` or `SQL92`.
+    pub expression_type: String,
+    /// What passes.
+    pub filter: TagFilter,
+    /// When the client made it; a newer one replaces an older.
+    pub version: i64,
+}
+
+/// A client's membership in one consumer group.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    /// The group.
+    pub group: GroupName,
+    /// How it fetches.
+    pub consume_type: ConsumeType,
+    /// How the group shares messages.
+    pub model: MessageModel,
+    /// Where it starts without an offset.
+    pub from: ConsumeFromWhere,
+    /// Its subscriptions; `None` when the heartbeat leaves them out because nothing changed.
+    pub subscriptions: Option<Vec<Subscription>>,
+}
+
+/// One heartbeat.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// Who.
+    pub client: ClientInfo,
+    /// Groups that it produces for.
+    pub producers: Vec<GroupName>,
+    /// Groups that it consumes for.
+    pub consumers: Vec<Consumer>,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    info: ClientInfo,
+    peer: Peer,
+    seen: Timestamp,
+}
+
+#[derive(Debug)]
+struct ConsumerGroup {
+    consume_type: ConsumeType,
+    model: MessageModel,
+    from: ConsumeFromWhere,
+    subscriptions: BTreeMap<TopicName, Subscription>,
+    members: BTreeMap<String, Member>,
+}
+
+#[derive(Default, Debug)]
+struct Table {
+    consumers: HashMap<GroupName, ConsumerGroup, RandomState>,
+    producers: HashMap<GroupName, BTreeMap<String, Member>, RandomState>,
+}
+
+/// A member as tools see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// What it says of itself.
+    pub client: ClientInfo,
+    /// Its address.
+    pub address: SocketAddr,
+    /// When it was last heard.
+    pub seen: Timestamp,
+}
+
+/// A consumer group as tools see it.
+#[derive(Clone, Debug)]
+pub struct GroupConnections {
+    /// How it fetches.
+    pub consume_type: ConsumeType,
+    /// How it shares messages.
+    pub model: MessageModel,
+    /// Where it starts without an offset.
+    pub from: ConsumeFromWhere,
+    /// Its subscriptions.
+    pub subscriptions: Vec<Subscription>,
+    /// Its members.
+    pub members: Vec<Connection>,
+}
+
+/// Who is connected to a broker.
+#[derive(Debug)]
+pub struct Members {
+    table: RwLock<Table>,
+    notify: bool,
+}
+
+/// Whom to tell of which group, once the table is unlocked.
+type Notices = Vec<(GroupName, Vec<Peer>)>;
+
+impl Members {
+    pub(crate) fn new(notify: bool) -> Self {
+        Self { table: RwLock::default(), notify }
+    }
+
+    /// Takes a heartbeat in. Returns whether any of its groups got a new member or other subscriptions.
+    pub(crate) fn heartbeat(
+        &self,
+        peer: &Peer,
+        beat: Heartbeat,
+        notify_group: impl Fn(&GroupName) -> bool,
+        now: Timestamp,
+    ) -> bool {
+        let mut notices = Notices::new();
+        let mut changed = false;
+        {
+            let mut table = self.table.write();
+            let member = |peer: &Peer| Member { info: beat.client.clone(), peer: peer.clone(), seen: now };
+            for group in beat.producers.into_iter().take(MAX_PER_CLIENT) {
+                table.producers.entry(group).or_default().insert(beat.client.id.clone(), member(peer));
+            }
+            for consumer in beat.consumers.into_iter().take(MAX_PER_CLIENT) {
+                let group = table.consumers.entry(consumer.group.clone()).or_insert_with(|| ConsumerGroup {
+                    consume_type: consumer.consume_type,
+                    model: consumer.model,
+                    from: consumer.from,
+                    subscriptions: BTreeMap::new(),
+                    members: BTreeMap::new(),
+                });
+                let before = group.members.insert(beat.client.id.clone(), member(peer));
+                let joined = before.is_none_or(|before| before.peer.channel != peer.channel);
+                group.consume_type = consumer.consume_type;
+                group.model = consumer.model;
+                group.from = consumer.from;
+                let resubscribed = consumer.subscriptions.is_some_and(|wanted| group.subscribe(wanted));
+                if joined || resubscribed {
+                    changed = true;
+                    if group.model == MessageModel::Clustering && notify_group(&consumer.group) {
+                        notices.push((consumer.group, group.peers()));
+                    }
+                }
+            }
+        }
+        self.tell(notices);
+        changed
+    }
+
+    /// Removes a client from its groups, as it asked.
+    pub(crate) fn unregister(
+        &self,
+        client: &str,
+        producer: Option<&str>,
+        consumer: Option<&str>,
+        peer: &Peer,
+    ) {
+        let mut notices = Notices::new();
+        {
+            let mut table = self.table.write();
+            let own = |member: &Member| member.peer.channel == peer.channel;
+            if let Some(members) = producer.and_then(|group| table.producers.get_mut(group))
+                && members.get(client).is_some_and(own)
+            {
+                members.remove(client);
+            }
+            if let Some((name, group)) =
+                consumer.and_then(|name| table.consumers.iter_mut().find(|(n, _)| n.as_str() == name))
+                && group.members.get(client).is_some_and(own)
+            {
+                group.members.remove(client);
+                notices.extend(group.notice(name));
+            }
+            table.drop_empty();
+        }
+        self.tell(notices);
+    }
+
+    /// Removes whoever last spoke on this connection.
+    pub fn channel_closed(&self, channel: ChannelId) {
+        self.remove(|member| member.peer.channel == channel);
+    }
+
+    /// Removes whoever was silent for longer than `timeout`.
+    pub fn expire(&self, now: Timestamp, timeout: Millis) {
+        self.remove(|member| now.since(member.seen) > timeout);
+    }
+
+    fn remove(&self, gone: impl Fn(&Member) -> bool) {
+        let any = {
+            let table = self.table.read();
+            let mut all =
+                table.producers.values().chain(table.consumers.values().map(|group| &group.members));
+            all.any(|members| members.values().any(&gone))
+        };
+        if !any {
+            return;
+        }
+        let mut notices = Notices::new();
+        {
+            let mut table = self.table.write();
+            for members in table.producers.values_mut() {
+                members.retain(|_, member| !gone(member));
+            }
+            for (name, group) in &mut table.consumers {
+                let before = group.members.len();
+                group.members.retain(|_, member| !gone(member));
+                if group.members.len() != before {
+                    notices.extend(group.notice(name));
+                }
+            }
+            table.drop_empty();
+        }
+        self.tell(notices);
+    }
+
+    fn tell(&self, notices: Notices) {
+        if !self.notify {
+            return;
+        }
+        for (group, peers) in notices {
+            peers.iter().for_each(|peer| peer.link.members_changed(&group));
+        }
+    }
+
+    /// Ids of a group's members, sorted; empty for a group that nobody consumes for.
+    #[must_use]
+    pub fn consumer_ids(&self, group: &str) -> Vec<String> {
+        self.table
+            .read()
+            .consumers
+            .get(group)
+            .map_or_else(Vec::new, |group| group.members.keys().cloned().collect())
+    }
+
+    /// A consumer group and its members.
+    #[must_use]
+    pub fn consumer_group(&self, group: &str) -> Option<GroupConnections> {
+        let table = self.table.read();
+        let group = table.consumers.get(group)?;
+        Some(GroupConnections {
+            consume_type: group.consume_type,
+            model: group.model,
+            from: group.from,
+            subscriptions: group.subscriptions.values().cloned().collect(),
+            members: group.members.values().map(Member::connection).collect(),
+        })
+    }
+
+    /// Members of a producer group.
+    #[must_use]
+    pub fn producers(&self, group: &str) -> Vec<Connection> {
+        let table = self.table.read();
+        table.producers.get(group).into_iter().flatten().map(|(_, member)| member.connection()).collect()
+    }
+
+    /// How a live group shares messages; `None` if nobody consumes for it.
+    #[must_use]
+    pub fn model_of(&self, group: &str) -> Option<MessageModel> {
+        self.table.read().consumers.get(group).map(|group| group.model)
+    }
+
+    /// What a live group wants of `topic`: `Err` if nobody consumes for it, `Ok(None)` if it does not subscribe.
+    pub(crate) fn subscription(&self, group: &str, topic: &str) -> Result<Option<Subscription>, ()> {
+        let table = self.table.read();
+        let group = table.consumers.get(group).ok_or(())?;
+        Ok(group.subscriptions.get(topic).cloned())
+    }
+}
+
+impl Member {
+    fn connection(&self) -> Connection {
+        Connection { client: self.info.clone(), address: self.peer.address, seen: self.seen }
+    }
+}
+
+impl Table {
+    fn drop_empty(&mut self) {
+        self.producers.retain(|_, members| !members.is_empty());
+        self.consumers.retain(|_, group| !group.members.is_empty());
+    }
+}
+
+impl ConsumerGroup {
+    /// Takes subscriptions over; whether that changed anything that members must divide anew.
+    fn subscribe(&mut self, wanted: Vec<Subscription>) -> bool {
+        let mut changed = false;
+        let topics: Vec<TopicName> = wanted.iter().map(|subscription| subscription.topic.clone()).collect();
+        for subscription in wanted.into_iter().take(MAX_PER_CLIENT) {
+            match self.subscriptions.get_mut(&subscription.topic) {
+                None => {
+                    changed = true;
+                    self.subscriptions.insert(subscription.topic.clone(), subscription);
+                }
+                Some(known) if known.version < subscription.version => *known = subscription,
+                Some(_) => {}
+            }
+        }
+        let before = self.subscriptions.len();
+        self.subscriptions.retain(|topic, _| topics.contains(topic));
+        changed || self.subscriptions.len() != before
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        self.members.values().map(|member| member.peer.clone()).collect()
+    }
+
+    fn notice(&self, name: &GroupName) -> Option<(GroupName, Vec<Peer>)> {
+        (self.model == MessageModel::Clustering && !self.members.is_empty())
+            .then(|| (name.clone(), self.peers()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<String>>);
+
+    impl ClientLink for Told {
+        fn members_changed(&self, group: &GroupName) {
+            self.0.lock().push(group.to_string());
+        }
+    }
+
+    fn peer(channel: u64) -> (Peer, Arc<Told>) {
+        let told = Arc::new(Told::default());
+        let link: Arc<dyn ClientLink> = told.clone();
+        (Peer { channel: ChannelId(channel), address: "127.0.0.1:1".parse().unwrap(), link }, told)
+    }
+
+    fn beat(id: &str, topics: Option<&[&str]>) -> Heartbeat {
+        let subscriptions = topics.map(|topics| {
+            let all = |topic: &&str| Subscription {
+                topic: TopicName::new(topic).unwrap(),
+                expression: "*".into(),
+                expression_type: "TAG".into(),
+                filter: TagFilter::All,
+                version: 1,
+            };
+            topics.iter().map(all).collect()
+        });
+        Heartbeat {
+            client: ClientInfo { id: id.into(), language: "JAVA".into(), version: 479 },
+            producers: vec![],
+            consumers: vec![Consumer {
+                group: GroupName::new("G").unwrap(),
+                consume_type: ConsumeType::Passively,
+                model: MessageModel::Clustering,
+                from: ConsumeFromWhere::LastOffset,
+                subscriptions,
+            }],
+        }
+    }
+
+    #[test]
+    fn every_member_is_told_of_joins_leaves_and_new_subscriptions() {
+        let members = Members::new(true);
+        let ((a, told_a), (b, told_b)) = (peer(1), peer(2));
+        let now = Timestamp(1000);
+        assert!(members.heartbeat(&a, beat("a", Some(&["T"])), |_| true, now));
+        assert!(!members.heartbeat(&a, beat("a", Some(&["T"])), |_| true, now), "nothing new");
+        assert!(members.heartbeat(&b, beat("b", Some(&["T"])), |_| true, now));
+        assert_eq!(members.consumer_ids("G"), ["a", "b"]);
+        assert_eq!((told_a.0.lock().len(), told_b.0.lock().len()), (2, 1));
+        members.channel_closed(ChannelId(2));
+        assert_eq!((told_a.0.lock().len(), members.consumer_ids("G")), (3, vec!["a".to_owned()]));
+        assert!(members.heartbeat(&a, beat("a", Some(&["T", "U"])), |_| true, now));
+        assert_eq!(told_a.0.lock().len(), 4);
+    }
+
+    #[test]
+    fn a_closed_connection_does_not_remove_who_came_back_on_another() {
+        let members = Members::new(true);
+        let ((old, _), (new, _)) = (peer(1), peer(2));
+        members.heartbeat(&old, beat("a", Some(&["T"])), |_| true, Timestamp(0));
+        members.heartbeat(&new, beat("a", Some(&["T"])), |_| true, Timestamp(0));
+        members.channel_closed(ChannelId(1));
+        assert_eq!(members.consumer_ids("G"), ["a"]);
+        members.unregister("a", None, Some("G"), &old);
+        assert_eq!(members.consumer_ids("G"), ["a"]);
+        members.expire(Timestamp(120_001), Millis::secs(120));
+        assert_eq!(members.consumer_ids("G"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_heartbeat_without_subscriptions_keeps_them() {
+        let members = Members::new(true);
+        let (a, _) = peer(1);
+        members.heartbeat(&a, beat("a", Some(&["T"])), |_| true, Timestamp(0));
+        members.heartbeat(&a, beat("a", None), |_| true, Timestamp(0));
+        assert!(members.subscription("G", "T").unwrap().is_some());
+        assert!(members.subscription("G", "U").unwrap().is_none());
+        assert!(members.subscription("H", "T").is_err());
+    }
+}

@@ -1,0 +1,149 @@
+//! How far each group has consumed: the next offset of each queue, and `consumerOffset.json`.
+//!
+//! An offset comes from a peer and is only as good as that: it never exceeds what the queue has, so that a wrong one can
+//! repeat messages, and never skips messages that are not there yet.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+
+use ferromq_model::topic::DataVersion;
+use ferromq_model::{QueueId, QueueOffset, Timestamp};
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::state_file::{StateError, StateFile};
+
+/// Between topic and group in the file's keys; no name contains it.
+const SEPARATOR: char = '@';
+
+type ByQueue = BTreeMap<u32, u64>;
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Saved {
+    data_version: DataVersion,
+    /// By `topic@group`. Negative numbers are what others wrote for "none".
+    offset_table: BTreeMap<String, BTreeMap<u32, i64>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    version: DataVersion,
+    offsets: HashMap<String, ByQueue, RandomState>,
+    changed: bool,
+}
+
+/// Consumer offsets of a broker.
+#[derive(Debug)]
+pub struct ConsumerOffsets {
+    table: Mutex<Table>,
+    file: Mutex<StateFile>,
+}
+
+impl ConsumerOffsets {
+    pub(crate) fn load(file: StateFile) -> Result<Self, StateError> {
+        let saved: Saved = file.load()?.unwrap_or_default();
+        let offsets = saved.offset_table.into_iter().map(|(key, queues)| {
+            let valid = queues.into_iter().filter_map(|(id, at)| Some((id, u64::try_from(at).ok()?)));
+            (key, valid.collect())
+        });
+        let table = Table { version: saved.data_version, offsets: offsets.collect(), changed: false };
+        Ok(Self { table: Mutex::new(table), file: Mutex::new(file) })
+    }
+
+    /// The next offset that `group` is to consume, if it ever committed one.
+    #[must_use]
+    pub fn find(&self, group: &str, topic: &str, queue: QueueId) -> Option<QueueOffset> {
+        let table = self.table.lock();
+        table.offsets.get(&key(topic, group))?.get(&queue.0).map(|&at| QueueOffset(at))
+    }
+
+    /// Notes that everything before `next` is consumed. Smaller than before is legitimate: a reset.
+    pub(crate) fn commit(&self, group: &str, topic: &str, queue: QueueId, next: QueueOffset) {
+        let mut table = self.table.lock();
+        table.changed = true;
+        let key = key(topic, group);
+        match table.offsets.get_mut(&key) {
+            Some(queues) => queues.insert(queue.0, next.0),
+            None => table.offsets.entry(key).or_default().insert(queue.0, next.0),
+        };
+    }
+
+    /// Topics that `group` has offsets for.
+    #[must_use]
+    pub fn topics_of(&self, group: &str) -> Vec<String> {
+        let table = self.table.lock();
+        let split = |key: &String| key.split_once(SEPARATOR).map(|(t, g)| (t.to_owned(), g.to_owned()));
+        table.offsets.keys().filter_map(split).filter(|(_, g)| g == group).map(|(t, _)| t).collect()
+    }
+
+    pub(crate) fn forget_topic(&self, topic: &str) {
+        self.retain(|t, _| t != topic);
+    }
+
+    /// Forgets all offsets of a group.
+    pub fn forget_group(&self, group: &str) {
+        self.retain(|_, g| g != group);
+    }
+
+    fn retain(&self, keep: impl Fn(&str, &str) -> bool) {
+        let mut table = self.table.lock();
+        let before = table.offsets.len();
+        table
+            .offsets
+            .retain(|key, _| key.split_once(SEPARATOR).is_none_or(|(topic, group)| keep(topic, group)));
+        table.changed |= table.offsets.len() != before;
+    }
+
+    /// Writes the file if anything changed since it was last written.
+    pub(crate) fn save(&self) -> io::Result<()> {
+        // Taken first, so that two saves cannot overtake each other.
+        let file = self.file.lock();
+        let saved = {
+            let mut table = self.table.lock();
+            if !std::mem::take(&mut table.changed) {
+                return Ok(());
+            }
+            table.version.bump(Timestamp::now());
+            let wire = |queues: &ByQueue| queues.iter().map(|(&id, &at)| (id, at as i64)).collect();
+            Saved {
+                data_version: table.version,
+                offset_table: table.offsets.iter().map(|(key, queues)| (key.clone(), wire(queues))).collect(),
+            }
+        };
+        file.save(&saved).inspect_err(|_| self.table.lock().changed = true)
+    }
+}
+
+fn key(topic: &str, group: &str) -> String {
+    let mut key = String::with_capacity(topic.len() + 1 + group.len());
+    key.push_str(topic);
+    key.push(SEPARATOR);
+    key.push_str(group);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_survive_in_the_reference_brokers_shape() {
+        let dir = tempfile::tempdir().unwrap();
+        // As a Java broker writes it: number keys without quotes.
+        let text = "{\"dataVersion\":{\"counter\":1,\"stateVersion\":0,\"timestamp\":2},\"groupTopicMap\":{},\
+                    \"offsetTable\":{\"T@G\":{0:12,1:-1},\"%RETRY%G@G\":{0:3}}}";
+        std::fs::write(dir.path().join("consumerOffset.json"), text).unwrap();
+        let open = || ConsumerOffsets::load(StateFile::new(dir.path(), "consumerOffset.json")).unwrap();
+        let offsets = open();
+        assert_eq!(offsets.find("G", "T", QueueId(0)), Some(QueueOffset(12)));
+        assert_eq!(offsets.find("G", "T", QueueId(1)), None);
+        offsets.commit("G", "T", QueueId(1), QueueOffset(7));
+        offsets.save().unwrap();
+        let offsets = open();
+        assert_eq!(offsets.find("G", "T", QueueId(1)), Some(QueueOffset(7)));
+        offsets.forget_topic("T");
+        assert_eq!(offsets.topics_of("G"), ["%RETRY%G"]);
+    }
+}

@@ -1,0 +1,556 @@
+//! Sending: validate, find the topic and queue, encode outside of any lock; then one append for everything that came
+//! together.
+//!
+//! ```text
+//! prepare(send 1), prepare(send 2), …   each may be refused on its own
+//! commit()                              one append; tickets then tell where each message lies
+//! ```
+//! A message becomes durable later, at [`Placed::end`](ferromq_store::Placed): whoever answers waits for that if the
+//! store flushes before it acknowledges and the sender did not say `WAIT=false`.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ferromq_model::message::{
+    MAX_PROPERTIES_LEN, NAME_END, PROPERTY_END, SysFlag, TagsCode, find_property, property, push_property,
+    without_properties,
+};
+use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, RETRY_PREFIX, SCHEDULE_TOPIC};
+use ferromq_model::record::NewRecord;
+use ferromq_model::topic::{Permission, TopicConfig, TopicFilterType};
+use ferromq_model::{GroupName, NameError, PhysicalOffset, QueueId, Timestamp, TopicName, batch};
+use ferromq_store::{AppendError, Batch, EntryTag, Placed};
+
+use crate::broker::Broker;
+use crate::groups::GroupError;
+use crate::topics::{Topic, TopicError};
+
+/// Records that one [`SendBatch`] holds at most, in bytes: beyond it the caller commits before it prepares more.
+pub const BATCH_BYTES: usize = 4 << 20;
+/// Messages that one client batch may have.
+pub const MAX_CLIENT_BATCH: usize = 65_536;
+
+/// A message, or a client's batch of them, as a front-end decoded it.
+#[derive(Clone, Copy, Debug)]
+pub struct Send<'a> {
+    /// The topic as the sender wrote it.
+    pub topic: &'a str,
+    /// The topic whose settings a new one takes over.
+    pub default_topic: &'a str,
+    /// Queues that the sender would give a new topic.
+    pub default_queues: i32,
+    /// The queue; `None` lets the broker choose.
+    pub queue: Option<QueueId>,
+    /// System flags.
+    pub sys_flag: SysFlag,
+    /// The sender's own flag.
+    pub flag: i32,
+    /// When the sender made it.
+    pub born: Timestamp,
+    /// The sender's address.
+    pub born_host: SocketAddr,
+    /// The property string.
+    pub properties: &'a str,
+    /// Redeliveries so far.
+    pub reconsume_times: i32,
+    /// Redeliveries allowed, if the sender says so.
+    pub max_reconsume_times: Option<i32>,
+    /// Whether a new topic is a unit topic.
+    pub unit_mode: bool,
+    /// The body holds a batch in the form of [`ferromq_model::batch`].
+    pub is_batch: bool,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// A send was refused; nothing of it is stored.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The sender's fault.
+    #[error(transparent)]
+    IllegalTopic(#[from] NameError),
+    /// Brokers write it themselves.
+    #[error("Sending message to topic[{0}] is forbidden.")]
+    ForbiddenTopic(String),
+    /// It does not exist and is not created by itself.
+    #[error("topic[{0}] not exist, apply first please!")]
+    NoTopic(String),
+    /// The topic has fewer queues.
+    #[error("request queueId[{queue}] is illegal, topic[{topic}] has {queues} queues")]
+    NoQueue {
+        /// What was asked for.
+        queue: u32,
+        /// The topic.
+        topic: String,
+        /// Queues that it has.
+        queues: u32,
+    },
+    /// The retry topic's group does not exist.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// The topic, or the broker, takes no messages.
+    #[error("{0}")]
+    NotWritable(String),
+    /// Body or properties are too long, or the batch is broken.
+    #[error("{0}")]
+    Illegal(String),
+    /// A feature that this broker does not have or does not allow.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The topic could not be created.
+    #[error(transparent)]
+    Create(TopicError),
+    /// The store takes no messages.
+    #[error(transparent)]
+    Store(#[from] AppendError),
+}
+
+/// Names one prepared send until its batch is committed.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    first: u32,
+    count: u32,
+    /// The queue that the sender is told, which is not where a delayed message waits.
+    pub queue: QueueId,
+    /// Whether the sender waits until it is durable.
+    pub wait: bool,
+}
+
+impl Ticket {
+    /// Messages that were sent with it.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+}
+
+/// Sends that are appended together. One per connection, reused.
+#[derive(Default)]
+pub struct SendBatch {
+    batch: Batch,
+    /// The topic of the last send: senders mostly stay with one.
+    last_topic: Option<(u64, Arc<Topic>)>,
+}
+
+impl SendBatch {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Messages prepared.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Whether nothing is prepared.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_empty()
+    }
+
+    /// Whether it should be committed before more is prepared.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.batch.byte_len() >= BATCH_BYTES
+    }
+
+    /// Where the ticket's messages lie, after the commit; fewer than its count if the store refused.
+    #[must_use]
+    pub fn placed(&self, ticket: Ticket) -> &[Placed] {
+        let all = self.batch.placed();
+        let end = (ticket.first + ticket.count) as usize;
+        all.get(ticket.first as usize..end.min(all.len())).unwrap_or_default()
+    }
+
+    /// Empties it.
+    pub fn clear(&mut self) {
+        self.batch.clear();
+    }
+}
+
+/// What one look at a property string found out.
+#[derive(Default)]
+struct Scan<'a> {
+    tags: Option<&'a str>,
+    wait: bool,
+    has_unique_key: bool,
+    /// Something that only a rewritten string can hold.
+    special: bool,
+}
+
+/// Looks at the names that matter. The string stays as it is unless `special` says otherwise.
+fn scan(properties: &str) -> Scan<'_> {
+    let mut found = Scan { wait: true, ..Scan::default() };
+    let bytes = properties.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let end = bytes[at..].iter().position(|&b| b == PROPERTY_END).map_or(bytes.len(), |n| at + n);
+        let entry = &bytes[at..end];
+        if let Some(split) = entry.iter().position(|&b| b == NAME_END) {
+            let value_at = at + split + 1;
+            match &entry[..split] {
+                b"TAGS" if value_at < end => found.tags = properties.get(value_at..end),
+                b"UNIQ_KEY" if value_at < end => found.has_unique_key = true,
+                b"WAIT" if bytes[value_at..end].eq_ignore_ascii_case(b"false") => {
+                    found.wait = false;
+                    found.special = true;
+                }
+                b"DELAY" | b"TRAN_MSG" | b"POP_CK" | b"MSG_REGION" | b"TRACE_ON" | b"CLUSTER"
+                | b"INNER_NUM" | b"__CRC32#" | b"TIMER_DELAY_SEC" | b"TIMER_DELAY_MS"
+                | b"TIMER_DELIVER_MS" => found.special = true,
+                _ => {}
+            }
+        }
+        at = end + 1;
+    }
+    found
+}
+
+/// Where a message is to be stored, once everything that redirects it is decided.
+struct Target<'a> {
+    topic: Arc<Topic>,
+    queue: QueueId,
+    properties: Cow<'a, str>,
+    tag: EntryTag,
+    wait: bool,
+    has_unique_key: bool,
+}
+
+impl Broker {
+    /// Whether this broker takes messages at all.
+    fn check_writable(&self) -> Result<(), SendError> {
+        if !self.config().permission.writable() {
+            let host = self.store_host();
+            return Err(SendError::NotWritable(format!(
+                "the broker[{}] sending message is forbidden",
+                host.ip()
+            )));
+        }
+        Ok(self.store().writable()?)
+    }
+
+    /// Validates one send and encodes it into `sends`. Nothing is stored before [`Broker::commit`].
+    ///
+    /// # Errors
+    /// [`SendError`]: this send is refused; others in `sends` are not touched.
+    pub fn prepare(&self, sends: &mut SendBatch, send: &Send<'_>) -> Result<Ticket, SendError> {
+        self.check_writable()?;
+        let topic = self.sending_topic(sends, send)?;
+        let queue = self.sending_queue(&topic, send.queue)?;
+        let first = sends.batch.len() as u32;
+        if send.is_batch {
+            return self.prepare_client_batch(sends, send, &topic, queue, first);
+        }
+        self.check_size(send.body.len(), send.properties.len())?;
+        let found = scan(send.properties);
+        let target = if found.special || topic.name().is_derived() {
+            self.redirect(send, topic, queue, &found)?
+        } else {
+            Target {
+                topic,
+                queue,
+                properties: Cow::Borrowed(send.properties),
+                tag: EntryTag::Tags(TagsCode::of(found.tags)),
+                wait: found.wait,
+                has_unique_key: found.has_unique_key,
+            }
+        };
+        self.encode(sends, send, &target)?;
+        Ok(Ticket { first, count: 1, queue, wait: target.wait })
+    }
+
+    /// Stores everything prepared, in order. Afterwards [`SendBatch::placed`] tells where each ticket's messages lie.
+    ///
+    /// # Errors
+    /// Why the tickets without a place are not stored.
+    pub fn commit(&self, sends: &mut SendBatch) -> Result<(), AppendError> {
+        self.store().append(&mut sends.batch)
+    }
+
+    fn check_size(&self, body: usize, properties: usize) -> Result<(), SendError> {
+        let limit = self.store().config().max_message_size.0 as usize;
+        // What the broker adds must fit as well.
+        if body > limit || properties + self.suffix().len() + 1 > MAX_PROPERTIES_LEN {
+            return Err(SendError::Illegal(format!(
+                "the message is illegal, maybe msg body or properties length not matched. \
+                 msg body length limit {limit}B, msg properties length limit {MAX_PROPERTIES_LEN}B."
+            )));
+        }
+        Ok(())
+    }
+
+    fn sending_topic(&self, sends: &mut SendBatch, send: &Send<'_>) -> Result<Arc<Topic>, SendError> {
+        let generation = self.topics().generation();
+        if let Some((seen, topic)) = &sends.last_topic
+            && *seen == generation
+            && topic.name().as_str() == send.topic
+        {
+            return Ok(Arc::clone(topic));
+        }
+        let topic = match self.topics().find(send.topic) {
+            Some(topic) => topic,
+            None => self.create_for_send(send)?,
+        };
+        if topic.name().is_send_forbidden() {
+            return Err(SendError::ForbiddenTopic(send.topic.to_owned()));
+        }
+        if !topic.config().perm.writable() {
+            return Err(SendError::NotWritable(format!(
+                "the topic[{}] sending message is forbidden",
+                send.topic
+            )));
+        }
+        sends.last_topic = Some((self.topics().generation(), Arc::clone(&topic)));
+        Ok(topic)
+    }
+
+    /// A topic that does not exist yet takes the settings of the default topic, if that one lets others inherit.
+    fn create_for_send(&self, send: &Send<'_>) -> Result<Arc<Topic>, SendError> {
+        let name = TopicName::new(send.topic)?;
+        let missing = || SendError::NoTopic(send.topic.to_owned());
+        let config = if name.retry_group().is_some() {
+            TopicConfig::new(name, 1)
+        } else {
+            let default = self.topics().find(send.default_topic).ok_or_else(missing)?;
+            let template = default.config();
+            let inherits = template.perm.inheritable()
+                && (send.default_topic != AUTO_CREATE_TOPIC || self.config().auto_create_topics);
+            if !inherits || name.is_system() {
+                return Err(missing());
+            }
+            let queues = u32::try_from(send.default_queues).unwrap_or(0).min(template.write_queue_nums);
+            let mut config =
+                TopicConfig::new(name, queues).with_perm(template.perm.without(Permission::INHERIT));
+            config.topic_sys_flag = i32::from(send.unit_mode);
+            config.topic_filter_type = template.topic_filter_type;
+            config
+        };
+        tracing::info!(topic = %config.topic_name, queues = config.write_queue_nums, from = %send.born_host, "creating a topic");
+        self.topics().find_or_put(send.topic, || config).map_err(SendError::Create)
+    }
+
+    fn sending_queue(&self, topic: &Topic, asked: Option<QueueId>) -> Result<QueueId, SendError> {
+        match asked {
+            Some(queue) if queue.0 < topic.queue_count() => Ok(queue),
+            Some(queue) => Err(SendError::NoQueue {
+                queue: queue.0,
+                topic: topic.name().to_string(),
+                queues: topic.queue_count(),
+            }),
+            None if topic.config().write_queue_nums > 0 => {
+                Ok(QueueId(self.next_number() % topic.config().write_queue_nums))
+            }
+            None => Err(SendError::NoQueue { queue: 0, topic: topic.name().to_string(), queues: 0 }),
+        }
+    }
+
+    /// Everything that stores a message elsewhere or with other properties than it came with: dead letters, delays, and
+    /// properties that only brokers set.
+    fn redirect<'a>(
+        &self,
+        send: &Send<'a>,
+        topic: Arc<Topic>,
+        queue: QueueId,
+        found: &Scan<'a>,
+    ) -> Result<Target<'a>, SendError> {
+        let properties = send.properties;
+        if find_property(properties, property::TRANSACTION_PREPARED)
+            .is_some_and(|v| v.eq_ignore_ascii_case("true"))
+        {
+            return Err(SendError::Unsupported(
+                "this broker does not take transactional messages".to_owned(),
+            ));
+        }
+        if find_property(properties, property::INNER_NUM).is_some() {
+            return Err(SendError::Illegal(
+                "the message is illegal: INNER_NUM without an inner batch".to_owned(),
+            ));
+        }
+        // The client sent what an earlier broker had added, as retried messages do; ours follows.
+        let replaced =
+            [property::POP_CK, property::MSG_REGION, property::TRACE_ON, property::CLUSTER, property::CRC32];
+        let mut kept = without_properties(properties, &replaced);
+        if !found.wait {
+            kept = without_properties(&kept, &[property::WAIT]);
+        }
+        let mut target = Target {
+            topic,
+            queue,
+            properties: Cow::Borrowed(""),
+            tag: EntryTag::Tags(TagsCode::of(found.tags)),
+            wait: found.wait,
+            has_unique_key: found.has_unique_key,
+        };
+        if let Some(group) = target.topic.name().retry_group() {
+            let config = self.groups().find_or_create(group)?;
+            let limit = send.max_reconsume_times.unwrap_or(config.retry_max_times);
+            // A member that consumes in order has already retried by itself as often as it wanted to.
+            let in_order = self.locks().any_held(group, self.store().now());
+            if send.reconsume_times > limit || in_order {
+                target.topic = self.dead_letter_topic(&config.group_name)?;
+                target.queue = QueueId(0);
+                kept = without_properties(&kept, &[property::DELAY]);
+                push_property(&mut kept, property::DELAY, "-1");
+            }
+        }
+        let transaction = send.sys_flag.0 & SysFlag::TRANSACTION_MASK;
+        let may_wait = transaction == 0 || transaction == SysFlag::TRANSACTION_COMMIT;
+        let asked = find_property(&kept, property::DELAY).and_then(|level| level.trim().parse::<i64>().ok());
+        match asked.and_then(|asked| self.config().delay_levels.resolve(asked)) {
+            Some(level) if may_wait => kept = self.delay(&kept, level, &mut target)?,
+            _ => {
+                let timers =
+                    [property::TIMER_DELAY_SEC, property::TIMER_DELAY_MS, property::TIMER_DELIVER_MS];
+                if timers.iter().any(|timer| find_property(&kept, timer).is_some()) {
+                    let text = "accurate timer message is not enabled, timerWheelEnable is false";
+                    return Err(SendError::Unsupported(text.to_owned()));
+                }
+            }
+        }
+        self.check_size(send.body.len(), kept.len())?;
+        target.properties = Cow::Owned(kept);
+        Ok(target)
+    }
+
+    /// Sends the message to wait in the schedule topic, where its level's queue is delivered in order.
+    fn delay(&self, properties: &str, level: u32, target: &mut Target<'_>) -> Result<String, SendError> {
+        let moved = [
+            property::REAL_TOPIC,
+            property::REAL_QUEUE_ID,
+            property::DELAY,
+            property::TIMER_DELAY_SEC,
+            property::TIMER_DELAY_MS,
+            property::TIMER_DELIVER_MS,
+        ];
+        let mut kept = without_properties(properties, &moved);
+        push_property(&mut kept, property::DELAY, &level.to_string());
+        push_property(&mut kept, property::REAL_TOPIC, target.topic.name().as_str());
+        push_property(&mut kept, property::REAL_QUEUE_ID, &target.queue.to_string());
+        target.topic = self
+            .topics()
+            .find(SCHEDULE_TOPIC)
+            .ok_or_else(|| SendError::NoTopic(SCHEDULE_TOPIC.to_owned()))?;
+        target.queue = QueueId(level - 1);
+        target.tag = EntryTag::DueAfter(self.config().delay_levels.span(level));
+        Ok(kept)
+    }
+
+    /// `%DLQ%<group>`, made when it is first needed.
+    pub(crate) fn dead_letter_topic(&self, group: &GroupName) -> Result<Arc<Topic>, SendError> {
+        let name = TopicName::dead_letters_of(group);
+        debug_assert!(name.as_str().starts_with(DLQ_PREFIX));
+        let text = name.to_string();
+        self.topics().find_or_put(&text, || TopicConfig::new(name, 1)).map_err(SendError::Create)
+    }
+
+    fn encode(&self, sends: &mut SendBatch, send: &Send<'_>, target: &Target<'_>) -> Result<(), SendError> {
+        let Some(queue) = target.topic.queue(self.store(), target.queue) else {
+            let topic = target.topic.name().to_string();
+            return Err(SendError::NoQueue {
+                queue: target.queue.0,
+                topic,
+                queues: target.topic.queue_count(),
+            });
+        };
+        let properties = &*target.properties;
+        let separator =
+            if properties.is_empty() || properties.ends_with(PROPERTY_END as char) { "" } else { "\x02" };
+        let unique_key = if target.has_unique_key { String::new() } else { self.unique_key_property() };
+        let mut sys_flag = send.sys_flag;
+        if target.topic.config().topic_filter_type == TopicFilterType::MultiTag {
+            sys_flag.0 |= SysFlag::MULTI_TAGS;
+        }
+        let record = NewRecord {
+            topic: target.topic.name().as_str(),
+            queue_id: target.queue,
+            flag: send.flag,
+            sys_flag,
+            born: send.born,
+            born_host: send.born_host,
+            store_host: self.store_host(),
+            reconsume_times: send.reconsume_times,
+            prepared_offset: PhysicalOffset::ZERO,
+            body: send.body,
+            properties: &[properties, separator, &unique_key, self.suffix()],
+        };
+        sends.batch.push(Arc::clone(queue), &record, target.tag);
+        Ok(())
+    }
+
+    /// Each message of a client's batch is stored as one of its own. The request's own properties belong to the
+    /// request: they are not copied to the messages.
+    fn prepare_client_batch(
+        &self,
+        sends: &mut SendBatch,
+        send: &Send<'_>,
+        topic: &Arc<Topic>,
+        queue: QueueId,
+        first: u32,
+    ) -> Result<Ticket, SendError> {
+        if topic.name().as_str().starts_with(RETRY_PREFIX) {
+            return Err(SendError::Illegal(
+                "the message is illegal: a batch cannot go to a retry topic".to_owned(),
+            ));
+        }
+        self.check_size(send.body.len(), 0)?;
+        let items = batch::items(send.body)
+            .take(MAX_CLIENT_BATCH + 1)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|broken| SendError::Illegal(format!("the message is illegal: {broken}")))?;
+        if items.is_empty() || items.len() > MAX_CLIENT_BATCH {
+            let text = format!("the message is illegal: a batch has 1 to {MAX_CLIENT_BATCH} messages");
+            return Err(SendError::Illegal(text));
+        }
+        let mut wait = scan(send.properties).wait;
+        // All are checked before the first is encoded, so that a refused batch leaves nothing behind.
+        let mut targets = Vec::with_capacity(items.len());
+        for item in &items {
+            self.check_size(item.body.len(), item.properties.len())?;
+            let found = scan(item.properties);
+            let delayed = found.special
+                && find_property(item.properties, property::DELAY).is_some_and(|level| level != "0");
+            if delayed
+                || find_property(item.properties, property::TRANSACTION_PREPARED).is_some_and(|v| v == "true")
+            {
+                let text =
+                    "the message is illegal: messages of a batch can neither be delayed nor transactional";
+                return Err(SendError::Illegal(text.to_owned()));
+            }
+            let one = Send {
+                properties: item.properties,
+                body: item.body,
+                flag: item.flag,
+                is_batch: false,
+                ..*send
+            };
+            let target = self.redirect(&one, Arc::clone(topic), queue, &found)?;
+            wait &= target.wait;
+            targets.push((one, target));
+        }
+        for (one, target) in &targets {
+            self.encode(sends, one, target)?;
+        }
+        Ok(Ticket { first, count: targets.len() as u32, queue, wait })
+    }
+
+    /// A unique key for a message whose client gave none, in the shape that clients give.
+    fn unique_key_property(&self) -> String {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let ip = match self.store_host().ip() {
+            std::net::IpAddr::V4(ip) => u32::from(ip),
+            std::net::IpAddr::V6(ip) => ip.octets()[12..].iter().fold(0, |n, &b| n << 8 | u32::from(b)),
+        };
+        let pid = std::process::id() & 0xFFFF;
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let now = Timestamp::now().0 as u64;
+        let key = format!("{ip:08X}{pid:04X}{:08X}{:08X}{:04X}", count >> 16, now as u32, count & 0xFFFF);
+        let mut text = String::with_capacity(48);
+        push_property(&mut text, property::UNIQUE_KEY, &key);
+        text
+    }
+}

@@ -1,0 +1,306 @@
+//! The topics of this broker: their settings, their queues, and `topics.json`.
+//!
+//! Always true:
+//! * a topic that a sender was told of is in the file: it is saved before the change is answered;
+//! * settings never change in place: a change puts a new [`Topic`] into the table and moves its generation, by which
+//!   whoever remembers a topic sees that it must look again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use ferromq_model::name::{
+    AUTO_CREATE_TOPIC, BENCHMARK_TOPIC, HALF_TOPIC, OFFSET_MOVED_TOPIC, OP_HALF_TOPIC, SCHEDULE_TOPIC,
+    SELF_TEST_TOPIC,
+};
+use ferromq_model::topic::{DataVersion, Permission, TopicConfig};
+use ferromq_model::{NameError, QueueId, TopicName};
+use ferromq_store::{Queue, Store};
+use foldhash::fast::RandomState;
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::config::BrokerConfig;
+use crate::state_file::{StateError, StateFile};
+
+/// The most queues that one topic may have on this broker.
+pub const MAX_QUEUES: u32 = 65_536;
+/// The most topics that this broker keeps: senders create them by themselves.
+pub const MAX_TOPICS: usize = 200_000;
+
+/// A topic: its settings and the queues that were used so far.
+#[derive(Debug)]
+pub struct Topic {
+    config: TopicConfig,
+    queues: Box<[OnceLock<Arc<Queue>>]>,
+}
+
+impl Topic {
+    fn new(config: TopicConfig) -> Self {
+        let queues = config.read_queue_nums.max(config.write_queue_nums).min(MAX_QUEUES);
+        Self { config, queues: (0..queues).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> &TopicConfig {
+        &self.config
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &TopicName {
+        &self.config.topic_name
+    }
+
+    /// The queue, if the topic has so many.
+    #[must_use]
+    pub fn queue(&self, store: &Store, id: QueueId) -> Option<&Arc<Queue>> {
+        let slot = self.queues.get(id.0 as usize)?;
+        Some(slot.get_or_init(|| store.queue(&self.config.topic_name, id)))
+    }
+
+    /// Queues that it has, for reading or writing.
+    #[must_use]
+    pub fn queue_count(&self) -> u32 {
+        self.queues.len() as u32
+    }
+}
+
+/// A topic's settings could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    /// The sender's fault.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Brokers own it.
+    #[error("The topic[{0}] is conflict with system topic.")]
+    System(TopicName),
+    /// A number is out of its range.
+    #[error("{what} is {value}, between {least} and {most} is allowed")]
+    OutOfRange {
+        /// Which setting.
+        what: &'static str,
+        /// What was asked for.
+        value: i64,
+        /// The least allowed.
+        least: u32,
+        /// The most allowed.
+        most: u32,
+    },
+    /// It does not exist.
+    #[error("No topic in this broker. topic: {0}")]
+    Unknown(String),
+    /// The broker has as many as it keeps.
+    #[error("this broker has {MAX_TOPICS} topics and takes no more")]
+    TooMany,
+    /// Ours: the change is not on disk, and was taken back.
+    #[error("topics cannot be saved: {0}")]
+    Save(#[from] io::Error),
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Saved {
+    data_version: DataVersion,
+    topic_config_table: BTreeMap<String, TopicConfig>,
+}
+
+/// All topics of a broker.
+#[derive(Debug)]
+pub struct Topics {
+    table: RwLock<HashMap<TopicName, Arc<Topic>, RandomState>>,
+    generation: AtomicU64,
+    /// Held while a change is made and saved, so that the file's versions are in order.
+    changing: Mutex<StateFile>,
+    version: watch::Sender<DataVersion>,
+}
+
+impl Topics {
+    /// Reads the table and adds the topics that every broker has.
+    pub(crate) fn load(file: StateFile, config: &BrokerConfig, store: &Store) -> Result<Self, StateError> {
+        let saved: Option<Saved> = file.load()?;
+        let known = saved.is_some();
+        let saved = saved.unwrap_or_default();
+        let version = saved.data_version;
+        let mut table: HashMap<TopicName, Arc<Topic>, RandomState> = HashMap::default();
+        let mut add =
+            |topic: TopicConfig| table.insert(topic.topic_name.clone(), Arc::new(Topic::new(topic)));
+        for topic in saved.topic_config_table.into_values() {
+            add(topic);
+        }
+        for topic in system_topics(config) {
+            add(topic);
+        }
+        for topic in store.topics().into_iter().filter(|topic| !table.contains_key(topic)).collect::<Vec<_>>()
+        {
+            if known {
+                // Deleted before a crash; recovery found its messages in the log again.
+                tracing::info!(%topic, "dropping queues of a topic that is deleted");
+                if let Err(error) = store.delete_topic(&topic) {
+                    tracing::warn!(%topic, %error, "cannot delete queue files");
+                }
+            } else {
+                let queues = store.queues_of(topic.as_str()).last().map_or(1, |queue| queue.id().0 + 1);
+                tracing::warn!(%topic, queues, "topics.json is missing: settings are made from what the store has");
+                table.insert(topic.clone(), Arc::new(Topic::new(TopicConfig::new(topic, queues))));
+            }
+        }
+        Ok(Self {
+            table: RwLock::new(table),
+            generation: AtomicU64::new(1),
+            changing: Mutex::new(file),
+            version: watch::channel(version).0,
+        })
+    }
+
+    /// Moves whenever any topic changes.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn find(&self, topic: &str) -> Option<Arc<Topic>> {
+        self.table.read().get(topic).cloned()
+    }
+
+    /// All settings and their version, topics in no order.
+    #[must_use]
+    pub fn snapshot(&self) -> (DataVersion, Vec<TopicConfig>) {
+        let table = self.table.read();
+        (*self.version.borrow(), table.values().map(|topic| topic.config.clone()).collect())
+    }
+
+    /// Tells of every change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<DataVersion> {
+        self.version.subscribe()
+    }
+
+    /// Creates the topic or changes its settings.
+    ///
+    /// # Errors
+    /// [`TopicError`]; nothing changed then.
+    pub fn put(&self, config: TopicConfig) -> Result<Arc<Topic>, TopicError> {
+        for (what, value) in
+            [("readQueueNums", config.read_queue_nums), ("writeQueueNums", config.write_queue_nums)]
+        {
+            if value > MAX_QUEUES {
+                let value = i64::from(value);
+                return Err(TopicError::OutOfRange { what, value, least: 0, most: MAX_QUEUES });
+            }
+        }
+        let file = self.changing.lock();
+        self.put_locked(&file, config)
+    }
+
+    /// The topic, made by `make` if there is none: two senders that create it at once get the same.
+    ///
+    /// # Errors
+    /// As [`Topics::put`].
+    pub fn find_or_put(
+        &self,
+        topic: &str,
+        make: impl FnOnce() -> TopicConfig,
+    ) -> Result<Arc<Topic>, TopicError> {
+        if let Some(topic) = self.find(topic) {
+            return Ok(topic);
+        }
+        let file = self.changing.lock();
+        match self.find(topic) {
+            Some(topic) => Ok(topic),
+            None => self.put_locked(&file, make()),
+        }
+    }
+
+    fn put_locked(&self, file: &StateFile, config: TopicConfig) -> Result<Arc<Topic>, TopicError> {
+        let name = config.topic_name.clone();
+        let before = self.find(name.as_str());
+        if let Some(same) = before.as_ref().filter(|topic| topic.config == config) {
+            return Ok(Arc::clone(same));
+        }
+        if before.is_none() && self.table.read().len() >= MAX_TOPICS {
+            return Err(TopicError::TooMany);
+        }
+        let topic = Arc::new(Topic::new(config));
+        self.table.write().insert(name.clone(), Arc::clone(&topic));
+        if let Err(error) = self.save(file) {
+            let mut table = self.table.write();
+            match before {
+                Some(before) => table.insert(name, before),
+                None => table.remove(&name),
+            };
+            return Err(error.into());
+        }
+        Ok(topic)
+    }
+
+    /// Takes the topic out; its queues are the caller's to delete.
+    ///
+    /// # Errors
+    /// [`TopicError::System`], [`TopicError::Unknown`] or [`TopicError::Save`].
+    pub fn remove(&self, topic: &TopicName) -> Result<(), TopicError> {
+        if topic.is_system() {
+            return Err(TopicError::System(topic.clone()));
+        }
+        let file = self.changing.lock();
+        let Some(removed) = self.table.write().remove(topic) else {
+            return Err(TopicError::Unknown(topic.to_string()));
+        };
+        if let Err(error) = self.save(&file) {
+            self.table.write().insert(topic.clone(), removed);
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    fn save(&self, file: &StateFile) -> io::Result<()> {
+        let mut version = *self.version.borrow();
+        version.bump(ferromq_model::Timestamp::now());
+        let saved = {
+            let table = self.table.read();
+            let by_name = |topic: &Arc<Topic>| (topic.name().to_string(), topic.config.clone());
+            Saved { data_version: version, topic_config_table: table.values().map(by_name).collect() }
+        };
+        file.save(&saved)?;
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.version.send_replace(version);
+        Ok(())
+    }
+
+    /// Saves the table as it is, at a stop or the first start.
+    pub(crate) fn save_now(&self) -> io::Result<()> {
+        let file = self.changing.lock();
+        self.save(&file)
+    }
+}
+
+/// Topics that exist whatever the file says, with settings from the configuration.
+fn system_topics(config: &BrokerConfig) -> Vec<TopicConfig> {
+    let mut topics = Vec::new();
+    let mut add = |name: &str, queues: u32, perm: Permission| match TopicName::new(name) {
+        Ok(name) => topics.push(TopicConfig::new(name, queues).with_perm(perm)),
+        Err(error) => tracing::warn!(%error, "the topic with this name is left out"),
+    };
+    let template = |on: bool| if on { Permission::TEMPLATE } else { Permission(Permission::INHERIT) };
+    if config.auto_create_topics {
+        add(AUTO_CREATE_TOPIC, config.default_queues, Permission::TEMPLATE);
+    }
+    add(SELF_TEST_TOPIC, 1, Permission::READ_WRITE);
+    add(BENCHMARK_TOPIC, 1024, Permission::READ_WRITE);
+    add(&config.cluster, 16, template(config.cluster_topic));
+    add(&config.name, 1, template(config.broker_topic));
+    add(OFFSET_MOVED_TOPIC, 1, Permission::READ_WRITE);
+    add(SCHEDULE_TOPIC, config.delay_levels.count(), Permission::READ_WRITE);
+    add(HALF_TOPIC, 1, Permission::READ_WRITE);
+    add(OP_HALF_TOPIC, 1, Permission::READ_WRITE);
+    add(&format!("{}_REPLY_TOPIC", config.cluster), 1, Permission::READ_WRITE);
+    if config.trace_topic {
+        add(&config.trace_topic_name, 1, Permission::READ_WRITE);
+    }
+    topics
+}
