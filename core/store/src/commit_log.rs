@@ -339,10 +339,13 @@ impl CommitLog {
         };
         if let Some(file) = &tail.file {
             let rest = file.len() - file.written();
-            let mut blank = [0u8; BLANK_HEADER_LEN];
-            blank[..4].copy_from_slice(&(rest as u32).to_be_bytes());
-            blank[4..].copy_from_slice(&MAGIC_BLANK.to_be_bytes());
-            file.append(&blank);
+            // Less is left only behind a full file that recovery ended the log with.
+            if rest >= BLANK_HEADER_LEN as u64 {
+                let mut blank = [0u8; BLANK_HEADER_LEN];
+                blank[..4].copy_from_slice(&(rest as u32).to_be_bytes());
+                blank[4..].copy_from_slice(&MAGIC_BLANK.to_be_bytes());
+                file.append(&blank);
+            }
             file.seal();
             self.written.store(file.end().0, Ordering::Release);
         }

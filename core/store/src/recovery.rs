@@ -325,13 +325,10 @@ impl Recovery<'_> {
         None
     }
 
-    /// Ends the log at `end`: nothing but zeros follows, and files behind are deleted.
+    /// Ends the log at `end`: nothing but zeros follows, and files behind are deleted. The file that starts there is
+    /// the next one to write to and stays.
     fn cut(&mut self, end: PhysicalOffset) -> Result<(), OpenError> {
-        while let Some(last) = self.files.back() {
-            let needed = last.base() < end || (last.base() == end && self.files.len() == 1);
-            if needed {
-                break;
-            }
+        while let Some(last) = self.files.back().filter(|last| last.base() > end) {
             let path = last.path().to_owned();
             std::fs::remove_file(&path).map_err(OpenError::io("cannot delete the unused", path))?;
             self.files.pop_back();
