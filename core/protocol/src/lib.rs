@@ -21,7 +21,9 @@
 //! | [`code`] | the tables of request and response codes |
 //! | [`frame`] | frame lengths and limits, [`Command`](frame::Command) and its fields, encoding |
 //! | [`header`] | the fields of each request and response, typed |
+//! | [`body`] | the JSON bodies |
 
+pub mod body;
 pub mod code;
 pub mod frame;
 pub mod header;

@@ -106,7 +106,7 @@ headers! {
     /// How a pull went. Clients want the first four with each of the codes 0, 19, 20 and 21.
     PullMessageResponse [] {
         /// The broker to pull from next; 0 is the master.
-        next_broker: i64 = "suggestWhichBrokerId",
+        next_broker: u64 = "suggestWhichBrokerId",
         /// Where the next pull starts.
         next: QueueOffset = "nextBeginOffset",
         /// The queue's first message.

@@ -28,7 +28,7 @@ headers! {
         /// The address for replicas.
         ha_addr: &'a str = "haServerAddr" or "",
         /// 0: the master.
-        broker_id: i64 = "brokerId",
+        broker_id: u64 = "brokerId",
         /// How long the broker may be silent.
         timeout: Option<Millis> = "heartbeatTimeoutMillis",
         /// Whether a replica may stand in for a master; old brokers say nothing.
@@ -58,7 +58,7 @@ headers! {
         /// The cluster.
         cluster: &'a str = "clusterName",
         /// 0: the master.
-        broker_id: i64 = "brokerId",
+        broker_id: u64 = "brokerId",
     }
 
     /// A broker says that it is still there.
@@ -70,7 +70,7 @@ headers! {
         /// The name that a master and its replicas share.
         broker: &'a str = "brokerName",
         /// 0: the master.
-        broker_id: Option<i64> = "brokerId",
+        broker_id: Option<u64> = "brokerId",
         /// The master's epoch.
         epoch: Option<i32> = "epoch",
         /// Where its log ends.
@@ -92,7 +92,7 @@ headers! {
         /// The cluster.
         cluster: &'a str = "clusterName",
         /// 0: the master.
-        broker_id: i64 = "brokerId",
+        broker_id: u64 = "brokerId",
     }
 
     /// Whether the topics differ; the body is the version that is registered.

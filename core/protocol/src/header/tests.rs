@@ -24,6 +24,7 @@ samples! {
     i32 = -7;
     i64 = i64::MIN;
     u32 = u32::MAX;
+    u64 = i64::MAX as u64;
     QueueId = QueueId(3);
     QueueOffset = QueueOffset(i64::MAX as u64);
     PhysicalOffset = PhysicalOffset(1 << 40);

@@ -110,6 +110,21 @@ numbers! {
     i64: "a 64-bit integer";
 }
 
+impl FieldValue<'_> for u64 {
+    const EXPECTED: &'static str = "an integer from 0";
+
+    #[inline]
+    fn parse(text: &str) -> Option<Self> {
+        Self::try_from(integer(text)?).ok()
+    }
+
+    #[inline]
+    fn encode<S: FieldSink>(&self, name: &'static str, sink: &mut S) {
+        // Java has no larger ones.
+        sink.number(name, i64::try_from(*self).unwrap_or(i64::MAX));
+    }
+}
+
 /// Reads what Java's parser reads: digits, with or without a sign.
 #[inline]
 fn integer(text: &str) -> Option<i64> {
