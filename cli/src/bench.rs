@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use ferromq_protocol::code::RequestCode;
 
 use control::{Broker, Control};
 use frame::{BORN_STAND_IN, Encoding, KEY_STAND_IN, Template};
@@ -200,9 +201,6 @@ pub(crate) struct Messages {
     batch: u32,
 }
 
-const SEND_V2: u16 = 310;
-const SEND_BATCH: u16 = 320;
-
 impl Messages {
     /// Nothing but bodies of that size.
     fn plain(body_size: u32) -> Self {
@@ -214,16 +212,20 @@ impl Messages {
         let body: Vec<u8> = (b'a'..=b'z').cycle().take(self.body_size as usize).collect();
         let properties = self.property_string()?;
         let (code, body, properties) = if self.batch == 1 {
-            (SEND_V2, body, properties)
+            (RequestCode::SendMessageV2, body, properties)
         } else {
-            (SEND_BATCH, batch_body(&body, &properties, self.batch)?, "WAIT\x01true\x02".to_owned())
+            (
+                RequestCode::SendBatchMessage,
+                batch_body(&body, &properties, self.batch)?,
+                "WAIT\x01true\x02".to_owned(),
+            )
         };
         let batch = if self.batch == 1 { "false" } else { "true" };
         let mut templates = Vec::with_capacity(target.topics.len() * common.queues as usize);
         for topic in &target.topics {
             for queue in 0..common.queues {
                 let queue = queue.to_string();
-                let mut ext = vec![
+                let mut fields = vec![
                     ("a", "ferromq_bench_producer"),
                     ("b", topic.as_str()),
                     ("c", "TBW102"),
@@ -238,9 +240,9 @@ impl Messages {
                     ("m", batch),
                 ];
                 if !target.broker.name.is_empty() {
-                    ext.push(("n", target.broker.name.as_str()));
+                    fields.push(("n", target.broker.name.as_str()));
                 }
-                templates.push(Template::new(common.serialization, code, &ext, &body));
+                templates.push(Template::new(common.serialization, code, &fields, &body));
             }
         }
         Ok(templates)

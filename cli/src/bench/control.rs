@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use ferromq_protocol::code::{RequestCode, ResponseCode};
 use serde::Deserialize;
 
 use super::frame::{AnswerReader, Encoding, FIRST_OPAQUE, encode};
@@ -13,12 +14,6 @@ use super::frame::{AnswerReader, Encoding, FIRST_OPAQUE, encode};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a NameServer may take to hear of its first broker.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
-
-const UPDATE_AND_CREATE_TOPIC: u16 = 17;
-const MAX_OFFSET: u16 = 30;
-const MIN_OFFSET: u16 = 31;
-const ROUTE: u16 = 105;
-const TOPIC_NOT_EXIST: i32 = 17;
 
 /// An answer that outlives the buffer it came in.
 #[derive(Debug)]
@@ -52,9 +47,9 @@ impl Control {
         self.address
     }
 
-    fn call(&mut self, code: u16, ext: &[(&str, &str)]) -> Result<Reply> {
+    fn call(&mut self, code: RequestCode, fields: &[(&str, &str)]) -> Result<Reply> {
         let mut out = Vec::new();
-        encode(&mut out, Encoding::Json, code, FIRST_OPAQUE, ext, b"");
+        encode(&mut out, Encoding::Json, code, FIRST_OPAQUE, fields, b"");
         self.socket.write_all(&out)?;
         let (mut bytes, mut reader) = (Vec::new(), AnswerReader::default());
         let mut part = [0; 4096];
@@ -64,7 +59,7 @@ impl Control {
                     return Ok(Reply {
                         code: answer.code,
                         remark: answer.remark(),
-                        offset: answer.ext("offset"),
+                        offset: answer.field("offset"),
                         body: answer.body.to_vec(),
                     });
                 }
@@ -74,9 +69,9 @@ impl Control {
             let len = self
                 .socket
                 .read(&mut part)
-                .with_context(|| format!("{} does not answer request {code}", self.address))?;
+                .with_context(|| format!("{} does not answer {code}", self.address))?;
             if len == 0 {
-                bail!("{} closed the connection on request {code}", self.address);
+                bail!("{} closed the connection on {code}", self.address);
             }
             bytes.extend_from_slice(&part[..len]);
         }
@@ -95,7 +90,7 @@ impl Control {
             ("topicSysFlag", "0"),
             ("writeQueueNums", queues.as_str()),
         ];
-        let reply = self.call(UPDATE_AND_CREATE_TOPIC, &ext)?;
+        let reply = self.call(RequestCode::UpdateAndCreateTopic, &ext)?;
         if reply.code != 0 {
             bail!("the broker does not make topic {topic}: code {} {}", reply.code, reply.remark);
         }
@@ -104,15 +99,15 @@ impl Control {
 
     /// Where a queue ends: the offset of its next message.
     pub(crate) fn max_offset(&mut self, topic: &str, queue: u32) -> Result<u64> {
-        self.offset(MAX_OFFSET, topic, queue)
+        self.offset(RequestCode::GetMaxOffset, topic, queue)
     }
 
     /// Where a queue begins.
     pub(crate) fn min_offset(&mut self, topic: &str, queue: u32) -> Result<u64> {
-        self.offset(MIN_OFFSET, topic, queue)
+        self.offset(RequestCode::GetMinOffset, topic, queue)
     }
 
-    fn offset(&mut self, code: u16, topic: &str, queue: u32) -> Result<u64> {
+    fn offset(&mut self, code: RequestCode, topic: &str, queue: u32) -> Result<u64> {
         let reply = self.call(code, &[("queueId", &queue.to_string()), ("topic", topic)])?;
         match reply.offset.as_deref().map(str::parse::<i64>) {
             Some(Ok(offset)) if reply.code == 0 => Ok(offset.max(0) as u64),
@@ -149,8 +144,8 @@ pub(crate) fn find_broker(namesrv: &str, topic: &str) -> Result<Broker> {
     let began = Instant::now();
     loop {
         for wanted in [topic, "TBW102"] {
-            let reply = control.call(ROUTE, &[("topic", wanted)])?;
-            if reply.code == TOPIC_NOT_EXIST {
+            let reply = control.call(RequestCode::GetRouteInfoByTopic, &[("topic", wanted)])?;
+            if reply.code == ResponseCode::TopicNotExist.code() {
                 continue;
             }
             if reply.code != 0 {

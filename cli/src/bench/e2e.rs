@@ -5,8 +5,9 @@
 
 use anyhow::{Result, bail};
 use ferromq_model::record::Record;
+use ferromq_protocol::code::ResponseCode;
 
-use super::frame::{Answer, FIRST_OPAQUE, Template};
+use super::frame::{Answer, Encoding, FIRST_OPAQUE, Template};
 use super::measure::{Phase, Report, Run};
 use super::pull::{SUBSCRIPTION, SUSPEND, encode_pull, records};
 use super::send::Schedule;
@@ -48,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<Report> {
     let clock = Clock::start();
     let mut load = EndToEnd {
         run: common.start(clock),
-        mark: unix_millis() << 16 | u64::from(std::process::id() as u16),
+        mark: (unix_millis() << 16 | u64::from(std::process::id() as u16)).to_be_bytes(),
         body_len: u64::from(args.body_size),
         schedule: Schedule::new(clock.now(), args.rate as f64),
         free: vec![(0..common.in_flight).rev().collect(); usize::from(common.connections)],
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<Report> {
         born: BornTime::new(),
         consumer: Consumer { lane: usize::from(common.connections), next, started: false },
         topic: common.topic.clone(),
-        common_encoding: common.serialization,
+        encoding: common.serialization,
         in_flight: 0,
         acknowledged: 0,
         arrived: 0,
@@ -83,7 +84,8 @@ struct Consumer {
 
 struct EndToEnd {
     run: Run,
-    mark: u64,
+    /// Tells this run's messages from others that the topic holds.
+    mark: [u8; 8],
     body_len: u64,
     schedule: Schedule,
     /// By producer connection: slots without a request in flight.
@@ -95,7 +97,7 @@ struct EndToEnd {
     born: BornTime,
     consumer: Consumer,
     topic: String,
-    common_encoding: super::Encoding,
+    encoding: Encoding,
     in_flight: u64,
     acknowledged: u64,
     arrived: u64,
@@ -107,7 +109,7 @@ impl EndToEnd {
         let flags = SUSPEND | SUBSCRIPTION;
         encode_pull(
             out,
-            self.common_encoding,
+            self.encoding,
             queue as u32,
             &self.topic,
             queue as u32,
@@ -130,35 +132,34 @@ impl EndToEnd {
     }
 
     fn pulled(&mut self, queue: usize, answer: Answer<'_>, now: Nanos) -> Result<()> {
-        const NOT_FOUND: i32 = 19;
-        const RETRY_AT_ONCE: i32 = 20;
-        const OFFSET_MOVED: i32 = 21;
-        match answer.code {
-            0 => {
+        match ResponseCode::from_i32(answer.code) {
+            Some(ResponseCode::Success) => {
                 let mut came = 0;
                 for record in records(answer.body) {
-                    self.arrived(Record::decode(record?)?, now);
+                    self.arrived(&Record::decode(record?)?, now);
                     came += 1;
                 }
                 self.consumer.next[queue] += came;
             }
-            NOT_FOUND => {}
-            RETRY_AT_ONCE | OFFSET_MOVED => match answer.ext("nextBeginOffset").map(|text| text.parse()) {
-                Some(Ok(next)) => self.consumer.next[queue] = next,
-                _ => bail!("the server moves queue {queue} and does not say where to"),
-            },
-            code => self.run.refused(code, || answer.remark())?,
+            Some(ResponseCode::PullNotFound) => {}
+            Some(ResponseCode::PullRetryImmediately | ResponseCode::PullOffsetMoved) => {
+                match answer.field("nextBeginOffset").map(|text| text.parse()) {
+                    Some(Ok(next)) => self.consumer.next[queue] = next,
+                    _ => bail!("the server moves queue {queue} and does not say where to"),
+                }
+            }
+            _ => self.run.refused(answer.code, || answer.remark())?,
         }
         Ok(())
     }
 
-    fn arrived(&mut self, record: Record<'_>, now: Nanos) {
-        let stamp = record.body.split_first_chunk::<8>();
-        let Some((mark, rest)) = stamp.filter(|(mark, _)| u64::from_be_bytes(**mark) == self.mark) else {
+    fn arrived(&mut self, record: &Record<'_>, now: Nanos) {
+        let Some((stamp, _)) = record.body.split_first_chunk::<{ STAMP_LEN as usize }>() else { return };
+        let (mark, due) = stamp.split_at(8);
+        if mark != self.mark {
             return; // another run's
-        };
-        let _ = mark;
-        let due = u64::from_be_bytes(*rest.first_chunk().expect("this run's bodies are longer"));
+        }
+        let due = Nanos::from_be_bytes(due.try_into().expect("eight bytes are left"));
         self.arrived += 1;
         self.run.answered(1, self.body_len);
         if self.run.counts(due) {
@@ -180,7 +181,7 @@ impl EndToEnd {
             let template = &self.templates[self.next_queue];
             self.next_queue = (self.next_queue + 1) % self.templates.len();
             let body_at = template.stamp(out, FIRST_OPAQUE + slot, self.born.digits(now), &mut self.keys);
-            out[body_at..body_at + 8].copy_from_slice(&self.mark.to_be_bytes());
+            out[body_at..body_at + 8].copy_from_slice(&self.mark);
             out[body_at + 8..body_at + 16].copy_from_slice(&self.schedule.due().to_be_bytes());
             self.schedule.advance();
             self.in_flight += 1;

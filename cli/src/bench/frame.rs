@@ -3,10 +3,11 @@
 //! Everything that is done per message lives here and costs tens of nanoseconds: the generator shares the machine
 //! with the server that it measures. Requests have the form that the official Java client 5.3.3 sends.
 
-use std::io::Write as _;
-
-use anyhow::{Context as _, Result, bail};
-use serde::Deserialize;
+use anyhow::{Context as _, Result};
+use ferromq_protocol::code::RequestCode;
+use ferromq_protocol::frame::{
+    Command, FrameLimits, Head, HeaderScratch, PREFIX_LEN, Serialization, encode_with_body, frame_len,
+};
 
 /// How request headers are written; answers are understood in either form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -20,77 +21,29 @@ pub(crate) enum Encoding {
 
 /// Requests use opaques from here on, so that all have eight digits and a slot is `opaque - FIRST_OPAQUE`.
 pub(crate) const FIRST_OPAQUE: u32 = 10_000_000;
-/// Largest frame that an answer may be: what the protocol allows.
-pub(crate) const MAX_FRAME_LEN: usize = 16 << 20;
-/// Protocol version of the Java client whose form the requests have (5.3.3).
-const VERSION: u16 = 479;
+/// What an answer may be: batches of messages are listed in its header.
+pub(crate) const LIMITS: FrameLimits = FrameLimits { max_frame: 16 << 20, max_header: 1 << 20 };
 /// Where the binary form has its opaque, counted from the frame's first byte.
-const BINARY_OPAQUE_AT: usize = 13;
+const BINARY_OPAQUE_AT: usize = PREFIX_LEN + 5;
 
-/// Appends one request frame to `out`. Extension keys are written in the order given; the Java client's is alphabetical.
+/// Appends one request frame to `out`. Fields keep their order; the Java client's is alphabetical.
+///
+/// # Panics
+/// If the frame is longer than its length fields can say: bodies are limited where they are made.
 pub(crate) fn encode(
     out: &mut Vec<u8>,
     encoding: Encoding,
-    code: u16,
+    code: RequestCode,
     opaque: u32,
-    ext: &[(&str, &str)],
+    fields: &[(&str, &str)],
     body: &[u8],
 ) {
-    let start = out.len();
-    out.extend_from_slice(&[0; 8]);
-    match encoding {
-        Encoding::Json => {
-            let _ = write!(out, "{{\"code\":{code},\"extFields\":{{");
-            for (i, (key, value)) in ext.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                json_string(out, key);
-                out.push(b':');
-                json_string(out, value);
-            }
-            let _ = write!(
-                out,
-                "}},\"flag\":0,\"language\":\"JAVA\",\"opaque\":{opaque},\
-                 \"serializeTypeCurrentRPC\":\"JSON\",\"version\":{VERSION}}}"
-            );
-        }
-        Encoding::Binary => {
-            out.extend_from_slice(&code.to_be_bytes());
-            out.push(0);
-            out.extend_from_slice(&VERSION.to_be_bytes());
-            out.extend_from_slice(&opaque.to_be_bytes());
-            out.extend_from_slice(&[0; 8]); // flag, and no remark
-            let ext_len: usize = ext.iter().map(|(key, value)| 6 + key.len() + value.len()).sum();
-            out.extend_from_slice(&(ext_len as u32).to_be_bytes());
-            for (key, value) in ext {
-                out.extend_from_slice(&(key.len() as u16).to_be_bytes());
-                out.extend_from_slice(key.as_bytes());
-                out.extend_from_slice(&(value.len() as u32).to_be_bytes());
-                out.extend_from_slice(value.as_bytes());
-            }
-        }
-    }
-    let header_len = out.len() - start - 8;
-    out.extend_from_slice(body);
-    let len = out.len() - start - 4;
-    let kind = if encoding == Encoding::Binary { 1 << 24 } else { 0 };
-    out[start..start + 4].copy_from_slice(&(len as u32).to_be_bytes());
-    out[start + 4..start + 8].copy_from_slice(&(kind | header_len as u32).to_be_bytes());
-}
-
-fn json_string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    for &byte in text.as_bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            0..0x20 => {
-                let _ = write!(out, "\\u{byte:04x}");
-            }
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
+    let serialization = match encoding {
+        Encoding::Json => Serialization::Json,
+        Encoding::Binary => Serialization::Binary,
+    };
+    let head = Head { serialization, ..Head::request(code, opaque as i32) };
+    encode_with_body(out, &head, fields, body).expect("bodies are shorter than frames may be");
 }
 
 /// Sixteen hex digits that stand where each message has its own.
@@ -112,9 +65,9 @@ pub(crate) struct Template {
 
 impl Template {
     /// Builds the frame and finds its places: [`BORN_STAND_IN`] once, [`KEY_STAND_IN`] as often as it occurs.
-    pub(crate) fn new(encoding: Encoding, code: u16, ext: &[(&str, &str)], body: &[u8]) -> Self {
+    pub(crate) fn new(encoding: Encoding, code: RequestCode, fields: &[(&str, &str)], body: &[u8]) -> Self {
         let mut bytes = Vec::new();
-        encode(&mut bytes, encoding, code, OPAQUE_STAND_IN, ext, body);
+        encode(&mut bytes, encoding, code, OPAQUE_STAND_IN, fields, body);
         let opaque_at = match encoding {
             Encoding::Json => find(&bytes, OPAQUE_STAND_IN.to_string().as_bytes(), 0).expect("just written"),
             Encoding::Binary => BINARY_OPAQUE_AT,
@@ -189,53 +142,23 @@ pub(crate) struct Answer<'a> {
     pub(crate) opaque: u32,
     /// Whether the peer sent a request of its own instead (a notification): such frames are no answers.
     pub(crate) is_request: bool,
-    header: &'a [u8],
-    binary: bool,
+    frame: &'a [u8],
     /// What follows the header.
     pub(crate) body: &'a [u8],
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct JsonHeader {
-    code: i32,
-    opaque: u32,
-    flag: i32,
-    remark: Option<String>,
-    #[serde(rename = "extFields")]
-    ext: Option<std::collections::HashMap<String, String>>,
 }
 
 impl Answer<'_> {
     /// The server's words for a failure.
     pub(crate) fn remark(&self) -> String {
-        if self.binary {
-            let len =
-                self.header.get(13..17).map_or(0, |len| u32::from_be_bytes(len.try_into().expect("4 bytes")));
-            let remark = self.header.get(17..17 + len as usize).unwrap_or_default();
-            return String::from_utf8_lossy(remark).into_owned();
-        }
-        serde_json::from_slice::<JsonHeader>(self.header).ok().and_then(|h| h.remark).unwrap_or_default()
+        let mut scratch = HeaderScratch::new();
+        let command = Command::decode(self.frame, &mut scratch).ok();
+        command.and_then(|command| command.remark).unwrap_or_default().to_owned()
     }
 
-    /// A value of the answer's header.
-    pub(crate) fn ext(&self, key: &str) -> Option<String> {
-        if self.binary {
-            let mut rest = self.header.get(17..)?;
-            let remark_len = u32::from_be_bytes(self.header[13..17].try_into().ok()?) as usize;
-            rest = rest.get(remark_len + 4..)?;
-            while let Some((key_len, after)) = rest.split_first_chunk::<2>() {
-                let (name, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*key_len)))?;
-                let (value_len, after) = after.split_first_chunk::<4>()?;
-                let (value, after) = after.split_at_checked(u32::from_be_bytes(*value_len) as usize)?;
-                if name == key.as_bytes() {
-                    return String::from_utf8(value.to_vec()).ok();
-                }
-                rest = after;
-            }
-            return None;
-        }
-        serde_json::from_slice::<JsonHeader>(self.header).ok()?.ext?.remove(key)
+    /// A field of the answer's header.
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
+        let mut scratch = HeaderScratch::new();
+        Command::decode(self.frame, &mut scratch).ok()?.fields.find(name).map(str::to_owned)
     }
 }
 
@@ -245,6 +168,7 @@ impl Answer<'_> {
 pub(crate) struct AnswerReader {
     opaque_from_end: usize,
     is_request: bool,
+    scratch: HeaderScratch,
 }
 
 const OPAQUE_KEY: &[u8] = b"\"opaque\":";
@@ -253,50 +177,45 @@ const CODE_KEY: &[u8] = b"{\"code\":";
 impl AnswerReader {
     /// The frame at the start of `bytes` and its length; `None` while it is incomplete.
     pub(crate) fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<(Answer<'a>, usize)>> {
-        let Some((len, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
-        let len = u32::from_be_bytes(*len) as usize;
-        if !(4..MAX_FRAME_LEN).contains(&len) {
-            bail!("the server sent a frame of {len} bytes: it does not speak the remoting protocol");
-        }
-        let Some(frame) = rest.get(..len) else { return Ok(None) };
-        let binary = frame[0] == 1;
-        let header_len = u32::from_be_bytes([0, frame[1], frame[2], frame[3]]) as usize;
-        let Some((header, body)) = frame[4..].split_at_checked(header_len) else {
-            bail!("the server sent a header that is longer than its frame");
+        let len = frame_len(bytes, &LIMITS).context("the server does not speak the remoting protocol")?;
+        let Some(len) = len else { return Ok(None) };
+        let frame = &bytes[..len];
+        let header_len = u32::from_be_bytes([0, frame[5], frame[6], frame[7]]) as usize;
+        let (header, body) = frame[PREFIX_LEN..].split_at(header_len);
+        let binary = frame[4] == Serialization::Binary.byte();
+        let (code, opaque, is_request) = match if binary { fixed(header) } else { self.remembered(header) } {
+            Some(found) => found,
+            None => self.decode(frame, header)?,
         };
-        let (code, opaque, is_request) = if binary {
-            let fixed = header
-                .first_chunk::<13>()
-                .context("the server sent a binary header of less than 13 bytes")?;
-            (
-                i32::from(u16::from_be_bytes([fixed[0], fixed[1]])),
-                u32::from_be_bytes(fixed[5..9].try_into().expect("4 bytes")),
-                fixed[12] & 1 == 0,
-            )
-        } else {
-            self.json(header)?
-        };
-        Ok(Some((Answer { code, opaque, is_request, header, binary, body }, 4 + len)))
+        Ok(Some((Answer { code, opaque, is_request, frame, body }, len)))
     }
 
-    fn json(&mut self, header: &[u8]) -> Result<(i32, u32, bool)> {
-        if let Some(code) = header.strip_prefix(CODE_KEY)
-            && let Some(tail) = header.len().checked_sub(self.opaque_from_end)
-            && let Some(opaque) = header[tail..].strip_prefix(OPAQUE_KEY)
-        {
-            return Ok((leading_number(code) as i32, leading_number(opaque), self.is_request));
-        }
-        let parsed: JsonHeader =
-            serde_json::from_slice(header).context("the server sent a header that is no JSON")?;
-        let is_request = parsed.flag & 1 == 0;
-        if let Some(at) = header.windows(OPAQUE_KEY.len()).rposition(|w| w == OPAQUE_KEY)
-            && parsed.opaque >= FIRST_OPAQUE
+    fn remembered(&self, header: &[u8]) -> Option<(i32, u32, bool)> {
+        let code = header.strip_prefix(CODE_KEY)?;
+        let opaque = header[header.len().checked_sub(self.opaque_from_end)?..].strip_prefix(OPAQUE_KEY)?;
+        Some((leading_number(code) as i32, leading_number(opaque), self.is_request))
+    }
+
+    fn decode(&mut self, frame: &[u8], header: &[u8]) -> Result<(i32, u32, bool)> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let command = Command::decode(frame, &mut scratch).context("the server sent a broken header")?;
+        let (code, opaque, is_request) = (command.code, command.opaque as u32, !command.is_response());
+        if opaque >= FIRST_OPAQUE
+            && let Some(at) = header.windows(OPAQUE_KEY.len()).rposition(|w| w == OPAQUE_KEY)
         {
             self.opaque_from_end = header.len() - at;
             self.is_request = is_request;
         }
-        Ok((parsed.code, parsed.opaque, is_request))
+        self.scratch = scratch;
+        Ok((code, opaque, is_request))
     }
+}
+
+/// The parts of a binary header that have fixed places.
+fn fixed(header: &[u8]) -> Option<(i32, u32, bool)> {
+    let &[code_high, code_low, _, _, _, a, b, c, d, _, _, _, flag, ..] = header else { return None };
+    let code = i32::from(i16::from_be_bytes([code_high, code_low]));
+    Some((code, u32::from_be_bytes([a, b, c, d]), flag & 1 == 0))
 }
 
 fn leading_number(text: &[u8]) -> u32 {
@@ -310,29 +229,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_binary_request_has_the_reference_bytes_but_for_language_and_version() {
-        let mut frame = Vec::new();
-        encode(&mut frame, Encoding::Binary, 30, 7, &[("topic", "T1"), ("queueId", "0")], b"");
-        let text: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(
-            text,
-            "0000003401000030001e0001df0000000700000000000000000000001b0005746f7069630000000254310007717565756549640000000130"
-        );
-    }
-
-    #[test]
     fn a_stamped_request_equals_one_that_was_built_with_its_values() {
         for encoding in [Encoding::Json, Encoding::Binary] {
             let ext = |born: &str, key: &str| {
                 let mut frame = Vec::new();
                 let properties = format!("UNIQ_KEY\x017F00000100002A13{key}\x02");
                 let ext = [("g", born), ("i", properties.as_str())];
-                encode(&mut frame, encoding, 310, 10_000_017, &ext, b"body");
+                encode(&mut frame, encoding, RequestCode::SendMessageV2, 10_000_017, &ext, b"body");
                 frame
             };
             let properties = format!("UNIQ_KEY\x017F00000100002A13{KEY_STAND_IN}\x02");
             let ext_in = [("g", BORN_STAND_IN), ("i", properties.as_str())];
-            let template = Template::new(encoding, 310, &ext_in, b"body");
+            let template = Template::new(encoding, RequestCode::SendMessageV2, &ext_in, b"body");
             let (mut out, mut keys) = (Vec::new(), 0xAB_0123_4567_89EF);
             let body_at = template.stamp(&mut out, 10_000_017, b"1700000000001", &mut keys);
             assert_eq!(out, ext("1700000000001", "00AB0123456789EF"));
@@ -358,7 +266,7 @@ mod tests {
             let (answer, len) = reader.next(&bytes).unwrap().unwrap();
             assert_eq!((answer.code, answer.opaque, answer.is_request), (0, opaque, false));
             assert_eq!((len, answer.body), (bytes.len(), &b"xyz"[..]));
-            assert_eq!(answer.ext("queueOffset").as_deref(), Some(offset));
+            assert_eq!(answer.field("queueOffset").as_deref(), Some(offset));
             for cut in 0..bytes.len() {
                 assert!(reader.next(&bytes[..cut]).unwrap().is_none());
             }

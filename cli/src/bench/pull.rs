@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use ferromq_model::record::Record;
+use ferromq_protocol::code::RequestCode;
 
 use super::frame::{Answer, Encoding, FIRST_OPAQUE, encode};
 use super::measure::{Phase, Report, Run};
@@ -10,7 +11,6 @@ use super::{Common, Messages, Target, send};
 
 /// How long answers may take to come in after the measured time.
 const DRAIN: Nanos = 5_000_000_000;
-const PULL: u16 = 11;
 /// `sysFlag`: the request may wait at the server until there is something.
 pub(crate) const SUSPEND: u32 = 2;
 /// `sysFlag`: the request says what it wants, so that no consumer needs to be registered.
@@ -171,7 +171,7 @@ pub(crate) fn encode_pull(
 ) {
     let (queue, from, max) = (queue.to_string(), from.to_string(), max.to_string());
     let (flags, wait) = (flags.to_string(), wait_millis.to_string());
-    let ext = [
+    let fields = [
         ("commitOffset", "0"),
         ("consumerGroup", "ferromq_bench_consumer"),
         ("expressionType", "TAG"),
@@ -184,7 +184,7 @@ pub(crate) fn encode_pull(
         ("sysFlag", flags.as_str()),
         ("topic", topic),
     ];
-    encode(out, encoding, PULL, FIRST_OPAQUE + slot, &ext, b"");
+    encode(out, encoding, RequestCode::PullMessage, FIRST_OPAQUE + slot, &fields, b"");
 }
 
 /// The records of a pull's answer, by their length fields.

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, epoll};
 use rustix::fd::OwnedFd;
 
-use super::frame::{Answer, AnswerReader, MAX_FRAME_LEN};
+use super::frame::{Answer, AnswerReader, LIMITS};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -114,7 +114,7 @@ impl Connection {
         self.filled -= at;
         if self.filled == self.inbound.len() {
             // A single frame fills the buffer: let it grow up to the longest one.
-            self.inbound.resize((self.filled * 2).min(MAX_FRAME_LEN + 4), 0);
+            self.inbound.resize((self.filled * 2).min(LIMITS.max_frame), 0);
         }
         Ok(())
     }
