@@ -4,10 +4,10 @@
 //! `deleteWhen` or the disk is above `diskMaxUsedSpaceRatio`; above `diskSpaceCleanForciblyRatio` the oldest go whatever
 //! their age, if the operator allows it. The newest file always stays.
 
-use std::time::SystemTime;
+use ferromq_model::{Millis, Timestamp};
+use time::{OffsetDateTime, UtcOffset};
 
-use time::OffsetDateTime;
-
+use crate::log_file::LogFile;
 use crate::store::Inner;
 
 /// Files deleted in one round (RocketMQ: `deleteFileBatchMax`): deleting many gigabytes at once stalls the disk.
@@ -16,23 +16,16 @@ const MOST_A_ROUND: usize = 10;
 /// Runs one round.
 pub(crate) fn run(store: &Inner) {
     let config = &store.config;
-    let used = match store.host.disk_usage(&config.root) {
-        Ok(usage) => u64::from(usage.used_percent()),
-        Err(_) => 0,
-    };
-    let hour = OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc()).hour();
-    let by_age = config.delete_when.contains(hour) || used >= u64::from(config.disk_clean.0);
-    let by_force = config.clean_forcibly && used >= u64::from(config.disk_clean_forcibly.0);
-    if !by_age && !by_force {
-        return;
-    }
+    let now = store.host.now();
+    let in_hours = config.delete_when.contains(local_hour(now));
     let mut deleted = 0;
     while deleted < MOST_A_ROUND && !store.stopping() {
         let Some(file) = store.log.oldest_file() else { break };
-        let age = std::fs::metadata(file.path())
-            .and_then(|meta| meta.modified())
-            .map(|written| SystemTime::now().duration_since(written).unwrap_or_default());
-        let expired = age.is_ok_and(|age| age.as_secs() >= u64::from(config.file_reserved.0) * 3600);
+        // Asked for each file: force must not delete more than it takes.
+        let used = store.disk_used().unwrap_or(0);
+        let expired = (in_hours || used >= config.disk_clean.0)
+            && age_of(&file, now).is_some_and(|age| age >= Millis::hours(u64::from(config.file_reserved.0)));
+        let by_force = config.clean_forcibly && used >= config.disk_clean_forcibly.0;
         if !expired && !by_force {
             break;
         }
@@ -57,4 +50,18 @@ pub(crate) fn run(store: &Inner) {
         }
         store.check_disk();
     }
+}
+
+/// The time since `file` was last written; `None` if the system does not tell.
+fn age_of(file: &LogFile, now: Timestamp) -> Option<Millis> {
+    let modified = std::fs::metadata(file.path()).and_then(|meta| meta.modified()).ok()?;
+    let modified = modified.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis() as i64;
+    Some(now.since(Timestamp(modified)))
+}
+
+/// The hour of the day where this machine stands; where that is not known, in UTC.
+fn local_hour(now: Timestamp) -> u8 {
+    let utc = OffsetDateTime::from_unix_timestamp(now.0 / 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let offset = UtcOffset::local_offset_at(utc).unwrap_or(UtcOffset::UTC);
+    utc.to_offset(offset).hour()
 }

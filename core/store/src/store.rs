@@ -601,14 +601,23 @@ impl Inner {
         QueueOffset(low)
     }
 
+    /// How full the disk is in percent; of two, that of the messages and that of the rest, the fuller one.
+    pub(crate) fn disk_used(&self) -> io::Result<u8> {
+        let root = self.host.disk_usage(&self.config.root)?.used_percent();
+        let log = match &self.config.commit_log_dir {
+            Some(dir) => self.host.disk_usage(dir)?.used_percent(),
+            None => 0,
+        };
+        Ok(root.max(log))
+    }
+
     /// Takes note of a disk that is fuller than allowed, and of one that no longer is.
     pub(crate) fn check_disk(&self) {
         let limit = self.config.disk_full.0;
         let root = &self.config.root;
-        match self.host.disk_usage(root) {
-            Ok(usage) => {
-                let used = usage.used_percent();
-                let text = (u64::from(used) >= u64::from(limit)).then(|| {
+        match self.disk_used() {
+            Ok(used) => {
+                let text = (used >= limit).then(|| {
                     format!(
                         "disk of {} is {used}% full, messages are refused from {limit}% on \
                          (diskSpaceWarningLevelRatio): free disk space there, or lower fileReservedTime",
