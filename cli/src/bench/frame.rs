@@ -226,6 +226,8 @@ fn leading_number(text: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use ferromq_protocol::code::ResponseCode;
+
     use super::*;
 
     #[test]
@@ -270,6 +272,21 @@ mod tests {
             for cut in 0..bytes.len() {
                 assert!(reader.next(&bytes[..cut]).unwrap().is_none());
             }
+        }
+        for serialization in [Serialization::Json, Serialization::Binary] {
+            let head =
+                Head::response_to(serialization, 10_000_009, ResponseCode::SystemBusy).with_remark("busy");
+            let mut bytes = Vec::new();
+            encode_with_body(&mut bytes, &head, &[("queueOffset", "5")], b"xyz").unwrap();
+            let (answer, len) = reader.next(&bytes).unwrap().unwrap();
+            assert_eq!(
+                (answer.code, answer.opaque, answer.is_request, len),
+                (2, 10_000_009, false, bytes.len())
+            );
+            assert_eq!(
+                (answer.remark().as_str(), answer.field("queueOffset").as_deref()),
+                ("busy", Some("5"))
+            );
         }
         let failure = frame(r#"{"opaque":10000004,"code":17,"remark":"no topic","flag":1}"#, b"");
         let (answer, _) = reader.next(&failure).unwrap().unwrap();
