@@ -359,12 +359,12 @@ impl CommitLog {
     fn create_file(&self, base: PhysicalOffset) -> Result<LogFile, AppendError> {
         match LogFile::create(&*self.host, &self.dir, &self.staging, base, self.file_len) {
             Ok(file) => {
-                self.health.set_full(Full::NoSpace, None);
+                self.health.set_full(Full::NoLogSpace, None);
                 Ok(file)
             }
             Err(error) if is_full(&error) => {
                 let text = no_space(&self.dir, self.file_len);
-                self.health.set_full(Full::NoSpace, Some(text.clone()));
+                self.health.set_full(Full::NoLogSpace, Some(text.clone()));
                 Err(AppendError::DiskFull(text.into()))
             }
             Err(error) => Err(self.poison(error)),
@@ -517,8 +517,9 @@ impl CommitLog {
     }
 
     fn prepare_next(&self, current: &Arc<LogFile>) {
-        let half_used = current.written() * 2 > current.len();
-        if !half_used || self.health.poison().is_some() {
+        // A message that did not fit into a file hardly used may be what asks for the next one.
+        let due = current.written() * 2 > current.len() || self.health.lacks_log_space();
+        if !due || self.health.poison().is_some() {
             return;
         }
         let mut prepared = self.next.lock();

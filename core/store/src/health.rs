@@ -18,18 +18,28 @@ pub(crate) struct Health {
 #[derive(Debug, Default)]
 struct Why {
     poisoned: Option<AppendError>,
-    /// The file system has no room for the next file.
-    no_space: Option<Arc<str>>,
+    /// The file system has no room for the next log file.
+    no_log_space: Option<Arc<str>>,
+    /// The file system has no room for queue entries.
+    no_queue_space: Option<Arc<str>>,
     /// The file system is fuller than the operator allows.
     too_full: Option<Arc<str>>,
     closed: bool,
 }
 
-/// The two things that fill a disk, cleared independently of each other.
+impl Why {
+    fn full(&self) -> Option<&Arc<str>> {
+        self.no_log_space.as_ref().or(self.no_queue_space.as_ref()).or(self.too_full.as_ref())
+    }
+}
+
+/// What finds a disk full; each is cleared by whoever noted it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Full {
-    /// A file could not be made or written.
-    NoSpace,
+    /// The next log file could not be made.
+    NoLogSpace,
+    /// Queue entries could not be written.
+    NoQueueSpace,
     /// Above `diskSpaceWarningLevelRatio`.
     AboveLimit,
 }
@@ -49,10 +59,15 @@ impl Health {
         if why.closed {
             return Err(AppendError::Closed);
         }
-        match why.no_space.as_ref().or(why.too_full.as_ref()) {
+        match why.full() {
             Some(text) => Err(AppendError::DiskFull(Arc::clone(text))),
             None => Ok(()),
         }
+    }
+
+    /// Whether messages are refused because no log file could be made.
+    pub(crate) fn lacks_log_space(&self) -> bool {
+        self.why.lock().no_log_space.is_some()
     }
 
     /// The failure that ended writing for good, if one did.
@@ -80,20 +95,23 @@ impl Health {
     pub(crate) fn set_full(&self, which: Full, text: Option<String>) {
         let mut why = self.why.lock();
         let slot = match which {
-            Full::NoSpace => &mut why.no_space,
+            Full::NoLogSpace => &mut why.no_log_space,
+            Full::NoQueueSpace => &mut why.no_queue_space,
             Full::AboveLimit => &mut why.too_full,
         };
-        match (&slot, &text) {
-            (None, Some(text)) => tracing::error!("{text}"),
-            (Some(_), None) => tracing::info!("disk has room again: messages are taken"),
-            _ => {}
+        if let (None, Some(text)) = (&slot, &text) {
+            tracing::error!("{text}");
         }
+        let cleared = slot.is_some() && text.is_none();
         *slot = text.map(Arc::from);
+        if cleared && why.full().is_none() {
+            tracing::info!("disk has room again: messages are taken");
+        }
         self.note(&why);
     }
 
     fn note(&self, why: &Why) {
-        let sound = why.poisoned.is_none() && why.no_space.is_none() && why.too_full.is_none() && !why.closed;
+        let sound = why.poisoned.is_none() && why.full().is_none() && !why.closed;
         self.state.store(u8::from(!sound), Ordering::Release);
     }
 }

@@ -249,15 +249,23 @@ impl Queue {
         Ok(written)
     }
 
+    /// Up to where entries are written but not known to be durable; `None` if all are.
+    pub(crate) fn unsynced(&self) -> Option<QueueOffset> {
+        let tail = self.tail.lock();
+        (tail.synced < tail.first && !self.is_retired()).then_some(QueueOffset(tail.first))
+    }
+
+    pub(crate) fn note_synced(&self, upto: QueueOffset) {
+        let mut tail = self.tail.lock();
+        tail.synced = tail.synced.max(upto.0);
+    }
+
     /// Makes written entries durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        let (from, upto) = {
-            let tail = self.tail.lock();
-            (tail.synced, tail.first)
-        };
-        if from < upto && !self.is_retired() {
-            self.files.sync(QueueOffset(from), QueueOffset(upto))?;
-            self.tail.lock().synced = upto;
+        if let Some(upto) = self.unsynced() {
+            let from = QueueOffset(self.tail.lock().synced);
+            self.files.sync(from, upto)?;
+            self.note_synced(upto);
         }
         Ok(())
     }

@@ -633,66 +633,78 @@ impl Inner {
     /// Writes queue entries out each interval; makes them and the checkpoint durable each longer one.
     fn run_queue_writer(&self) {
         let mut last_checkpoint = Instant::now();
-        let mut unsynced: Vec<Arc<Queue>> = Vec::new();
         let backlog = || self.log.unwritten_entries() > WRITE_OUT_BACKLOG || self.stopping();
         while !self.stopping() {
             self.queue_writer.wait(self.config.queue_flush_interval.duration(), backlog);
-            self.write_queues(&mut unsynced);
-            if last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL {
+            let outcome = if last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL {
                 last_checkpoint = Instant::now();
-                if let Err(error) = self.sync_queues(&mut unsynced) {
-                    self.log.poison(error);
-                    return;
-                }
+                self.sync_queues()
+            } else {
+                self.write_queues()
+            };
+            if let Err(error) = outcome {
+                self.log.poison(error);
+                return;
             }
         }
     }
 
-    /// Writes all waiting entries out. What a full disk refuses stays in memory and is tried again.
-    fn write_queues(&self, unsynced: &mut Vec<Arc<Queue>>) {
+    /// Writes all waiting entries out. What a full disk refuses stays in memory and is tried again; the answer is then
+    /// no.
+    fn write_queues(&self) -> io::Result<bool> {
         let mut full = false;
         for queue in self.log.take_dirty_queues() {
             match queue.write_out() {
-                Ok(_) => unsynced.push(queue),
+                Ok(_) => {}
                 Err(error) if is_full(&error) => {
                     full = true;
                     self.log.put_back_dirty_queue(queue);
                 }
                 Err(_) if queue.is_retired() => {}
-                Err(error) => {
-                    self.log.poison(error);
-                    return;
-                }
+                Err(error) => return Err(error),
             }
         }
-        if full {
-            let dir = self.queues.root().display();
-            let text = format!(
-                "no room for consume queues in {dir}: free disk space there, or lower fileReservedTime"
-            );
-            self.health.set_full(Full::NoSpace, Some(text));
-        }
+        let dir = self.queues.root().display();
+        self.health.set_full(
+            Full::NoQueueSpace,
+            full.then(|| {
+                format!(
+                    "no room for consume queues in {dir}: free disk space there, or lower fileReservedTime"
+                )
+            }),
+        );
+        Ok(!full)
     }
 
-    fn sync_queues(&self, unsynced: &mut Vec<Arc<Queue>>) -> io::Result<()> {
+    /// Makes all queue entries durable and says so in the checkpoint; where a full disk refused some, it says nothing
+    /// and the answer is no.
+    fn sync_queues(&self) -> io::Result<bool> {
         // Everything stored up to this time has its entry in memory or in a file, and the rest is written below.
         let newest = self.log.last_stored();
-        self.write_queues(unsynced);
-        unsynced.sort_by_key(Arc::as_ptr);
-        unsynced.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        if !self.write_queues()? {
+            return Ok(false);
+        }
+        // Asked of the queues themselves, so that those which recovery wrote are among them.
+        let unsynced: Vec<_> = self
+            .queues
+            .all()
+            .into_iter()
+            .filter_map(|queue| queue.unsynced().map(|upto| (queue, upto)))
+            .collect();
         if unsynced.len() > QUEUES_SYNCED_ONE_BY_ONE {
             rustix::fs::syncfs(File::open(self.queues.root())?)?;
+            unsynced.iter().for_each(|(queue, upto)| queue.note_synced(*upto));
         } else {
-            for queue in unsynced.iter() {
+            for (queue, _) in &unsynced {
                 queue.sync()?;
             }
         }
-        unsynced.clear();
         let mut checkpoint = self.checkpoint.lock();
         checkpoint.times.queues = newest;
         checkpoint.times.index = self.index.lock().durable();
         checkpoint.times.confirm = self.log.last_record();
-        checkpoint.write()
+        checkpoint.write()?;
+        Ok(true)
     }
 
     /// Follows the log and puts the keys of its messages into the index.
@@ -792,14 +804,14 @@ impl Inner {
             return Err(io::Error::other(error));
         }
         let newest = self.log.flush().map_err(io::Error::other)?;
-        let mut unsynced = Vec::new();
-        self.write_queues(&mut unsynced);
         if self.config.index {
             while self.index_step()? {}
             self.index.lock().flush()?;
         }
         self.checkpoint.lock().times.log = newest;
-        self.sync_queues(&mut unsynced)?;
+        if !self.sync_queues()? {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "no room for consume queues"));
+        }
         self.log.close()?;
         std::fs::remove_file(self.config.root.join("abort"))?;
         drop(lock);

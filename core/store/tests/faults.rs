@@ -10,7 +10,9 @@ use ferromq_model::delay::DelayLevels;
 use ferromq_model::subscription::TagFilter;
 use ferromq_model::{Millis, QueueId, QueueOffset, Timestamp};
 use ferromq_store::{AppendError, FlushMode, Read, Store, StoreConfig};
-use support::{Message, NO_LIMIT, TestHost, append, append_one, block_on, config, read_queue, topic, wait_until};
+use support::{
+    Message, NO_LIMIT, TestHost, append, append_one, block_on, config, read_queue, topic, wait_until,
+};
 
 fn open_on(host: &Arc<TestHost>, config: StoreConfig) -> Store {
     Store::open_on(config, &DelayLevels::default(), Arc::clone(host) as _).unwrap()
@@ -253,7 +255,10 @@ fn files_are_deleted_when_their_time_is_over_in_the_hours_allowed() {
     host.set_clock(now.plus(Millis::hours(3)));
     store.clean_up();
     assert_eq!(store.stats().log_min.0, 5 * support::LOG_FILE, "only the newest file stays");
-    assert_eq!(support::files_of(&dir.path().join("commitlog"))[0].file_name().unwrap(), "00000000000000327680");
+    assert_eq!(
+        support::files_of(&dir.path().join("commitlog"))[0].file_name().unwrap(),
+        "00000000000000327680"
+    );
 
     // Whoever holds bytes of a deleted file keeps them.
     let records = support::split(&first);
@@ -302,8 +307,7 @@ fn young_files_are_deleted_by_force_only_if_allowed() {
     for allowed in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let host = TestHost::new();
-        let settings =
-            StoreConfig { clean_forcibly: allowed, ..config(dir.path(), FlushMode::Async) };
+        let settings = StoreConfig { clean_forcibly: allowed, ..config(dir.path(), FlushMode::Async) };
         let store = open_on(&host, settings);
         fill_five_files(&store);
         host.set_used_percent(85);

@@ -230,8 +230,7 @@ pub fn copy_dir(from: &Path, to: &Path) {
 /// The files of a directory in the order of their names.
 pub fn files_of(dir: &Path) -> Vec<PathBuf> {
     let Ok(listing) = std::fs::read_dir(dir) else { return Vec::new() };
-    let mut files: Vec<_> =
-        listing.map(|item| item.unwrap().path()).filter(|path| path.is_file()).collect();
+    let mut files: Vec<_> = listing.map(|item| item.unwrap().path()).filter(|path| path.is_file()).collect();
     files.sort();
     files
 }
