@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -119,7 +119,9 @@ pub(crate) struct Signal {
 impl Signal {
     /// Wakes the thread if it waits. A thread that works looks again before it waits.
     pub(crate) fn raise(&self) {
-        if self.idle.load(Ordering::SeqCst) {
+        // Pairs with the one in `wait`: either this sees that the thread waits, or the thread's look sees the work.
+        fence(Ordering::SeqCst);
+        if self.idle.load(Ordering::Relaxed) {
             *self.raised.lock() = true;
             self.bell.notify_one();
         }
@@ -128,7 +130,8 @@ impl Signal {
     /// Waits until raised or `limit` is over. `look` is asked once more after everybody can see that the thread
     /// waits; when it says that there is work, there is no wait.
     pub(crate) fn wait(&self, limit: Duration, look: impl FnOnce() -> bool) {
-        self.idle.store(true, Ordering::SeqCst);
+        self.idle.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
         if !look() {
             let mut raised = self.raised.lock();
             if !*raised {
@@ -136,7 +139,7 @@ impl Signal {
             }
             *raised = false;
         }
-        self.idle.store(false, Ordering::SeqCst);
+        self.idle.store(false, Ordering::Relaxed);
     }
 }
 
@@ -227,6 +230,8 @@ impl CommitLog {
         batch.placed.clear();
         batch.placed.reserve(batch.waiting.len());
         let mut tail = self.tail.lock();
+        // Once more: whoever ends writing and then passes this lock knows that nothing is appended any more.
+        self.health.check()?;
         let outcome = self.append_locked(&mut tail, batch);
         let runway = tail.file.as_ref().map_or(0, |file| file.runway());
         drop(tail);
