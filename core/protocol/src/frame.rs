@@ -189,11 +189,11 @@ macro_rules! languages {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            fn from_name(name: &str) -> Self {
-                match name {
-                    $($name => Self::$variant,)*
-                    _ => Self::Other,
-                }
+            fn from_name(name: &[u8]) -> Self {
+                $(if name == $name.as_bytes() {
+                    return Self::$variant;
+                })*
+                Self::Other
             }
         }
     };
@@ -254,7 +254,7 @@ impl Piece {
 /// until needed; never grows beyond the longest header that was decoded with it.
 #[derive(Debug, Default)]
 pub struct HeaderScratch {
-    /// Texts with their escapes resolved. Only its first `used` bytes mean something, and they are UTF-8.
+    /// Texts with their escapes resolved. Only its first `used` bytes mean something.
     text: Vec<u8>,
     used: usize,
     entries: Vec<(Piece, Piece)>,

@@ -9,7 +9,7 @@
 use super::{FrameError, HeaderScratch, Language, Members, Piece};
 
 pub(super) fn decode(header: &[u8], scratch: &mut HeaderScratch) -> Result<Members, FrameError> {
-    let mut reader = Reader { bytes: header, at: 0, checked: header.is_ascii() };
+    let mut reader = Reader { header, rest: header, checked: false };
     let code = i16::from_be_bytes(reader.array("a code")?);
     let [language] = reader.array("a language")?;
     let version = i16::from_be_bytes(reader.array("a version")?);
@@ -18,15 +18,17 @@ pub(super) fn decode(header: &[u8], scratch: &mut HeaderScratch) -> Result<Membe
     let remark_len = u32::from_be_bytes(reader.array("a remark's length")?);
     let remark = reader.text(remark_len, "a remark")?;
     let fields_len = u32::from_be_bytes(reader.array("the length of the fields")?);
-    if fields_len as usize != header.len() - reader.at {
+    if fields_len as usize != reader.rest.len() {
         return Err(reader.expected("fields up to the header's end"));
     }
-    while reader.at < header.len() {
+    // The lengths in between are ASCII too as long as no text has 128 bytes, so that one look tells of all of them.
+    reader.checked = reader.rest.is_ascii();
+    while !reader.rest.is_empty() {
         let name_len = u16::from_be_bytes(reader.array("a name's length")?);
         let name = reader.text(u32::from(name_len), "a name")?;
         let value_len = u32::from_be_bytes(reader.array("a value's length")?);
         let value = reader.text(value_len, "a value")?;
-        if let (Some(name), Some(value)) = (name, value) {
+        if name_len != 0 && value_len != 0 {
             scratch.push(name, value)?;
         }
     }
@@ -36,44 +38,48 @@ pub(super) fn decode(header: &[u8], scratch: &mut HeaderScratch) -> Result<Membe
         version: i32::from(version),
         opaque,
         flag,
-        remark,
+        remark: (remark_len != 0).then_some(remark),
     })
 }
 
 struct Reader<'h> {
-    bytes: &'h [u8],
-    at: usize,
+    header: &'h [u8],
+    rest: &'h [u8],
     /// Whether all texts are known to be UTF-8.
     checked: bool,
 }
 
 impl Reader<'_> {
-    #[inline]
+    #[inline(always)]
     fn array<const N: usize>(&mut self, expected: &'static str) -> Result<[u8; N], FrameError> {
-        match self.bytes[self.at..].first_chunk::<N>() {
-            Some(array) => {
-                self.at += N;
+        match self.rest.split_first_chunk::<N>() {
+            Some((array, rest)) => {
+                self.rest = rest;
                 Ok(*array)
             }
             None => Err(self.expected(expected)),
         }
     }
 
-    #[inline]
-    fn text(&mut self, len: u32, expected: &'static str) -> Result<Option<Piece>, FrameError> {
-        let Some(text) = self.bytes[self.at..].get(..len as usize) else {
+    #[inline(always)]
+    fn text(&mut self, len: u32, expected: &'static str) -> Result<Piece, FrameError> {
+        let Some((text, rest)) = self.rest.split_at_checked(len as usize) else {
             return Err(self.expected(expected));
         };
-        if !self.checked {
-            std::str::from_utf8(text).map_err(|_| FrameError::NotUtf8)?;
+        if !self.checked && std::str::from_utf8(text).is_err() {
+            return Err(FrameError::NotUtf8);
         }
-        let start = self.at;
-        self.at += text.len();
-        Ok((len > 0).then(|| Piece::in_header(start, self.at)))
+        let start = self.at();
+        self.rest = rest;
+        Ok(Piece::in_header(start, start + text.len()))
+    }
+
+    fn at(&self) -> usize {
+        self.header.len() - self.rest.len()
     }
 
     #[cold]
     fn expected(&self, expected: &'static str) -> FrameError {
-        FrameError::Malformed { at: self.at, expected }
+        FrameError::Malformed { at: self.at(), expected }
     }
 }

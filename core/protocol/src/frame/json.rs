@@ -2,7 +2,7 @@
 //!
 //! The shape is flat: an object of scalars, one member of which, `extFields`, is an object of scalars again. So there
 //! is no tree: members are matched by name as they pass, and of each field only the place is noted. Texts end at a
-//! quote or hold a backslash; both are looked for eight bytes at a time, and only texts with a backslash are copied.
+//! quote or hold a backslash; [`Stops`] finds both, 64 bytes at a time, and only texts with a backslash are copied.
 //!
 //! More is accepted than official clients write: blanks, any order, members with unknown names and any value, numbers
 //! and booleans for texts, texts for numbers, nulls for anything, control characters inside of texts.
@@ -11,16 +11,19 @@ use super::{FrameError, HeaderScratch, Language, MAX_DEPTH, Members, Piece};
 
 pub(super) fn decode(header: &[u8], scratch: &mut HeaderScratch) -> Result<Members, FrameError> {
     // Checked as a whole, so that every text between two ASCII quotes is UTF-8.
-    std::str::from_utf8(header).map_err(|_| FrameError::NotUtf8)?;
-    let mut scanner = Scanner { bytes: header, at: 0, scratch };
+    if !header.is_ascii() {
+        std::str::from_utf8(header).map_err(|_| FrameError::NotUtf8)?;
+    }
+    let mut scanner = Scanner { bytes: header, at: 0, stops: Stops::new(header), scratch };
     let members = scanner.header()?;
-    std::str::from_utf8(&scratch.text[..scratch.used]).map_err(|_| FrameError::NotUtf8)?;
+    debug_assert!(std::str::from_utf8(&scratch.text[..scratch.used]).is_ok());
     Ok(members)
 }
 
 struct Scanner<'h, 's> {
     bytes: &'h [u8],
     at: usize,
+    stops: Stops,
     scratch: &'s mut HeaderScratch,
 }
 
@@ -78,6 +81,7 @@ impl Scanner<'_, '_> {
         self.at += 1;
         let mut more = self.first_member()?;
         while more {
+            self.plain_fields()?;
             let name = self.name()?;
             if let Scalar::Text(value) = self.value()? {
                 self.scratch.push(name, value)?;
@@ -87,8 +91,31 @@ impl Scanner<'_, '_> {
         Ok(())
     }
 
+    /// Passes fields as long as they are what official clients write, `"name":"value","` without an escape or a blank.
+    /// Stands behind the quote of a name before and after. This is where decoding spends its time, so the state is kept
+    /// in local variables, and three bytes are compared at once.
+    #[inline(always)]
+    fn plain_fields(&mut self) -> Result<(), FrameError> {
+        let (bytes, mut at, mut stops) = (self.bytes, self.at, self.stops);
+        loop {
+            let name_end = stops.first_from(bytes, at);
+            if bytes.get(name_end..name_end + 3) != Some(b"\":\"") {
+                break;
+            }
+            let value = name_end + 3;
+            let value_end = stops.first_from(bytes, value);
+            if bytes.get(value_end..value_end + 3) != Some(b"\",\"") {
+                break;
+            }
+            self.scratch.push(Piece::in_header(at, name_end), Piece::in_header(value, value_end))?;
+            at = value_end + 3;
+        }
+        (self.at, self.stops) = (at, stops);
+        Ok(())
+    }
+
     /// Behind an opening brace: whether a member's text follows; stands behind its quote then.
-    #[inline]
+    #[inline(always)]
     fn first_member(&mut self) -> Result<bool, FrameError> {
         self.blanks();
         match self.peek() {
@@ -105,7 +132,7 @@ impl Scanner<'_, '_> {
     }
 
     /// Behind a member: as [`first_member`](Self::first_member).
-    #[inline]
+    #[inline(always)]
     fn next_member(&mut self) -> Result<bool, FrameError> {
         if let Some([b',', b'"']) = self.bytes.get(self.at..self.at + 2) {
             self.at += 2;
@@ -128,7 +155,7 @@ impl Scanner<'_, '_> {
     }
 
     /// A member's name, behind its quote; stands at the value then.
-    #[inline]
+    #[inline(always)]
     fn name(&mut self) -> Result<Piece, FrameError> {
         let name = self.string()?;
         if self.peek() == Some(b':') && self.bytes.get(self.at + 1).is_some_and(|b| *b > b' ') {
@@ -142,7 +169,7 @@ impl Scanner<'_, '_> {
     }
 
     /// Any value. Objects and arrays come as the text that they are.
-    #[inline]
+    #[inline(always)]
     fn value(&mut self) -> Result<Scalar, FrameError> {
         match self.peek() {
             Some(b'"') => {
@@ -181,7 +208,26 @@ impl Scanner<'_, '_> {
         }
     }
 
+    #[inline(always)]
     fn integer(&mut self) -> Result<i32, FrameError> {
+        // Nine digits cannot overflow; all else is rare enough to go the long way.
+        let mut value = 0;
+        let digits = &self.bytes[self.at..];
+        for (len, byte) in digits.iter().take(10).enumerate() {
+            match byte {
+                b'0'..=b'9' if len < 9 => value = value * 10 + i32::from(byte - b'0'),
+                b',' | b'}' if len > 0 => {
+                    self.at += len;
+                    return Ok(value);
+                }
+                _ => break,
+            }
+        }
+        self.any_integer()
+    }
+
+    #[inline(never)]
+    fn any_integer(&mut self) -> Result<i32, FrameError> {
         let start = self.at;
         match self.scalar()? {
             Scalar::Null => Ok(0),
@@ -196,10 +242,10 @@ impl Scanner<'_, '_> {
         Ok(match self.scalar()? {
             Scalar::Null => Language::Java,
             Scalar::Text(piece) => {
-                let text = std::str::from_utf8(self.text(piece)).unwrap_or_default();
-                match text.parse() {
-                    Ok(ordinal) => Language::from_byte(ordinal),
-                    Err(_) => Language::from_name(text),
+                let text = self.text(piece);
+                match std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) {
+                    Some(ordinal) if text[0].is_ascii_digit() => Language::from_byte(ordinal),
+                    _ => Language::from_name(text),
                 }
             }
         })
@@ -234,7 +280,7 @@ impl Scanner<'_, '_> {
                 Some(b'"') => {
                     self.at += 1;
                     loop {
-                        self.at = find_stop(self.bytes, self.at);
+                        self.at = self.stops.first_from(self.bytes, self.at);
                         match self.peek() {
                             Some(b'"') => break,
                             Some(_) => self.at += 2,
@@ -250,10 +296,10 @@ impl Scanner<'_, '_> {
     }
 
     /// A text, behind its opening quote; stands behind its closing quote then.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<Piece, FrameError> {
         let start = self.at;
-        let stop = find_stop(self.bytes, start);
+        let stop = self.stops.first_from(self.bytes, start);
         match self.bytes.get(stop) {
             Some(b'"') => {
                 self.at = stop + 1;
@@ -266,17 +312,29 @@ impl Scanner<'_, '_> {
     /// Copies a text that starts at `start` and has its first backslash at `stop`.
     #[inline(never)]
     fn unescape(&mut self, start: usize, stop: usize) -> Result<Piece, FrameError> {
-        let Self { bytes, scratch, .. } = self;
+        let Self { bytes, stops, scratch, .. } = self;
         // A resolved text is never longer than what it was written as, so this much is enough for the whole header.
-        if scratch.text.len() < bytes.len() + CHUNK {
-            scratch.text.resize(bytes.len() + CHUNK, 0);
+        let room = bytes.len() + COPY;
+        if scratch.text.len() < room {
+            scratch.text.resize(room, 0);
         }
-        let text = &mut scratch.text[..bytes.len() + CHUNK];
+        let text = &mut scratch.text[..room];
         let begin = scratch.used;
-        let mut out = begin + (stop - start);
-        text[begin..out].copy_from_slice(&bytes[start..stop]);
-        let mut at = stop;
+        let mut out = begin;
+        let mut at = start;
+        let mut stop = stop;
         loop {
+            // Copies up to the stop, and bytes behind it that the next write covers.
+            let end = out + (stop - at);
+            while out < end {
+                match (bytes.get(at..at + COPY), text.get_mut(out..out + COPY)) {
+                    (Some(from), Some(to)) => to.copy_from_slice(from),
+                    _ => text[out..end].copy_from_slice(&bytes[at..stop]),
+                }
+                at += COPY;
+                out += COPY;
+            }
+            (at, out) = (stop, end);
             match bytes.get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -284,25 +342,16 @@ impl Scanner<'_, '_> {
                         return Err(FrameError::Malformed { at, expected: "an escape of JSON" });
                     };
                     at += 1 + len;
-                    out += char.encode_utf8(&mut text[out..]).len();
+                    if char.is_ascii() {
+                        text[out] = char as u8;
+                        out += 1;
+                    } else {
+                        out += char.encode_utf8(&mut text[out..]).len();
+                    }
                 }
                 _ => return Err(FrameError::Malformed { at, expected: "the text's end" }),
             }
-            // Copies up to the next stop, and bytes behind it that the next write covers.
-            while let (Some(from), Some(to)) = (bytes.get(at..at + CHUNK), text.get_mut(out..out + CHUNK)) {
-                to.copy_from_slice(from);
-                let len = plain_len(from.try_into().expect("a chunk"));
-                at += len;
-                out += len;
-                if len < CHUNK {
-                    break;
-                }
-            }
-            while let Some(&byte) = bytes.get(at).filter(|b| !matches!(b, b'"' | b'\\')) {
-                text[out] = byte;
-                at += 1;
-                out += 1;
-            }
+            stop = stops.first_from(bytes, at);
         }
         scratch.used = out;
         self.at = at + 1;
@@ -320,7 +369,7 @@ impl Scanner<'_, '_> {
         self.bytes.get(self.at).copied()
     }
 
-    #[inline]
+    #[inline(always)]
     fn blanks(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
@@ -342,36 +391,117 @@ impl Scanner<'_, '_> {
     }
 }
 
-/// Bytes that are looked at in one step.
-const CHUNK: usize = 8;
+/// Bytes that are copied in one step.
+const COPY: usize = 16;
 
-/// How many bytes of a chunk come before its first quote or backslash; all of them when it has neither.
-#[inline]
-fn plain_len(chunk: [u8; CHUNK]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([0x01; CHUNK]);
-    const TOPS: u64 = u64::from_ne_bytes([0x80; CHUNK]);
-    let word = u64::from_le_bytes(chunk);
-    // A byte that is zero borrows from its top bit. Bytes above a zero may show a false top bit, the lowest one never.
-    let quote = word ^ (ONES * b'"' as u64);
-    let slash = word ^ (ONES * b'\\' as u64);
-    let found = ((quote.wrapping_sub(ONES) & !quote) | (slash.wrapping_sub(ONES) & !slash)) & TOPS;
-    (found.trailing_zeros() / 8) as usize
+/// Bytes that are looked at in one step.
+const BLOCK: usize = 64;
+
+/// Where quotes and backslashes are: a bit for each byte of the block that was looked at last. Headers are read
+/// forwards, so each block is looked at once.
+#[derive(Clone, Copy)]
+struct Stops {
+    start: usize,
+    bits: u64,
 }
 
-/// The position of the first quote or backslash at or behind `at`, or the end.
+impl Stops {
+    #[inline]
+    fn new(bytes: &[u8]) -> Self {
+        Self { start: 0, bits: stops_of_block(bytes, 0) }
+    }
+
+    /// The position of the first quote or backslash at or behind `at`, or the end.
+    #[inline(always)]
+    fn first_from(&mut self, bytes: &[u8], at: usize) -> usize {
+        let skip = at.wrapping_sub(self.start);
+        if skip < BLOCK && self.bits >> skip != 0 {
+            return at + (self.bits >> skip).trailing_zeros() as usize;
+        }
+        let start;
+        (start, *self) = self.search(bytes, at);
+        start
+    }
+
+    /// As [`first_from`](Self::first_from), when nothing is left in the block. By value, so that a caller can keep its
+    /// copy in registers.
+    #[inline(never)]
+    fn search(self, bytes: &[u8], at: usize) -> (usize, Self) {
+        let mut start =
+            if at.wrapping_sub(self.start) < BLOCK { self.start + BLOCK } else { at & !(BLOCK - 1) };
+        while start < bytes.len() {
+            let bits = stops_of_block(bytes, start);
+            // Only the first block can begin before `at`.
+            let wanted = bits & (!0 << at.saturating_sub(start));
+            if wanted != 0 {
+                return (start + wanted.trailing_zeros() as usize, Self { start, bits });
+            }
+            start += BLOCK;
+        }
+        (bytes.len(), self)
+    }
+}
+
+/// The stops among the 64 bytes from `start` on, which is at most the end.
 #[inline]
-fn find_stop(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = bytes.get(at..at + CHUNK) {
-        let len = plain_len(chunk.try_into().expect("a chunk"));
-        at += len;
-        if len < CHUNK {
-            return at;
+fn stops_of_block(bytes: &[u8], start: usize) -> u64 {
+    if let Some(block) = bytes[start..].first_chunk() {
+        return stops(block);
+    }
+    let rest = bytes.len() - start;
+    match bytes.last_chunk() {
+        // The last block that is whole holds the rest at its end.
+        Some(block) if rest > 0 => stops(block) >> (BLOCK - rest),
+        _ => {
+            let mut block = [0; BLOCK];
+            block[..rest].copy_from_slice(&bytes[start..]);
+            stops(&block)
         }
     }
-    while bytes.get(at).is_some_and(|b| !matches!(b, b'"' | b'\\')) {
-        at += 1;
+}
+
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[inline]
+fn stops(block: &[u8; BLOCK]) -> u64 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+    let mut bits = 0;
+    for (at, part) in block.as_chunks::<16>().0.iter().enumerate() {
+        // SAFETY: this is compiled for processors with SSE2 only, and an unaligned load of 16 bytes is of a part that
+        // has 16 bytes.
+        let found = unsafe {
+            let part = _mm_loadu_si128(part.as_ptr().cast());
+            let quotes = _mm_cmpeq_epi8(part, _mm_set1_epi8(b'"' as i8));
+            let slashes = _mm_cmpeq_epi8(part, _mm_set1_epi8(b'\\' as i8));
+            _mm_movemask_epi8(_mm_or_si128(quotes, slashes))
+        };
+        bits |= u64::from(found as u16) << (16 * at);
     }
-    at
+    bits
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+#[inline]
+fn stops(block: &[u8; BLOCK]) -> u64 {
+    portable_stops(block)
+}
+
+#[cfg(any(test, not(all(target_arch = "x86_64", target_feature = "sse2"))))]
+fn portable_stops(block: &[u8; BLOCK]) -> u64 {
+    const LOWS: u64 = u64::from_ne_bytes([0x7F; 8]);
+    // The top bit of each byte that is zero. Adding the low seven bits cannot carry into the next byte.
+    let zeros = |word: u64| !(((word & LOWS) + LOWS) | word | LOWS);
+    let mut bits = 0;
+    for (at, word) in block.as_chunks::<8>().0.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quotes = zeros(word ^ u64::from_ne_bytes([b'"'; 8]));
+        let slashes = zeros(word ^ u64::from_ne_bytes([b'\\'; 8]));
+        // Moves the top bits of eight bytes next to each other.
+        let found = ((quotes | slashes) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        bits |= found << (8 * at);
+    }
+    bits
 }
 
 /// Resolves what follows a backslash: the character, and how many bytes it was written with. Halves of surrogate pairs
@@ -428,17 +558,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stops_are_found_at_every_place_of_a_chunk() {
-        for len in 0..40 {
-            for stop in [b'"', b'\\'] {
-                for at in 0..len {
-                    let mut bytes = vec![b'!'; len];
-                    bytes[at] = stop;
-                    assert_eq!(find_stop(&bytes, 0), at);
-                    // One above and one below a stop must not count, nor a byte with the top bit set.
-                    let mut bytes = vec![stop ^ 0x80; len];
-                    bytes[at] = stop + 1;
-                    assert_eq!(find_stop(&bytes, 0), len);
+    fn stops_are_found_at_every_place() {
+        for len in (0..200).chain([256, 257]) {
+            for at in 0..=len {
+                for stop in [b'"', b'\\'] {
+                    // One above and one below a stop must not count, nor one with the top bit set.
+                    let mut bytes: Vec<u8> =
+                        [stop - 1, stop + 1, stop ^ 0x80].into_iter().cycle().take(len).collect();
+                    if at < len {
+                        bytes[at] = stop;
+                    }
+                    let mut stops = Stops::new(&bytes);
+                    assert_eq!(stops.first_from(&bytes, 0), at, "len {len}");
+                    assert_eq!(Stops::new(&bytes).first_from(&bytes, at), at, "len {len}");
+                    assert_eq!(stops.first_from(&bytes, at + 1), len, "len {len}, at {at}");
+                    if let Some(block) = bytes.first_chunk() {
+                        assert_eq!(super::stops(block), portable_stops(block));
+                    }
                 }
             }
         }
