@@ -6,8 +6,10 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use ferromq_protocol::body::BodyError;
 use ferromq_protocol::code::ResponseCode;
 use ferromq_protocol::frame::{Buffer, EncodeFields, FieldSink, Head, Serialization, encode_command};
+use ferromq_protocol::header::HeaderError;
 
 /// The fields of an answer, in the order in which they are written.
 pub type ReplyFields = Vec<(Cow<'static, str>, String)>;
@@ -86,6 +88,20 @@ impl Reply {
         for part in self.encode_head(serialization, opaque, out) {
             out.extend_from_slice(&part);
         }
+    }
+}
+
+/// Whoever wrote the header has to write another one.
+impl From<HeaderError> for Reply {
+    fn from(error: HeaderError) -> Self {
+        Self::error(ResponseCode::InvalidParameter, error.to_string())
+    }
+}
+
+/// As for headers.
+impl From<BodyError> for Reply {
+    fn from(error: BodyError) -> Self {
+        Self::error(ResponseCode::InvalidParameter, error.to_string())
     }
 }
 
