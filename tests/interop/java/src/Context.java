@@ -210,7 +210,7 @@ final class Context implements AutoCloseable {
         return all;
     }
 
-    /** Waits until the topic's queues together hold this many messages. */
+    /** Waits until the topic's queues together hold this many messages: a send may be answered before they show it. */
     void awaitStored(String topic, long count) throws Exception {
         List<MessageQueue> queues = queues(topic);
         DefaultMQPullConsumer by = puller();

@@ -1,6 +1,7 @@
 import java.io.BufferedReader;
 import java.io.File;
 import java.io.InputStreamReader;
+import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -62,14 +63,7 @@ final class Groups {
         String group = context.name("g");
         List<String> command = new ArrayList<>();
         command.add(System.getProperty("java.home") + File.separator + "bin" + File.separator + "java");
-        command.add("-Xmx128m");
-        command.add("-XX:TieredStopAtLevel=1");
-        command.add("-XX:+UseSerialGC");
-        for (String name : new String[] {"user.home", "rocketmq.client.logRoot", "rocketmq.client.localOffsetStoreDir"}) {
-            if (System.getProperty(name) != null) {
-                command.add("-D" + name + "=" + System.getProperty(name));
-            }
-        }
+        command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
         command.add("-cp");
         command.add(System.getProperty("java.class.path"));
         command.add("Interop");
@@ -184,18 +178,30 @@ final class Groups {
             member.start();
             members.add(member);
         }
-        for (DefaultMQPushConsumer member : members) {
-            Context.awaitOwned(member, topic, 2);
-        }
+        Context.await("two queues for each member", () -> {
+            members.forEach(Groups::settle);
+            return Context.owned(members.get(0), topic).size() == 2 && Context.owned(members.get(1), topic).size() == 2;
+        });
         Consuming.sendByQueue(context, topic, "handover", 0, 40);
-        Context.await("40 deliveries", () -> recorder.count() >= 40);
+        Context.await("40 deliveries", () -> {
+            members.forEach(Groups::settle);
+            return recorder.count() >= 40;
+        });
         Consuming.awaitCommittedBy(context, topic, members.get(0), members.get(1));
         members.get(0).shutdown();
-        Context.awaitOwned(members.get(1), topic, 4);
         Consuming.sendByQueue(context, topic, "handover", 40, 80);
-        Context.await("80 deliveries", () -> recorder.count() >= 80);
+        Context.await("80 deliveries", () -> {
+            settle(members.get(1));
+            return recorder.count() >= 80;
+        });
         Consuming.verifyOrderly(recorder, topic, "handover", -1, 1, 1);
         Context.equal(80, recorder.count(), "deliveries");
+    }
+
+    /** Does at once what an orderly consumer does every 20 s: divide the queues again, and ask for its locks. */
+    private static void settle(DefaultMQPushConsumer member) {
+        member.getDefaultMQPushConsumerImpl().doRebalance();
+        member.getDefaultMQPushConsumerImpl().getRebalanceImpl().lockAll();
     }
 
     /** Every member gets everything, keeps its position itself, and goes on there when it is started again. */

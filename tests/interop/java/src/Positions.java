@@ -131,6 +131,7 @@ final class Positions {
             long sent = System.currentTimeMillis();
             Context.await("another millisecond", () -> System.currentTimeMillis() > sent + 1);
         }
+        context.awaitStored(topic, 10);
         Context.equal(0, puller.minOffset(queue), "minimum");
         Context.equal(10, puller.maxOffset(queue), "maximum");
         List<MessageExt> stored = context.readQueue(queue);

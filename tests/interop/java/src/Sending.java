@@ -71,7 +71,6 @@ final class Sending {
         }
         SendResult answer = context.producer().send(Sample.message(topic, "oneway", 60));
         Context.equal(SendStatus.SEND_OK, answer.getSendStatus(), "status of the send after them");
-        context.awaitStored(topic, 61);
         verifyAll(context, topic, "oneway", new HashMap<>(), 61);
     }
 
@@ -88,6 +87,7 @@ final class Sending {
             Context.equal(SendStatus.SEND_OK, answer.getSendStatus(), "status of the batch of " + size);
             Context.equal(size, answer.getMsgId().split(",").length, "ids in " + answer.getMsgId());
             Context.equal(size, answer.getOffsetMsgId().split(",").length, "ids in " + answer.getOffsetMsgId());
+            context.awaitStored(topic, sent + size);
             List<MessageExt> stored = context.readQueue(answer.getMessageQueue());
             List<MessageExt> last = stored.subList(stored.size() - size, stored.size());
             for (int i = 0; i < size; i++) {
@@ -128,6 +128,7 @@ final class Sending {
         Message almost = new Message(topic, new byte[(4 << 20) - 4096]);
         almost.setKeys("refused-2");
         large.send(almost);
+        context.awaitStored(topic, 3);
         List<MessageExt> stored = context.readTopic(topic);
         Context.equal(3, stored.size(), "messages stored");
         Context.equal((4 << 20) - 4096, stored.get(2).getBody().length, "length of the largest body");
@@ -160,6 +161,7 @@ final class Sending {
     /** That the topic holds exactly numbers 0 to {@code count} of the label, where the answers say. */
     static void verifyAll(Context context, String topic, String label, Map<String, SendResult> answers, int count)
             throws Exception {
+        context.awaitStored(topic, count);
         Set<String> seen = new HashSet<>();
         for (MessageExt got : context.readTopic(topic)) {
             Sample.verify(got, topic, label, Sample.number(got));
