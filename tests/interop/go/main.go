@@ -1,0 +1,156 @@
+// Runs scenarios of the official Go client against the server behind a NameServer address.
+//
+//	interop NAMESRV list                   prints the names that `all` stands for
+//	interop NAMESRV all                    runs them, a few at a time
+//	interop NAMESRV NAME[:ARGUMENT] ...    runs these, one after the other
+//
+// It prints one line per scenario, `ok NAME 0.8s` or `FAILED NAME 3.2s: REASON`, and exits with 1 when one failed.
+// BROKER in the environment is the broker's address: this client creates topics there, it cannot ask for it.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/apache/rocketmq-client-go/v2/rlog"
+)
+
+const (
+	// Most of a scenario's time is spent waiting for a delay or a retry.
+	atOnce = 4
+	// Longer than any scenario needs on a busy machine; one that takes longer hangs.
+	scenarioTimeout = 90 * time.Second
+)
+
+type scenario struct {
+	name string
+	run  func(c *scene)
+}
+
+var scenarios = []scenario{
+	{"takeover", takeover},
+	{"orderly", orderly},
+	{"delay_level", delayLevel},
+	{"retry", retry},
+	{"dlq", dlq},
+	{"from_timestamp", fromTimestamp},
+	{"long_poll", longPoll},
+	{"send_sync", sendSync},
+	{"send_async", sendAsync},
+	{"send_oneway", sendOneway},
+	{"send_batch", sendBatch},
+	{"auto_create", autoCreate},
+	{"tags", tags},
+	{"concurrent", concurrent},
+	{"shared_group", sharedGroup},
+	{"broadcasting", broadcasting},
+	{"from_first", fromFirst},
+	{"from_last", fromLast},
+	{"young_topic", youngTopic},
+}
+
+// Not part of `all`: the second process of a scenario.
+var onRequest = []scenario{{"member", member}}
+
+var outMutex sync.Mutex
+
+func main() {
+	if len(os.Args) < 3 {
+		fmt.Fprintln(os.Stderr, "usage: interop NAMESRV list|all|NAME[:ARGUMENT]...")
+		os.Exit(2)
+	}
+	if os.Args[2] == "list" {
+		for _, one := range scenarios {
+			fmt.Println(one.name)
+		}
+		return
+	}
+	rlog.SetLogLevel("error")
+	namesrv := os.Args[1]
+	chosen := os.Args[2:]
+	slots := 1
+	if chosen[0] == "all" {
+		slots = atOnce
+		chosen = nil
+		for _, one := range scenarios {
+			chosen = append(chosen, one.name)
+		}
+	}
+	queue := make(chan string)
+	failed := make(chan bool, len(chosen))
+	var workers sync.WaitGroup
+	for i := 0; i < slots; i++ {
+		workers.Add(1)
+		go func() {
+			defer workers.Done()
+			for one := range queue {
+				failed <- !runOne(namesrv, one)
+			}
+		}()
+	}
+	for _, one := range chosen {
+		queue <- one
+	}
+	close(queue)
+	workers.Wait()
+	close(failed)
+	for one := range failed {
+		if one {
+			os.Exit(1)
+		}
+	}
+}
+
+func runOne(namesrv, one string) bool {
+	name, argument, _ := strings.Cut(one, ":")
+	var run func(*scene)
+	for _, known := range append(append([]scenario{}, scenarios...), onRequest...) {
+		if known.name == name {
+			run = known.run
+		}
+	}
+	if run == nil {
+		say("FAILED %s 0.0s: there is no such scenario", one)
+		return false
+	}
+	start := time.Now()
+	c := newScene(namesrv, name, argument)
+	reasons := make(chan string, 1)
+	go func() {
+		defer func() {
+			switch reason := recover().(type) {
+			case nil:
+				reasons <- ""
+			case failure:
+				reasons <- string(reason)
+			default:
+				reasons <- fmt.Sprintf("%v\n%s", reason, debug.Stack())
+			}
+		}()
+		run(c)
+	}()
+	reason := ""
+	select {
+	case reason = <-reasons:
+	case <-time.After(scenarioTimeout):
+		reason = fmt.Sprintf("no end after %v", scenarioTimeout)
+	}
+	c.close()
+	took := time.Since(start).Seconds()
+	if reason != "" {
+		say("FAILED %s %.1fs: %s", one, took, reason)
+		return false
+	}
+	say("ok %s %.1fs", one, took)
+	return true
+}
+
+func say(format string, arguments ...interface{}) {
+	outMutex.Lock()
+	defer outMutex.Unlock()
+	fmt.Printf(format+"\n", arguments...)
+}
