@@ -1,1 +1,24 @@
-//! Not written yet.
+//! What the cross-room tests share: servers and official clients as processes, the way a user runs them.
+//!
+//! ```text
+//! Launch ──start──▶ Server            ours (`ferromq standalone`) or the official Java NameServer and broker,
+//!   ▲                 │               on free ports of 127.0.0.1, with a store in a directory of the test
+//!   └──stop / kill────┘
+//! Client::run(namesrv, scenarios) ──▶ Report    an official client, unmodified, running tests/interop
+//! ```
+//!
+//! Always true:
+//! * whatever is needed and missing fails the test with what to install; nothing is skipped;
+//! * readiness is asked for, never slept for, and every wait has a limit;
+//! * a process started here dies with the value that owns it, by its own pid;
+//! * what is downloaded or compiled for the tests is kept outside of the checkout ([`toolchain::cache`]).
+//!
+//! It panics instead of returning errors: its callers are tests, and every failure ends them.
+
+pub mod client;
+pub mod process;
+pub mod server;
+pub mod toolchain;
+
+pub use client::{Client, Report};
+pub use server::{Kind, Launch, Server};

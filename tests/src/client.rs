@@ -1,0 +1,150 @@
+//! Official clients running the scenarios of `tests/interop`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::process::run;
+use crate::server::Server;
+use crate::toolchain;
+
+/// All scenarios of one client, on a machine that does other things too.
+const LIMIT: Duration = Duration::from_secs(420);
+
+/// An official client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// `org.apache.rocketmq:rocketmq-client` of this version.
+    Java(&'static str),
+    /// `github.com/apache/rocketmq-client-go/v2`, of the version in `go.mod`.
+    Go,
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Client::Java(version) => write!(f, "Java client {version}"),
+            Client::Go => f.write_str("Go client"),
+        }
+    }
+}
+
+impl Client {
+    /// Runs scenarios (`all`, or names with an argument behind a colon) against a server, with the client's own files
+    /// in `dir`.
+    ///
+    /// # Panics
+    /// When the client cannot be built or started, or hangs; a scenario that fails is in the report.
+    pub fn run(self, server: &Server, scenarios: &[&str], dir: &Path) -> Report {
+        let home = dir.join("client");
+        fs::create_dir_all(&home).expect("the client's home can be made");
+        let mut command = self.command(&home);
+        command.arg(server.namesrv()).args(scenarios).env("BROKER", server.broker().to_string());
+        let log = home.join("output.log");
+        let status = run(&self.to_string(), command, &log, LIMIT);
+        let output = String::from_utf8_lossy(&fs::read(&log).expect("the client's output")).into_owned();
+        let report = Report::parse(output);
+        assert!(
+            status.success() == report.failed().is_empty(),
+            "{self} ended with {status}, which its output does not explain:\n{}",
+            report.output
+        );
+        report
+    }
+
+    fn command(self, home: &Path) -> Command {
+        match self {
+            Client::Java(version) => {
+                let class_path = toolchain::java_client(version);
+                let mut command = Command::new(toolchain::java());
+                command
+                    .args(toolchain::JVM_OPENS)
+                    .args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
+                    .arg(format!("-Duser.home={}", home.display()))
+                    .arg(format!("-Drocketmq.client.logRoot={}", home.join("logs").display()))
+                    .arg(format!("-Drocketmq.client.localOffsetStoreDir={}", home.join("offsets").display()))
+                    .args(["-cp", &class_path, "Interop"]);
+                command
+            }
+            Client::Go => {
+                let mut command = Command::new(toolchain::go_client());
+                command.env("HOME", home).env("rocketmq.client.localOffsetStoreDir", home.join("offsets"));
+                command
+            }
+        }
+    }
+}
+
+/// What a client said about the scenarios that it ran.
+#[derive(Debug)]
+pub struct Report {
+    /// By scenario: `Err` with the reason if it failed.
+    verdicts: BTreeMap<String, Result<(), String>>,
+    /// All that it printed.
+    pub output: String,
+}
+
+impl Report {
+    /// Reads lines `ok NAME 0.8s` and `FAILED NAME 0.8s: REASON`, and skips all others.
+    fn parse(output: String) -> Self {
+        let mut verdicts = BTreeMap::new();
+        for line in output.lines() {
+            if let Some(rest) = line.strip_prefix("ok ") {
+                let name = rest.split(' ').next().unwrap_or(rest);
+                verdicts.insert(name.to_owned(), Ok(()));
+            } else if let Some(rest) = line.strip_prefix("FAILED ") {
+                let (name, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+                verdicts.insert(name.to_owned(), Err(reason.to_owned()));
+            }
+        }
+        Self { verdicts, output }
+    }
+
+    /// The names of the scenarios that ran.
+    pub fn ran(&self) -> Vec<&str> {
+        self.verdicts.keys().map(String::as_str).collect()
+    }
+
+    /// The names of the scenarios that failed.
+    pub fn failed(&self) -> Vec<&str> {
+        self.verdicts.iter().filter(|(_, verdict)| verdict.is_err()).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// How a scenario ended, if it ran.
+    pub fn verdict(&self, name: &str) -> Option<&Result<(), String>> {
+        self.verdicts.get(name)
+    }
+
+    /// Fails with all that was printed if one of these scenarios failed or did not run.
+    ///
+    /// # Panics
+    /// See above.
+    pub fn expect_ok(&self, names: &[&str]) {
+        for name in names {
+            match self.verdict(name) {
+                Some(Ok(())) => {}
+                Some(Err(reason)) => panic!("{name}: {reason}\n{}", self.output),
+                None => panic!("{name} did not run\n{}", self.output),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_tells_what_ran_and_why_it_failed() {
+        let report = Report::parse(
+            "noise\nok send 0.1s\nFAILED retry 2.0s: no retry\n\tat Somewhere\nok a:b 1.0s\n".to_owned(),
+        );
+        assert_eq!(report.ran(), ["a:b", "retry", "send"]);
+        assert_eq!(report.failed(), ["retry"]);
+        assert_eq!(report.verdict("retry"), Some(&Err("2.0s: no retry".to_owned())));
+        assert_eq!(report.verdict("never"), None);
+    }
+}

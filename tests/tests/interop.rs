@@ -1,0 +1,148 @@
+//! Official clients, unmodified, against a running server: one test per client and scenario.
+//!
+//! The scenarios of a client run in one process of it, a few at a time, when the first of its tests asks; each test
+//! then looks at its own scenario's verdict. The clients take turns, each with a server and a store of its own. What a
+//! scenario is about is told where it is written, in `tests/interop`.
+//!
+//! `FERROMQ_INTEROP_SERVER=official` runs the same against the official NameServer and broker: this is how a scenario
+//! is shown to be right before our server is held to it.
+
+use std::any::Any;
+use std::fs;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Mutex, PoisonError};
+
+use ferromq_tests::{Client, Kind, Launch, Report};
+
+/// Short enough to wait for: levels 1 and 2 differ, retries use 3 and up, 17 outlasts a restart, 18 is the last.
+const DELAY_LEVELS: &str = "1s 3s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 8s 2s";
+
+/// Runs all scenarios of a client; an error is what kept it from running them.
+fn run_all(client: Client) -> Result<Report, String> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    panic::catch_unwind(AssertUnwindSafe(|| {
+        let dir =
+            tempfile::Builder::new().prefix("ferromq-interop-").tempdir().expect("a temporary directory");
+        let launch =
+            Launch::new(Kind::under_test(), dir.path()).small_files().set("messageDelayLevel", DELAY_LEVELS);
+
+        // Some scenarios need topics that have lost their oldest messages to retention.
+        let server = launch.start();
+        let writer = Client::Java("5.3.3");
+        writer.run(&server, &["age"], dir.path()).expect_ok(&["age"]);
+        server.stop();
+        fs::remove_file(launch.store().join("commitlog/00000000000000000000"))
+            .expect("a first commit log file");
+
+        let server = launch.start();
+        let mut report = client.run(&server, &["all"], dir.path());
+        if !report.failed().is_empty() {
+            report.output.push_str(&server.log_tail());
+            // Kept for whoever looks into it.
+            report.output.push_str(&format!("\n--- files in {}\n", dir.keep().display()));
+        }
+        server.stop();
+        report
+    }))
+    .map_err(|payload| message(payload.as_ref()))
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    match (payload.downcast_ref::<String>(), payload.downcast_ref::<&str>()) {
+        (Some(text), _) => text.clone(),
+        (_, Some(text)) => (*text).to_owned(),
+        _ => "a panic without a message".to_owned(),
+    }
+}
+
+macro_rules! clients {
+    ($($module:ident = $client:expr => [$($scenario:ident),* $(,)?];)*) => {$(
+        mod $module {
+            use std::sync::OnceLock;
+
+            use super::*;
+
+            fn report() -> &'static Report {
+                static REPORT: OnceLock<Result<Report, String>> = OnceLock::new();
+                match REPORT.get_or_init(|| run_all($client)) {
+                    Ok(report) => report,
+                    Err(reason) => panic!("{} could not be run: {reason}", $client),
+                }
+            }
+
+            $(#[test]
+            fn $scenario() {
+                report().expect_ok(&[stringify!($scenario)]);
+            })*
+
+            #[test]
+            fn every_scenario_it_has_is_looked_at_here() {
+                let mut looked_at = vec![$(stringify!($scenario)),*];
+                looked_at.sort_unstable();
+                assert_eq!(report().ran(), looked_at);
+            }
+        }
+    )*};
+    ($($module:ident = $client:expr),* ; $scenarios:tt) => {
+        clients! { $($module = $client => $scenarios;)* }
+    };
+}
+
+clients! {
+    java_4_7_1 = Client::Java("4.7.1"),
+    java_4_9_8 = Client::Java("4.9.8"),
+    java_5_3_3 = Client::Java("5.3.3");
+    [
+        auto_create,
+        broadcasting,
+        concurrent,
+        delay_level,
+        dlq,
+        fast_port,
+        from_first,
+        from_last,
+        from_timestamp,
+        lite_pull,
+        long_poll,
+        orderly,
+        orderly_dlq,
+        orderly_handover,
+        queue_bounds,
+        retry,
+        send_async,
+        send_batch,
+        send_oneway,
+        send_refused,
+        send_sync,
+        shared_group,
+        tags,
+        takeover,
+        young_topic,
+    ]
+}
+
+clients! {
+    go = Client::Go;
+    [
+        auto_create,
+        broadcasting,
+        concurrent,
+        delay_level,
+        dlq,
+        from_first,
+        from_last,
+        from_timestamp,
+        long_poll,
+        orderly,
+        retry,
+        send_async,
+        send_batch,
+        send_oneway,
+        send_sync,
+        shared_group,
+        tags,
+        takeover,
+        young_topic,
+    ]
+}
