@@ -69,7 +69,7 @@ impl fmt::Display for BrokerIdentity {
 }
 
 /// What one broker offers of one topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicOffer {
     /// Queues that consumers read.
     pub read_queues: u32,
@@ -79,6 +79,9 @@ pub struct TopicOffer {
     pub perm: Permission,
     /// Bit 0: unit topic; bit 1: has unit subscribers.
     pub sys_flag: i32,
+    /// For a topic whose queues can move between brokers: where they are, as the broker wrote it. Clients are told
+    /// without a look at it.
+    pub mapping: Option<Arc<str>>,
 }
 
 /// What a broker says of itself, at start, every now and then, and when its topics change.
@@ -367,8 +370,10 @@ impl RouteTable {
         all_are_new: bool,
         forget_missing: bool,
     ) {
-        // One topic alone is a change and says nothing about the others.
-        if forget_missing && topics.len() > 1 {
+        // One topic alone is a change and says nothing about the others. And a broker whose queues can move may have handed
+        // over a topic that is still asked for here: the reference forgets nothing of such a broker.
+        let some_move = topics.iter().any(|(_, offer)| offer.mapping.is_some());
+        if forget_missing && topics.len() > 1 && !some_move {
             let named: BTreeSet<&str> = topics.iter().map(|(topic, _)| &**topic).collect();
             self.retain_offers(|topic, name| name != &**broker || named.contains(topic));
         }
@@ -665,7 +670,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Register { identity, channel, epoch, topics, acting, forget } => {
-                        let offer = TopicOffer { read_queues: 1, write_queues: 1, perm: Permission::READ_WRITE, sys_flag: 0 };
+                        let offer = TopicOffer { read_queues: 1, write_queues: 1, perm: Permission::READ_WRITE, sys_flag: 0, mapping: None };
                         let registration = Registration {
                             broker: broker(identity),
                             ha_addr: "".into(),
@@ -674,7 +679,7 @@ mod tests {
                             acting_master: acting,
                             zone: None,
                             version: DataVersion { state_version: epoch, ..DataVersion::default() },
-                            topics: topics.iter().map(|topic| (format!("t{topic}").into(), offer)).collect(),
+                            topics: topics.iter().map(|topic| (format!("t{topic}").into(), offer.clone())).collect(),
                             filter_servers: Vec::new(),
                         };
                         let BrokerIdentity { name, addr, id, .. } = registration.broker.clone();

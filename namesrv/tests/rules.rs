@@ -76,7 +76,13 @@ impl Fixture {
 }
 
 fn offer(queues: u32, perm: u32) -> TopicOffer {
-    TopicOffer { read_queues: queues, write_queues: queues, perm: Permission(perm), sys_flag: 0 }
+    TopicOffer {
+        read_queues: queues,
+        write_queues: queues,
+        perm: Permission(perm),
+        sys_flag: 0,
+        mapping: None,
+    }
 }
 
 fn version(counter: i64) -> DataVersion {

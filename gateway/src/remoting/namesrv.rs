@@ -170,6 +170,10 @@ impl NamesrvFront {
                 write_queues: config.write_queue_nums,
                 perm: config.perm,
                 sys_flag: config.topic_sys_flag,
+                mapping: topics
+                    .topic_queue_mapping_info_map
+                    .get(config.topic_name.as_str())
+                    .map(|mapping| mapping.to_string().into()),
             };
             (config.topic_name.as_str().into(), offer)
         });
@@ -242,6 +246,7 @@ impl NamesrvFront {
                 write_queues: queues.write_queue_nums,
                 perm: queues.perm,
                 sys_flag: queues.topic_sys_flag,
+                mapping: None,
             };
             (queues.broker_name.into(), offer)
         });
@@ -333,8 +338,21 @@ fn route_data(route: &Route) -> TopicRouteData {
             .collect(),
         order_topic_conf: route.order.clone(),
         queue_datas: route.offers.iter().map(queue_data).collect(),
-        topic_queue_mapping_by_broker: None,
+        topic_queue_mapping_by_broker: queue_mappings(route),
     }
+}
+
+/// Clients name the queues of a topic differently as soon as this is there: it must not be for ordinary topics.
+fn queue_mappings(route: &Route) -> Option<BTreeMap<String, serde_json::Value>> {
+    let mappings: BTreeMap<_, _> = route
+        .offers
+        .iter()
+        .filter_map(|(broker, offer)| {
+            let mapping = serde_json::from_str(offer.mapping.as_deref()?).ok()?;
+            Some((broker.to_string(), mapping))
+        })
+        .collect();
+    (!mappings.is_empty()).then_some(mappings)
 }
 
 fn broker_data(set: &BrokerSet) -> BrokerData {

@@ -108,6 +108,22 @@ fn a_route_of_two_sets_with_slaves_and_an_order_is_the_references() {
 }
 
 #[test]
+fn where_queues_moved_to_is_passed_on_as_it_came() {
+    let f = Fixture::new();
+    let info = r#""topicQueueMappingInfoMap":{"T1":{"bname":"broker-a","currIdMap":{0:0,1:1},"dirty":false,"epoch":1,"scope":"__global__","topic":"T1","totalQueues":8}}"#;
+    let body = String::from_utf8(topics(&["T1", "T2"])).unwrap();
+    f.register(
+        "broker-a",
+        0,
+        "10.0.0.1:10911",
+        body.replace(r#""topicQueueMappingInfoMap":{}"#, info).as_bytes(),
+    );
+    let mapping = r#","topicQueueMappingByBroker":{"broker-a":{"bname":"broker-a","currIdMap":{"0":0,"1":1},"dirty":false,"epoch":1,"scope":"__global__","topic":"T1","totalQueues":8}}}"#;
+    assert_eq!(f.text(105, GO, &[("topic", "T1")]), format!("{}{mapping}", &ROUTE[..ROUTE.len() - 1]));
+    assert_eq!(f.text(105, GO, &[("topic", "T2")]), ROUTE);
+}
+
+#[test]
 fn a_zone_filters_only_in_its_mode_and_in_the_references_own_dialect() {
     let f = Fixture::registered();
     let ask = |mode| f.text(105, JAVA_5, &[("topic", "T1"), ("__ZONE_NAME", "z"), ("__ZONE_MODE", mode)]);
