@@ -281,6 +281,15 @@ impl HeaderScratch {
     }
 }
 
+/// As the method of slices, which looks at the last bytes one by one.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<16>();
+    let Some(last) = bytes.last_chunk::<16>() else { return rest.is_ascii() };
+    let or = |all: [u8; 16], block: &[u8; 16]| std::array::from_fn(|i| all[i] | block[i]);
+    blocks.iter().fold(*last, or).is_ascii()
+}
+
 /// What both serializations say beside the fields.
 struct Members {
     code: i32,

@@ -22,7 +22,7 @@ pub(super) fn decode(header: &[u8], scratch: &mut HeaderScratch) -> Result<Membe
         return Err(reader.expected("fields up to the header's end"));
     }
     // The lengths in between are ASCII too as long as no text has 128 bytes, so that one look tells of all of them.
-    reader.checked = reader.rest.is_ascii();
+    reader.checked = super::is_ascii(reader.rest);
     while !reader.rest.is_empty() {
         let name_len = u16::from_be_bytes(reader.array("a name's length")?);
         let name = reader.text(u32::from(name_len), "a name")?;

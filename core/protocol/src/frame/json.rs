@@ -11,7 +11,7 @@ use super::{FrameError, HeaderScratch, Language, MAX_DEPTH, Members, Piece};
 
 pub(super) fn decode(header: &[u8], scratch: &mut HeaderScratch) -> Result<Members, FrameError> {
     // Checked as a whole, so that every text between two ASCII quotes is UTF-8.
-    if !header.is_ascii() {
+    if !super::is_ascii(header) {
         std::str::from_utf8(header).map_err(|_| FrameError::NotUtf8)?;
     }
     let mut scanner = Scanner { bytes: header, at: 0, stops: Stops::new(header), scratch };
@@ -211,17 +211,17 @@ impl Scanner<'_, '_> {
     #[inline(always)]
     fn integer(&mut self) -> Result<i32, FrameError> {
         // Nine digits cannot overflow; all else is rare enough to go the long way.
-        let mut value = 0;
-        let digits = &self.bytes[self.at..];
-        for (len, byte) in digits.iter().take(10).enumerate() {
-            match byte {
-                b'0'..=b'9' if len < 9 => value = value * 10 + i32::from(byte - b'0'),
-                b',' | b'}' if len > 0 => {
-                    self.at += len;
-                    return Ok(value);
-                }
-                _ => break,
+        let (mut at, mut value) = (self.at, 0);
+        while let Some(digit @ b'0'..=b'9') = self.bytes.get(at) {
+            value = value * 10 + u64::from(digit - b'0');
+            at += 1;
+            if at - self.at > 9 {
+                break;
             }
+        }
+        if let (1..=9, Some(b',' | b'}')) = (at - self.at, self.bytes.get(at)) {
+            self.at = at;
+            return Ok(value as i32);
         }
         self.any_integer()
     }
@@ -312,7 +312,8 @@ impl Scanner<'_, '_> {
     /// Copies a text that starts at `start` and has its first backslash at `stop`.
     #[inline(never)]
     fn unescape(&mut self, start: usize, stop: usize) -> Result<Piece, FrameError> {
-        let Self { bytes, stops, scratch, .. } = self;
+        let Self { bytes, mut stops, .. } = *self;
+        let scratch = &mut *self.scratch;
         // A resolved text is never longer than what it was written as, so this much is enough for the whole header.
         let room = bytes.len() + COPY;
         if scratch.text.len() < room {
@@ -338,23 +339,26 @@ impl Scanner<'_, '_> {
             match bytes.get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
+                    // What separates properties, in every message.
+                    if let Some([b'u', b'0', b'0', b'0', digit @ b'0'..=b'7']) = bytes.get(at + 1..at + 6) {
+                        text[out] = digit - b'0';
+                        at += 6;
+                        out += 1;
+                        stop = stops.first_from(bytes, at);
+                        continue;
+                    }
                     let Some((char, len)) = escape(&bytes[at + 1..]) else {
                         return Err(FrameError::Malformed { at, expected: "an escape of JSON" });
                     };
                     at += 1 + len;
-                    if char.is_ascii() {
-                        text[out] = char as u8;
-                        out += 1;
-                    } else {
-                        out += char.encode_utf8(&mut text[out..]).len();
-                    }
+                    out += char.encode_utf8(&mut text[out..]).len();
                 }
                 _ => return Err(FrameError::Malformed { at, expected: "the text's end" }),
             }
             stop = stops.first_from(bytes, at);
         }
         scratch.used = out;
-        self.at = at + 1;
+        (self.at, self.stops) = (at + 1, stops);
         Ok(Piece::in_scratch(begin, out))
     }
 
@@ -418,28 +422,29 @@ impl Stops {
         if skip < BLOCK && self.bits >> skip != 0 {
             return at + (self.bits >> skip).trailing_zeros() as usize;
         }
-        let start;
-        (start, *self) = self.search(bytes, at);
-        start
-    }
-
-    /// As [`first_from`](Self::first_from), when nothing is left in the block. By value, so that a caller can keep its
-    /// copy in registers.
-    #[inline(never)]
-    fn search(self, bytes: &[u8], at: usize) -> (usize, Self) {
-        let mut start =
-            if at.wrapping_sub(self.start) < BLOCK { self.start + BLOCK } else { at & !(BLOCK - 1) };
-        while start < bytes.len() {
-            let bits = stops_of_block(bytes, start);
-            // Only the first block can begin before `at`.
-            let wanted = bits & (!0 << at.saturating_sub(start));
-            if wanted != 0 {
-                return (start + wanted.trailing_zeros() as usize, Self { start, bits });
-            }
-            start += BLOCK;
+        let from = if skip < BLOCK { self.start + BLOCK } else { at & !(BLOCK - 1) };
+        let (start, bits) = search(bytes, from, at);
+        if bits == 0 {
+            return bytes.len();
         }
-        (bytes.len(), self)
+        *self = Self { start, bits };
+        start + bits.trailing_zeros() as usize
     }
+}
+
+/// The first block from `start` on that has a stop at or behind `at`, and these stops; 0 when there is none. In and out
+/// of registers, so that callers keep their state there.
+#[inline(never)]
+fn search(bytes: &[u8], mut start: usize, at: usize) -> (usize, u64) {
+    while start < bytes.len() {
+        // Only the first block can begin before `at`.
+        let bits = stops_of_block(bytes, start) & (!0 << at.saturating_sub(start));
+        if bits != 0 {
+            return (start, bits);
+        }
+        start += BLOCK;
+    }
+    (start, 0)
 }
 
 /// The stops among the 64 bytes from `start` on, which is at most the end.

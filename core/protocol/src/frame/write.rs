@@ -201,25 +201,37 @@ impl<B: Buffer> Writer<'_, B> {
         self.out.resize(self.at + len + TYPICAL_LEN);
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         self.out.as_mut()[self.at..self.at + bytes.len()].copy_from_slice(bytes);
         self.at += bytes.len();
     }
 
-    #[inline]
+    /// As several [`put`](Self::put)s, with one look at the room.
+    #[inline(always)]
+    fn put_all<const N: usize>(&mut self, parts: [&[u8]; N]) {
+        let len = parts.iter().map(|part| part.len()).sum();
+        self.reserve(len);
+        let mut room = &mut self.out.as_mut()[self.at..self.at + len];
+        for part in parts {
+            let (to, rest) = room.split_at_mut(part.len());
+            copy(to, part);
+            room = rest;
+        }
+        self.at += len;
+    }
+
+    #[inline(always)]
     fn put_number(&mut self, value: i64) {
         let mut digits = [0; MAX_DIGITS];
         let digits = decimal(value, &mut digits);
-        self.put(digits);
+        self.put_all([digits]);
     }
 
     /// The inside of a JSON text.
-    #[inline]
     fn put_text(&mut self, text: &str) {
-        // Looking at all of it costs less than stopping early: compilers do it 16 bytes at a time.
-        if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+        if is_plain_text(text) {
             self.put(text.as_bytes());
         } else {
             self.put_escaped(text);
@@ -256,6 +268,37 @@ impl<B: Buffer> Writer<'_, B> {
     }
 }
 
+/// Copies what is mostly short, without a call for it.
+#[inline(always)]
+fn copy(to: &mut [u8], from: &[u8]) {
+    // Two copies that overlap do for every length between a half and the whole of both.
+    if let (Some(first), Some(last)) = (from.first_chunk::<16>(), from.last_chunk::<16>()) {
+        if from.len() <= 32 {
+            *to.first_chunk_mut().expect("as long as `from`") = *first;
+            *to.last_chunk_mut().expect("as long as `from`") = *last;
+        } else {
+            to.copy_from_slice(from);
+        }
+    } else if let (Some(first), Some(last)) = (from.first_chunk::<8>(), from.last_chunk::<8>()) {
+        *to.first_chunk_mut().expect("as long as `from`") = *first;
+        *to.last_chunk_mut().expect("as long as `from`") = *last;
+    } else if let (Some(first), Some(last)) = (from.first_chunk::<4>(), from.last_chunk::<4>()) {
+        *to.first_chunk_mut().expect("as long as `from`") = *first;
+        *to.last_chunk_mut().expect("as long as `from`") = *last;
+    } else {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = *from;
+        }
+    }
+}
+
+/// Whether nothing in it needs an escape. Looking at all of it costs less than stopping early: compilers do that 16
+/// bytes at a time.
+#[inline]
+fn is_plain_text(text: &str) -> bool {
+    text.bytes().fold(true, |plain, byte| plain & is_plain(byte))
+}
+
 #[inline]
 const fn is_plain(byte: u8) -> bool {
     byte >= 0x20 && byte != b'"' && byte != b'\\'
@@ -267,13 +310,12 @@ fn write_json<B: Buffer>(writer: &mut Writer<'_, B>, head: &Head<'_>, fields: &(
     let mut sink = JsonFields { writer, any: false };
     fields.encode_fields(&mut sink);
     if sink.any {
-        writer.put(b"}");
+        writer.put(b"\"},\"flag\":");
+    } else {
+        writer.put(b",\"flag\":");
     }
-    writer.put(b",\"flag\":");
     writer.put_number(i64::from(head.flag));
-    writer.put(b",\"language\":\"");
-    writer.put(head.language.name().as_bytes());
-    writer.put(b"\",\"opaque\":");
+    writer.put_all([b",\"language\":\"", head.language.name().as_bytes(), b"\",\"opaque\":"]);
     writer.put_number(i64::from(head.opaque));
     if let Some(remark) = head.remark {
         writer.put(b",\"remark\":\"");
@@ -285,48 +327,46 @@ fn write_json<B: Buffer>(writer: &mut Writer<'_, B>, head: &Head<'_>, fields: &(
     writer.put(b"}");
 }
 
+/// Writes fields, each without the quote behind it, which begins what follows.
 struct JsonFields<'w, 'b, B> {
     writer: &'w mut Writer<'b, B>,
     any: bool,
 }
 
 impl<B: Buffer> JsonFields<'_, '_, B> {
-    #[inline]
-    fn separate(&mut self) {
-        if self.any {
-            self.writer.put(b",\"");
-        } else {
-            self.writer.put(b",\"extFields\":{\"");
-            self.any = true;
-        }
+    /// What stands before a name.
+    #[inline(always)]
+    fn separator(&mut self) -> &'static [u8] {
+        if std::mem::replace(&mut self.any, true) { b"\",\"" } else { b",\"extFields\":{\"" }
     }
 }
 
 impl<B: Buffer> FieldSink for JsonFields<'_, '_, B> {
     #[inline]
     fn text(&mut self, name: &'static str, value: &str) {
-        self.separate();
-        self.writer.put(name.as_bytes());
-        self.writer.put(b"\":\"");
-        self.writer.put_text(value);
-        self.writer.put(b"\"");
+        let separator = self.separator();
+        if is_plain_text(value) {
+            self.writer.put_all([separator, name.as_bytes(), b"\":\"", value.as_bytes()]);
+        } else {
+            self.writer.put_all([separator, name.as_bytes(), b"\":\""]);
+            self.writer.put_escaped(value);
+        }
     }
 
     #[inline]
     fn number(&mut self, name: &'static str, value: i64) {
-        self.separate();
-        self.writer.put(name.as_bytes());
-        self.writer.put(b"\":\"");
-        self.writer.put_number(value);
-        self.writer.put(b"\"");
+        let mut digits = [0; MAX_DIGITS];
+        let digits = decimal(value, &mut digits);
+        let separator = self.separator();
+        self.writer.put_all([separator, name.as_bytes(), b"\":\"", digits]);
     }
 
     fn pair(&mut self, name: &str, value: &str) {
-        self.separate();
+        let separator = self.separator();
+        self.writer.put(separator);
         self.writer.put_text(name);
         self.writer.put(b"\":\"");
         self.writer.put_text(value);
-        self.writer.put(b"\"");
     }
 }
 
@@ -365,20 +405,16 @@ impl<B: Buffer> FieldSink for BinaryFields<'_, '_, B> {
     fn number(&mut self, name: &'static str, value: i64) {
         let mut digits = [0; MAX_DIGITS];
         let digits = decimal(value, &mut digits);
-        self.writer.put(&(name.len() as u16).to_be_bytes());
-        self.writer.put(name.as_bytes());
-        self.writer.put(&(digits.len() as u32).to_be_bytes());
-        self.writer.put(digits);
+        let (name_len, len) = ((name.len() as u16).to_be_bytes(), (digits.len() as u32).to_be_bytes());
+        self.writer.put_all([&name_len, name.as_bytes(), &len, digits]);
     }
 
     #[inline]
     fn pair(&mut self, name: &str, value: &str) {
         // A name that its length cannot say is left out, rather than making the rest unreadable.
         let Ok(name_len) = u16::try_from(name.len()) else { return };
-        self.writer.put(&name_len.to_be_bytes());
-        self.writer.put(name.as_bytes());
-        self.writer.put(&(value.len() as u32).to_be_bytes());
-        self.writer.put(value.as_bytes());
+        let (name_len, len) = (name_len.to_be_bytes(), (value.len() as u32).to_be_bytes());
+        self.writer.put_all([&name_len, name.as_bytes(), &len, value.as_bytes()]);
     }
 }
 
@@ -388,19 +424,56 @@ const MAX_DIGITS: usize = 20;
 /// The decimal digits of `value`, at the end of `buffer`.
 #[inline]
 fn decimal(value: i64, buffer: &mut [u8; MAX_DIGITS]) -> &[u8] {
+    const PAIRS: [[u8; 2]; 100] = {
+        let mut pairs = [[0; 2]; 100];
+        let mut at = 0;
+        while at < 100 {
+            pairs[at] = [b'0' + (at / 10) as u8, b'0' + (at % 10) as u8];
+            at += 1;
+        }
+        pairs
+    };
     let mut rest = value.unsigned_abs();
     let mut at = MAX_DIGITS;
-    loop {
+    while rest >= 10 {
+        at -= 2;
+        buffer[at..at + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
+        rest /= 100;
+    }
+    // What is left is one digit, or nothing behind a pair.
+    if rest != 0 || at == MAX_DIGITS {
         at -= 1;
-        buffer[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+        buffer[at] = b'0' + rest as u8;
     }
     if value < 0 {
         at -= 1;
         buffer[at] = b'-';
     }
     &buffer[at..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_every_length_are_written_as_decimals() {
+        let powers = (0..19).map(|n| 10_i64.pow(n));
+        for value in powers.flat_map(|p| [p - 1, p, p + 1, 5 * (p / 3)]).chain([i64::MAX]) {
+            for value in [value, -value, i64::MIN] {
+                let mut digits = [0; MAX_DIGITS];
+                assert_eq!(decimal(value, &mut digits), value.to_string().as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn copies_of_every_length_are_whole() {
+        let from: Vec<u8> = (0..100).collect();
+        for len in 0..100 {
+            let mut to = vec![0xFF; len];
+            copy(&mut to, &from[..len]);
+            assert_eq!(to, from[..len]);
+        }
+    }
 }

@@ -129,7 +129,6 @@ impl FieldValue<'_> for u64 {
 #[inline]
 fn integer(text: &str) -> Option<i64> {
     match text.as_bytes() {
-        [digit @ b'0'..=b'9'] => Some(i64::from(digit - b'0')),
         // 18 digits cannot overflow.
         digits if digits.len() <= 18 => {
             let mut value = 0;
