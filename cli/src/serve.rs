@@ -1,49 +1,254 @@
 //! Puts the rooms together and runs them until they are told to stop.
+//!
+//! ```text
+//! start:  take the ports ─▶ open the store (recovery) ─▶ serve ─▶ register with the NameServers
+//! stop:   goodbye to them ─▶ accept no more, answer what is in flight ─▶ save state ─▶ flush and close the store
+//! ```
+//! Ports come first: a taken one should not cost a recovery. They are served only when everything behind them is ready.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use ferromq_broker::{Broker, StateError};
+use ferromq_gateway::config::ListenConfig;
+use ferromq_gateway::remoting::listen::Listeners;
+use ferromq_gateway::remoting::registration::{Advertised, Registration, Timing, TopicSnapshot};
+use ferromq_namesrv::NameServer;
+use ferromq_store::{OpenError, RecoveryReport, Store};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tracing::info;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tracing::{error, info, warn};
 
-use crate::plan::Plan;
+use crate::plan::{BrokerPlan, NamesrvPlan, Plan};
 
-/// Why serving could not begin. All of it is the operator's to solve.
+/// Why serving could not begin, or not end cleanly. All of it is the operator's to solve.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     /// Mostly: another process has the port.
     #[error("cannot listen on {address} for {what}")]
     Listen { what: &'static str, address: SocketAddr, source: io::Error },
+    /// The NameServer's pairs cannot be read.
+    #[error(transparent)]
+    Namesrv(#[from] ferromq_namesrv::OpenError),
+    /// The store cannot be opened.
+    #[error("cannot open the store")]
+    Store(#[from] OpenError),
+    /// Saved state cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The store could not be closed cleanly: the next start recovers.
+    #[error("the store was not closed cleanly; the next start recovers it")]
+    Close(#[source] io::Error),
+    /// A bug.
+    #[error("an internal task failed")]
+    Task(#[from] JoinError),
 }
 
 /// Serves what `plan` says until `stop` resolves; then accepts no more, answers what is in flight, flushes, and
 /// returns.
 ///
 /// # Errors
-/// [`StartError`] when it could not begin; nothing is left running then.
+/// [`StartError`] when it could not begin, in which case nothing is left running; or not end cleanly.
 pub(crate) async fn run(plan: Plan, stop: impl Future<Output = ()>) -> Result<(), StartError> {
-    let mut listeners = Vec::new();
-    let mut ports = Vec::new();
-    if let Some(namesrv) = &plan.namesrv {
-        ports.push(("the NameServer", namesrv.address.port));
-        info!(file = %namesrv.engine.kv_path.display(), "key-value pairs");
-    }
-    if let Some(broker) = &plan.broker {
-        ports.push(("the broker", broker.address.port));
-        info!(name = broker.engine.name, address = %broker.advertised, store = %broker.store.root.display(), "broker");
-        ports.push(("the broker's fast port", broker.address.port - 2));
-    }
-    for (what, port) in ports {
-        let address = SocketAddr::new(plan.listen.bind_address, port);
-        let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen {
-            what,
-            address,
-            source,
-        })?;
-        info!(%address, "listening for {what}");
-        listeners.push(listener);
-    }
+    let Plan { listen, namesrv, broker } = plan;
+    let (stopping, stopped) = watch::channel(false);
+    let listeners = Listeners::new(&listen, stopped);
+    let ports = Ports { listen: &listen };
+    let namesrv_port =
+        namesrv.as_ref().map(|plan| ports.take("the NameServer", plan.address.port)).transpose()?;
+    let broker_ports = match &broker {
+        Some(plan) => Some((
+            ports.take("the broker", plan.address.port)?,
+            ports.take("the broker's fast port", plan.address.port - 2)?,
+        )),
+        None => None,
+    };
+
+    let mut serving = JoinSet::new();
+    let own_namesrv = match (namesrv, namesrv_port) {
+        (Some(plan), Some(port)) => Some(start_namesrv(plan, port, &listeners, &mut serving)?),
+        _ => None,
+    };
+    let running = match (broker, broker_ports) {
+        (Some(plan), Some(ports)) => {
+            Some(start_broker(plan, own_namesrv, ports, &listeners, &mut serving).await?)
+        }
+        _ => None,
+    };
+    info!("ready");
+
     stop.await;
+    info!("stopping: no more connections, answering what is in flight");
+    let running = match running {
+        Some((broker, registration, tasks)) => {
+            registration.stop().await;
+            Some((broker, tasks))
+        }
+        None => None,
+    };
+    stopping.send_replace(true);
+    if let Some((broker, _)) = &running {
+        broker.stop();
+    }
+    let patience = Duration::from_secs(u64::from(listen.stop_timeout.0));
+    if tokio::time::timeout(patience, async { while serving.join_next().await.is_some() {} }).await.is_err() {
+        warn!("connections did not end within shutdownWaitTimeSeconds: closing them");
+        serving.shutdown().await;
+    }
+    if let Some((broker, tasks)) = running {
+        tasks.await?;
+        info!("flushing the store");
+        let store = broker.store().clone();
+        tokio::task::spawn_blocking(move || store.close()).await?.map_err(StartError::Close)?;
+    }
     Ok(())
+}
+
+/// Starts the NameServer; returns where this process reaches it.
+fn start_namesrv(
+    plan: NamesrvPlan,
+    port: TcpListener,
+    listeners: &Listeners,
+    serving: &mut JoinSet<()>,
+) -> Result<SocketAddr, StartError> {
+    let address = port.local_addr().map_err(|source| StartError::Listen {
+        what: "the NameServer",
+        address: SocketAddr::from(([0, 0, 0, 0], plan.address.port)),
+        source,
+    })?;
+    let scan = plan.engine.scan_interval.duration();
+    let namesrv = NameServer::open(plan.engine, std::time::Instant::now())?;
+    let (this, engine) = (listeners.clone(), namesrv.clone());
+    serving.spawn(async move {
+        let scans = async {
+            let mut ticks = tokio::time::interval(scan);
+            loop {
+                ticks.tick().await;
+                // Whoever is gone is logged by the engine's caller of `register` and here alike, by name.
+                for gone in namesrv.scan(std::time::Instant::now()) {
+                    warn!(?gone, "a broker was silent for too long and is taken out of all routes");
+                }
+            }
+        };
+        tokio::select! {
+            () = this.serve_namesrv(port, engine) => {}
+            () = scans => {}
+        }
+    });
+    // A wildcard is listened on, never connected to.
+    Ok(if address.ip().is_unspecified() {
+        SocketAddr::from(([127, 0, 0, 1], address.port()))
+    } else {
+        address
+    })
+}
+
+type Running = (Broker, Registration, JoinHandle<()>);
+
+/// Opens store and broker, serves them, and begins to register.
+async fn start_broker(
+    plan: BrokerPlan,
+    own_namesrv: Option<SocketAddr>,
+    (port, fast_port): (TcpListener, TcpListener),
+    listeners: &Listeners,
+    serving: &mut JoinSet<()>,
+) -> Result<Running, StartError> {
+    let BrokerPlan { address, advertised, engine, store } = plan;
+    let host = SocketAddr::new(advertised, address.port);
+    info!(store = %store.root.display(), flush = ?store.flush, "opening the store");
+    // Recovery reads files for as long as it takes.
+    let opened = tokio::task::spawn_blocking(move || -> Result<Broker, StartError> {
+        let store = Store::open(store, &engine.delay_levels)?;
+        report(store.recovery());
+        match Broker::open(engine, store.clone(), host) {
+            Ok(broker) => Ok(broker),
+            Err(error) => {
+                if let Err(error) = store.close() {
+                    error!(%error, "the store was not closed cleanly");
+                }
+                Err(error.into())
+            }
+        }
+    });
+    let broker = opened.await??;
+    for port in [port, fast_port] {
+        let (this, broker) = (listeners.clone(), broker.clone());
+        serving.spawn(async move { this.serve_broker(port, broker).await });
+    }
+    let config = broker.config();
+    info!(name = config.name, cluster = config.cluster, address = %host, "broker is serving");
+    let advertised = Advertised {
+        cluster: config.cluster.clone(),
+        name: config.name.clone(),
+        id: config.id,
+        addr: host.to_string(),
+        ha_addr: SocketAddr::new(host.ip(), address.ha_port).to_string(),
+        permission: config.permission,
+    };
+    let own = own_namesrv.map(|own| own.to_string());
+    let servers = address.namesrvs.with(own);
+    if servers.addresses().is_empty() {
+        warn!(
+            "no NameServer is set (namesrvAddr, -n, NAMESRV_ADDR): clients cannot find this broker through one"
+        );
+    }
+    let timing =
+        Timing { period: address.register_period.duration(), timeout: address.register_timeout.duration() };
+    let topics = broker.clone();
+    let snapshot = move || {
+        let (version, topics) = topics.topics().snapshot();
+        TopicSnapshot { version, topics }
+    };
+    let registration = Registration::start(&servers, advertised, timing, snapshot, broker.topics().changes());
+    let tasks = {
+        let broker = broker.clone();
+        tokio::spawn(async move { broker.run().await })
+    };
+    Ok((broker, registration, tasks))
+}
+
+/// Says what recovery found, loudly if something is lost.
+fn report(recovery: &RecoveryReport) {
+    let took = recovery.took;
+    if recovery.clean {
+        info!(end = %recovery.end, ?took, "the store was closed cleanly");
+    } else {
+        info!(from = %recovery.from, end = %recovery.end, records = recovery.records, ?took, "recovered the store");
+    }
+    if recovery.rebuilt_queues {
+        info!(records = recovery.records, "consume queues were rebuilt from the log");
+    }
+    for dropped in &recovery.dropped {
+        warn!(at = %dropped.at, bytes = dropped.bytes, why = %dropped.why, "dropped bytes that are no whole record");
+    }
+}
+
+struct Ports<'a> {
+    listen: &'a ListenConfig,
+}
+
+impl Ports<'_> {
+    fn take(&self, what: &'static str, port: u16) -> Result<TcpListener, StartError> {
+        let address = SocketAddr::new(self.listen.bind_address, port);
+        let listener = self.bind(address).map_err(|source| StartError::Listen { what, address, source })?;
+        info!(%address, "listening for {what}");
+        if address.ip().is_unspecified() || !address.ip().is_loopback() {
+            warn!(%address, "whoever reaches this address may read and write: there is no authentication");
+        }
+        Ok(listener)
+    }
+
+    fn bind(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // A restart must not wait for connections of the last run to time out.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(self.listen.backlog as i32)?;
+        TcpListener::from_std(socket.into())
+    }
 }

@@ -1,4 +1,7 @@
-//! Not written yet.
+//! The listeners of FerroMQ, and the front-ends that turn each protocol into calls of the engines.
+//!
+//! This is the only room that accepts connections. A front-end decodes a request, makes one call, and encodes the
+//! answer; it holds no state that outlives its connection.
 
 pub mod config;
 pub mod remoting;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ferromq_model::{Millis, Timestamp};
+use ferromq_model::{Millis, QueueId, Timestamp};
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
@@ -21,7 +21,7 @@ pub struct LockedQueue {
     /// The topic.
     pub topic: String,
     /// The queue id.
-    pub queue: i32,
+    pub queue: QueueId,
 }
 
 #[derive(Debug)]
@@ -102,13 +102,13 @@ mod tests {
     #[test]
     fn a_lock_has_one_holder_until_it_is_given_back_or_expires() {
         let locks = OrderLocks::default();
-        let queue = LockedQueue { broker: "b".into(), topic: "T".into(), queue: 0 };
+        let queue = LockedQueue { broker: "b".into(), topic: "T".into(), queue: QueueId(0) };
         let ask = |client: &str, now| locks.lock("G", client, vec![queue.clone()], Timestamp(now)).len();
         assert_eq!((ask("a", 0), ask("b", 1), ask("a", 50_000), ask("b", 100_000)), (1, 0, 1, 0));
         assert_eq!(ask("b", 110_001), 1, "60 s after the last renewal");
         locks.unlock("G", "a", std::slice::from_ref(&queue));
         assert!(locks.any_held("G", Timestamp(110_002)), "only the holder gives it back");
-        locks.unlock("G", "b", &[queue.clone()]);
+        locks.unlock("G", "b", std::slice::from_ref(&queue));
         assert!(!locks.any_held("G", Timestamp(110_002)));
     }
 }

@@ -391,6 +391,12 @@ impl Servers {
     pub fn addresses(&self) -> &[String] {
         &self.0
     }
+
+    /// The same with more of them.
+    #[must_use]
+    pub fn with(&self, more: impl IntoIterator<Item = String>) -> Self {
+        Self(self.0.iter().cloned().chain(more).collect())
+    }
 }
 
 impl ConfigValue for Servers {

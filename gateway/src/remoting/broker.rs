@@ -1,0 +1,193 @@
+//! The broker's front-end: one [`BrokerSession`] a connection decodes requests, makes one call each, and encodes what
+//! comes back.
+//!
+//! ```text
+//! frames of one read:   send send send │ pull │ heartbeat │ send send
+//!                       └─ one append ─┘   └ now, or held ┘ └─ one append ─┘
+//! ```
+//! Always true:
+//! * a request that may not be answered (flag one-way) is not, whatever happens to it;
+//! * sends that came one after the other are stored by one append, and before any other request that followed them;
+//! * whatever a session waits for is polled by its connection's task and dropped with it.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `broker` | the session: dispatch, and answers that are ready later |
+//! | `broker/sends` | sends, and their wait for the disk |
+//! | `broker/pulls` | pulls |
+//! | `broker/requests` | everything else |
+//! | `broker/codes` | which error is which response code |
+
+mod codes;
+mod pulls;
+mod requests;
+mod sends;
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use ferromq_broker::Broker;
+use ferromq_broker::members::{ChannelId, ClientLink, Peer};
+use ferromq_model::GroupName;
+use ferromq_net::{Outbox, Session};
+use ferromq_protocol::code::RequestCode;
+use ferromq_protocol::frame::{Command, FrameError, Head, HeaderScratch, Serialization, encode_command};
+use ferromq_protocol::header::NotifyConsumerIdsChanged;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
+
+use crate::remoting::reply::Reply;
+use sends::Sends;
+
+/// Frames that wait to be pushed to one client; more are dropped, since a client that does not read them asks again
+/// by itself.
+const MAX_PUSHES: usize = 256;
+
+/// Whom an answer goes to.
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    opaque: i32,
+    serialization: Serialization,
+    /// Nobody may answer.
+    oneway: bool,
+}
+
+impl Asker {
+    fn of(request: &Command<'_>) -> Self {
+        Self { opaque: request.opaque, serialization: request.serialization, oneway: request.is_oneway() }
+    }
+
+    /// Writes the answer, if one is wanted.
+    fn answer(self, reply: Reply, out: &mut Outbox) {
+        if self.oneway {
+            return;
+        }
+        for part in reply.encode_head(self.serialization, self.opaque, out.buffer()) {
+            out.push(part);
+        }
+    }
+}
+
+type Later = Pin<Box<dyn Future<Output = (Asker, Reply)> + Send>>;
+
+/// One client's connection to the broker.
+pub struct BrokerSession {
+    broker: Broker,
+    peer: Peer,
+    scratch: HeaderScratch,
+    sends: Sends,
+    /// Requests whose answers are not ready.
+    later: FuturesUnordered<Later>,
+    pushes: mpsc::Receiver<Bytes>,
+}
+
+/// Pushes frames onto a client's connection.
+struct Link {
+    pushes: mpsc::Sender<Bytes>,
+}
+
+impl ClientLink for Link {
+    fn members_changed(&self, group: &GroupName) {
+        let mut frame = BytesMut::new();
+        // Pushes are one-way, so that their number never meets an answer.
+        let head = Head::request(RequestCode::NotifyConsumerIdsChanged, 0).oneway();
+        if encode_command(&mut frame, &head, &NotifyConsumerIdsChanged { group: group.as_str() }, 0).is_ok() {
+            let _ = self.pushes.try_send(frame.freeze());
+        }
+    }
+}
+
+impl BrokerSession {
+    /// The session of the connection `channel` to `address`.
+    #[must_use]
+    pub fn new(broker: Broker, channel: ChannelId, address: SocketAddr) -> Self {
+        let (pushes, received) = mpsc::channel(MAX_PUSHES);
+        // An IPv4 client on an IPv6 socket is an IPv4 client: what is stored of it is four bytes long.
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let peer = Peer { channel, address, link: Arc::new(Link { pushes }) };
+        Self {
+            sends: Sends::new(&broker),
+            broker,
+            peer,
+            scratch: HeaderScratch::new(),
+            later: FuturesUnordered::new(),
+            pushes: received,
+        }
+    }
+
+    /// The connection is gone: so are the clients that spoke on it.
+    pub fn closed(&self) {
+        self.broker.members().channel_closed(self.peer.channel);
+    }
+
+    fn request(&mut self, request: &Command<'_>, out: &mut Outbox) {
+        let asker = Asker::of(request);
+        let code = request.request_code();
+        if let Some(RequestCode::SendMessage | RequestCode::SendMessageV2 | RequestCode::SendBatchMessage) =
+            code
+        {
+            self.sends.prepare(&self.broker, &self.peer, request, out);
+            return;
+        }
+        self.sends.commit(&self.broker, out);
+        let handled = match code {
+            Some(RequestCode::PullMessage | RequestCode::LitePullMessage) => {
+                pulls::pull(&self.broker, request, asker)
+            }
+            _ => requests::handle(&self.broker, &self.peer, request, asker),
+        };
+        match handled {
+            Handled::Now(reply) => asker.answer(reply, out),
+            Handled::Later(later) => self.later.push(later),
+        }
+    }
+}
+
+/// What became of a request.
+enum Handled {
+    /// It has its answer.
+    Now(Reply),
+    /// Its answer comes.
+    Later(Later),
+}
+
+impl From<Reply> for Handled {
+    fn from(reply: Reply) -> Self {
+        Self::Now(reply)
+    }
+}
+
+impl Session for BrokerSession {
+    fn frame(&mut self, frame: &[u8], out: &mut Outbox) -> Result<(), FrameError> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let outcome = Command::decode(frame, &mut scratch).map(|command| {
+            // Answers to our own requests: all of those are one-way, so there is nothing to match.
+            if !command.is_response() {
+                self.request(&command, out);
+            }
+        });
+        self.scratch = scratch;
+        outcome
+    }
+
+    fn batch_end(&mut self, out: &mut Outbox) {
+        self.sends.commit(&self.broker, out);
+    }
+
+    fn poll_answers(&mut self, cx: &mut Context<'_>, out: &mut Outbox) {
+        self.sends.poll(&self.broker, cx, out);
+        while let Poll::Ready(Some((asker, reply))) = self.later.poll_next_unpin(cx) {
+            asker.answer(reply, out);
+        }
+        while let Poll::Ready(Some(frame)) = self.pushes.poll_recv(cx) {
+            out.push(frame);
+        }
+    }
+
+    fn in_flight(&self) -> usize {
+        self.later.len() + self.sends.in_flight()
+    }
+}

@@ -1,0 +1,96 @@
+//! Which error is which response code. Each match is exhaustive on purpose: a new error has to be given its code here.
+
+use ferromq_broker::groups::GroupError;
+use ferromq_broker::pull::{Forbidden, PullError};
+use ferromq_broker::retry::SendBackError;
+use ferromq_broker::send::SendError;
+use ferromq_broker::topics::TopicError;
+use ferromq_protocol::code::ResponseCode;
+use ferromq_store::AppendError;
+
+use crate::remoting::reply::Reply;
+
+pub(super) fn append(error: &AppendError) -> Reply {
+    let code = match error {
+        AppendError::TooLarge { .. } => ResponseCode::MessageIllegal,
+        // Clients try another broker on this code.
+        AppendError::DiskFull(_) | AppendError::Poisoned { .. } | AppendError::Closed => {
+            ResponseCode::ServiceNotAvailable
+        }
+        AppendError::Deleted => ResponseCode::TopicNotExist,
+    };
+    let text = match error {
+        AppendError::DiskFull(_) | AppendError::Poisoned { .. } | AppendError::Closed => {
+            format!("service not available now. {error}")
+        }
+        AppendError::TooLarge { .. } | AppendError::Deleted => error.to_string(),
+    };
+    Reply::error(code, text)
+}
+
+pub(super) fn group(error: &GroupError) -> Reply {
+    let code = match error {
+        GroupError::Unknown(_) => ResponseCode::SubscriptionGroupNotExist,
+        GroupError::Name(_) => ResponseCode::InvalidParameter,
+        GroupError::TooMany | GroupError::Save(_) => ResponseCode::SystemError,
+    };
+    Reply::error(code, error.to_string())
+}
+
+pub(super) fn topic(error: &TopicError) -> Reply {
+    let code = match error {
+        TopicError::Name(_) | TopicError::System(_) | TopicError::OutOfRange { .. } => {
+            ResponseCode::InvalidParameter
+        }
+        TopicError::Unknown(_) => ResponseCode::TopicNotExist,
+        TopicError::TooMany | TopicError::Save(_) => ResponseCode::SystemError,
+    };
+    Reply::error(code, error.to_string())
+}
+
+pub(super) fn send(error: &SendError) -> Reply {
+    let code = match error {
+        SendError::Store(error) => return append(error),
+        SendError::Group(error) => return group(error),
+        SendError::Create(error) => return topic(error),
+        SendError::IllegalTopic(_) | SendError::NoQueue { .. } => ResponseCode::InvalidParameter,
+        SendError::ForbiddenTopic(_) | SendError::NotWritable(_) => ResponseCode::NoPermission,
+        SendError::NoTopic(_) => ResponseCode::TopicNotExist,
+        SendError::Illegal(_) => ResponseCode::MessageIllegal,
+        SendError::Unsupported(_) => ResponseCode::NoPermission,
+    };
+    Reply::error(code, error.to_string())
+}
+
+pub(super) fn send_back(error: &SendBackError) -> Reply {
+    let code = match error {
+        SendBackError::Group(error) => return group(error),
+        SendBackError::Topic(error) => return send(error),
+        SendBackError::Store(error) => return append(error),
+        SendBackError::NotWritable(_) => ResponseCode::NoPermission,
+        SendBackError::NoMessage(_) => ResponseCode::SystemError,
+    };
+    Reply::error(code, error.to_string())
+}
+
+pub(super) fn pull(error: &PullError) -> Reply {
+    let code = match error {
+        PullError::Group(error) => return group(error),
+        PullError::Forbidden { what, .. } => {
+            let kind = match what {
+                Forbidden::Broker => "1",
+                Forbidden::Group => "2",
+                Forbidden::Topic => "3",
+                Forbidden::Broadcast => "4",
+            };
+            let reply = Reply::error(ResponseCode::NoPermission, error.to_string());
+            return reply.with_fields(&[("forbiddenType", kind)]);
+        }
+        PullError::NoTopic(_) => ResponseCode::TopicNotExist,
+        PullError::NoQueue { .. } => ResponseCode::InvalidParameter,
+        PullError::NotSubscribed => ResponseCode::SubscriptionNotExist,
+        PullError::SubscriptionOutdated => ResponseCode::SubscriptionNotLatest,
+        PullError::UnsupportedFilter(_) | PullError::Store(_) => ResponseCode::SystemError,
+    };
+    Reply::error(code, error.to_string())
+}

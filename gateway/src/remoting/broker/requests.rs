@@ -1,0 +1,428 @@
+//! Requests that are neither sends nor pulls: membership, offsets, locks, send-back, settings.
+//!
+//! Each handler fits on a screen: decode, one call into the broker, encode. What may block (files of settings) runs on a
+//! thread of its own.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use ferromq_broker::locks::LockedQueue;
+use ferromq_broker::members::{ClientInfo, Consumer, Heartbeat, Peer, Subscription};
+use ferromq_broker::retry;
+use ferromq_broker::{Broker, Position};
+use ferromq_model::group::SubscriptionGroupConfig;
+use ferromq_model::subscription::TagFilter;
+use ferromq_model::topic::TopicConfig;
+use ferromq_model::{GroupName, QueueOffset, Timestamp, TopicName};
+use ferromq_protocol::body::{
+    self, ConsumerData, ConsumerList, HeartbeatData, LockBatchRequest, LockBatchResponse, MessageQueue,
+    SubscriptionData, SubscriptionGroupWrapper, TopicConfigWrapper,
+};
+use ferromq_protocol::code::{RequestCode, ResponseCode};
+use ferromq_protocol::frame::Command;
+use ferromq_protocol::header::{
+    Boundary, DeleteSubscriptionGroup, DeleteTopic, EarliestStoreTimeResponse, GetConsumerList,
+    GetEarliestStoreTime, GetMaxOffset, GetMinOffset, GetSubscriptionGroup, GetTopicConfig, Header,
+    HeartBeatResponse, OffsetResponse, QueryConsumerOffset, QueryMessage, QueryMessageResponse, SearchOffset,
+    SendBack, UnregisterClient, UpdateConsumerOffset, UpdateTopic, ViewMessage,
+};
+
+use super::{Asker, Handled, codes};
+use crate::remoting::reply::Reply;
+
+/// Clients from this version on mean it when they say how often a message may be redelivered (RocketMQ 3.4.9).
+const HONOURS_MAX_RECONSUME: i32 = 121;
+
+/// Handles one request.
+pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker: Asker) -> Handled {
+    let Some(code) = request.request_code() else {
+        return Reply::not_supported(request.code).into();
+    };
+    let handled: Result<Handled, Reply> = match code {
+        RequestCode::HeartBeat => heartbeat(broker, peer, request),
+        RequestCode::UnregisterClient => unregister(broker, peer, request),
+        RequestCode::GetConsumerListByGroup => consumer_list(broker, request),
+        RequestCode::CheckClientConfig => check_client_config(request),
+        RequestCode::QueryConsumerOffset => query_offset(broker, request),
+        RequestCode::UpdateConsumerOffset => update_offset(broker, request),
+        RequestCode::GetMaxOffset => max_offset(broker, request),
+        RequestCode::GetMinOffset => min_offset(broker, request),
+        RequestCode::SearchOffsetByTimestamp => search_offset(broker, request),
+        RequestCode::GetEarliestMsgStoreTime => earliest_time(broker, request),
+        RequestCode::LockBatchMq => lock(broker, request),
+        RequestCode::UnlockBatchMq => unlock(broker, request),
+        RequestCode::ConsumerSendMsgBack => send_back(broker, request, asker),
+        RequestCode::QueryMessage => query_message(broker, request),
+        RequestCode::ViewMessageById => view_message(broker, request),
+        RequestCode::UpdateAndCreateTopic => update_topic(broker, request, asker),
+        RequestCode::DeleteTopicInBroker => delete_topic(broker, request, asker),
+        RequestCode::GetTopicConfig => topic_config(broker, request),
+        RequestCode::GetAllTopicConfig => all_topics(broker),
+        RequestCode::UpdateAndCreateSubscriptionGroup => update_group(broker, request, asker),
+        RequestCode::DeleteSubscriptionGroup => delete_group(broker, request, asker),
+        RequestCode::GetSubscriptionGroupConfig => group_config(broker, request),
+        RequestCode::GetAllSubscriptionGroupConfig => all_groups(broker),
+        _ => Err(Reply::not_supported(request.code)),
+    };
+    handled.unwrap_or_else(Handled::Now)
+}
+
+type Outcome = Result<Handled, Reply>;
+
+/// Runs what may block on a thread for it.
+fn blocking(asker: Asker, work: impl FnOnce() -> Reply + Send + 'static) -> Outcome {
+    let work = tokio::task::spawn_blocking(work);
+    Ok(Handled::Later(Box::pin(async move {
+        let reply = work.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a request's handler failed");
+            Reply::error(ResponseCode::SystemError, "internal error, see the broker's log")
+        });
+        (asker, reply)
+    })))
+}
+
+fn heartbeat(broker: &Broker, peer: &Peer, request: &Command<'_>) -> Outcome {
+    let data: HeartbeatData = body::decode(request.body)?;
+    let without_subscriptions = data.without_sub;
+    let known = data.consumer_data_set.iter().any(|consumer| {
+        without_subscriptions && broker.members().consumer_group(&consumer.group_name).is_none()
+    });
+    let beat = Heartbeat {
+        client: ClientInfo {
+            id: data.client_id,
+            language: request.language.name().to_owned(),
+            version: request.version,
+        },
+        // Names that make no sense are left out, as the reference does in silence: the rest of the client works.
+        producers: data.producer_data_set.iter().filter_map(|p| GroupName::new(&p.group_name).ok()).collect(),
+        consumers: data
+            .consumer_data_set
+            .into_iter()
+            .filter_map(|consumer| consumer_of(consumer, without_subscriptions))
+            .collect(),
+    };
+    let changed = broker.heartbeat(peer, beat);
+    // A short heartbeat of a group that nobody told us of in full must be followed by a full one.
+    let subscription_changed = !without_subscriptions || changed || known;
+    Ok(Reply::success().with_fields(&HeartBeatResponse { supports_v2: true, subscription_changed }).into())
+}
+
+fn consumer_of(data: ConsumerData, without_subscriptions: bool) -> Option<Consumer> {
+    Some(Consumer {
+        group: GroupName::new(&data.group_name).ok()?,
+        consume_type: data.consume_type,
+        model: data.message_model,
+        from: data.consume_from_where,
+        subscriptions: (!without_subscriptions)
+            .then(|| data.subscription_data_set.into_iter().filter_map(subscription_of).collect()),
+    })
+}
+
+fn subscription_of(data: SubscriptionData) -> Option<Subscription> {
+    Some(Subscription {
+        topic: TopicName::new(&data.topic).ok()?,
+        filter: TagFilter::parse(&data.sub_string),
+        expression: data.sub_string,
+        expression_type: data.expression_type.unwrap_or_default(),
+        version: data.sub_version,
+    })
+}
+
+fn unregister(broker: &Broker, peer: &Peer, request: &Command<'_>) -> Outcome {
+    let header = UnregisterClient::decode(&request.fields)?;
+    broker.unregister(peer, header.client_id, header.producer_group, header.consumer_group);
+    Ok(Reply::success().into())
+}
+
+fn consumer_list(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let header = GetConsumerList::decode(&request.fields)?;
+    let members = broker.members().consumer_ids(header.group);
+    if members.is_empty() {
+        let text = format!("no consumer for this group, {}", header.group);
+        return Err(Reply::error(ResponseCode::SystemError, text));
+    }
+    Ok(Reply::success().with_body(body::encode(&ConsumerList { consumer_id_list: members })).into())
+}
+
+/// Clients ask at their start whether an expression is understood.
+fn check_client_config(request: &Command<'_>) -> Outcome {
+    #[derive(serde::Deserialize)]
+    struct Ask {
+        #[serde(rename = "subscriptionData")]
+        subscription: Option<SubscriptionData>,
+    }
+    let ask: Ask = body::decode(request.body)?;
+    match ask.subscription.and_then(|subscription| subscription.expression_type) {
+        Some(kind) if !kind.is_empty() && kind != "TAG" => {
+            let text = format!("The broker does not support consumer to filter message by {kind}");
+            Err(Reply::error(ResponseCode::SystemError, text))
+        }
+        _ => Ok(Reply::success().into()),
+    }
+}
+
+fn query_offset(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let header = QueryConsumerOffset::decode(&request.fields)?;
+    match broker.position(header.group, header.topic, header.queue, header.zero_if_unknown) {
+        Position::At(offset) => Ok(Reply::success().with_fields(&OffsetResponse { offset }).into()),
+        Position::Unknown => {
+            let text = "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first";
+            Err(Reply::error(ResponseCode::QueryNotFound, text))
+        }
+    }
+}
+
+fn update_offset(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let header = UpdateConsumerOffset::decode(&request.fields)?;
+    broker.groups().find_or_create(header.group).map_err(|error| codes::group(&error))?;
+    let Some(topic) = broker.topics().find(header.topic) else {
+        let text = format!("Topic {} not exist!", header.topic);
+        return Err(Reply::error(ResponseCode::TopicNotExist, text));
+    };
+    if header.queue.0 >= topic.queue_count() {
+        let text = format!("request queueId[{}] is illegal, topic[{}]", header.queue, header.topic);
+        return Err(Reply::error(ResponseCode::InvalidParameter, text));
+    }
+    // A negative number is how clients say "none": there is nothing to note.
+    if let Some(offset) = header.offset {
+        broker.commit_offset(header.group, header.topic, header.queue, offset);
+    }
+    Ok(Reply::success().into())
+}
+
+fn offset_reply(offset: QueueOffset) -> Outcome {
+    Ok(Reply::success().with_fields(&OffsetResponse { offset }).into())
+}
+
+fn max_offset(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let header = GetMaxOffset::decode(&request.fields)?;
+    let queue = broker.queue(header.topic, header.queue);
+    // What a failure could take back is offered to nobody, so there is only one maximum to tell.
+    offset_reply(queue.map_or(QueueOffset::ZERO, |queue| queue.max()))
+}
+
+fn min_offset(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let header = GetMinOffset::decode(&request.fields)?;
+    offset_reply(broker.queue(header.topic, header.queue).map_or(QueueOffset::ZERO, |queue| queue.min()))
+}
+
+fn search_offset(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let header = SearchOffset::decode(&request.fields)?;
+    let Some(queue) = broker.queue(header.topic, header.queue) else {
+        return offset_reply(QueueOffset::ZERO);
+    };
+    offset_reply(match header.boundary {
+        Boundary::Lower => broker.store().first_at_or_after(&queue, header.time),
+        Boundary::Upper => broker.store().last_at_or_before(&queue, header.time),
+    })
+}
+
+fn earliest_time(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let header = GetEarliestStoreTime::decode(&request.fields)?;
+    let time = broker.earliest_store_time(header.topic, header.queue);
+    // Without a message the field says -1, which the table writes for "none".
+    Ok(Reply::success().with_fields(&EarliestStoreTimeResponse { time }).into())
+}
+
+fn locked_queues(queues: Vec<MessageQueue>) -> Vec<LockedQueue> {
+    let one = |queue: MessageQueue| LockedQueue {
+        broker: queue.broker_name,
+        topic: queue.topic,
+        queue: queue.queue_id,
+    };
+    queues.into_iter().map(one).collect()
+}
+
+fn lock(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let ask: LockBatchRequest = body::decode(request.body)?;
+    let now = broker.store().now();
+    let locked = broker.locks().lock(&ask.consumer_group, &ask.client_id, locked_queues(ask.mq_set), now);
+    let back = |queue: LockedQueue| MessageQueue {
+        broker_name: queue.broker,
+        queue_id: queue.queue,
+        topic: queue.topic,
+    };
+    let answer = LockBatchResponse { locked: locked.into_iter().map(back).collect() };
+    Ok(Reply::success().with_body(body::encode(&answer)).into())
+}
+
+fn unlock(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let ask: LockBatchRequest = body::decode(request.body)?;
+    broker.locks().unlock(&ask.consumer_group, &ask.client_id, &locked_queues(ask.mq_set));
+    Ok(Reply::success().into())
+}
+
+fn send_back(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
+    let header = SendBack::decode(&request.fields)?;
+    let ask = retry::SendBack {
+        group: header.group,
+        offset: header.offset,
+        delay_level: header.delay_level,
+        max_reconsume_times: header
+            .max_reconsume_times
+            .filter(|&n| n >= 0 && request.version >= HONOURS_MAX_RECONSUME),
+    };
+    let end = broker.send_back(&ask).map_err(|error| codes::send_back(&error))?;
+    let Some(end) = end.filter(|_| broker.store().flushes_before_ack()) else {
+        return Ok(Reply::success().into());
+    };
+    // The client forgets the message with this answer.
+    let store = broker.store().clone();
+    Ok(Handled::Later(Box::pin(async move {
+        let reply = match store.flushed_to(end).await {
+            Ok(()) => Reply::success(),
+            Err(error) => codes::append(&error),
+        };
+        (asker, reply)
+    })))
+}
+
+fn query_message(broker: &Broker, request: &Command<'_>) -> Outcome {
+    /// What the reference asks for when a client looks for one id (`defaultQueryMaxNum`).
+    const MAX_FOR_ID: usize = 32;
+    let header = QueryMessage::decode(&request.fields)?;
+    let max = if header.unique { MAX_FOR_ID } else { header.max as usize };
+    let found = broker.store().find_by_key(header.topic, header.key, header.begin, header.end, max);
+    let fields =
+        QueryMessageResponse { indexed_until: Timestamp::now(), indexed_to: broker.store().indexed() };
+    if found.is_empty() {
+        let text = "can not find message, maybe time range not correct";
+        return Err(Reply::error(ResponseCode::QueryNotFound, text).with_fields(&fields));
+    }
+    let mut reply = Reply::success().with_fields(&fields);
+    reply.body = found;
+    Ok(reply.into())
+}
+
+fn view_message(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let header = ViewMessage::decode(&request.fields)?;
+    match broker.view(header.offset) {
+        Some(record) => Ok(Reply::success().with_body(record).into()),
+        None => {
+            let text = format!("can not find message by the offset, {}", header.offset);
+            Err(Reply::error(ResponseCode::SystemError, text))
+        }
+    }
+}
+
+fn update_topic(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
+    let header = UpdateTopic::decode(&request.fields)?;
+    let name = TopicName::new(header.topic).map_err(|error| codes::topic(&error.into()))?;
+    let mut attributes =
+        broker.topics().find(header.topic).map_or_else(BTreeMap::new, |t| t.config().attributes.clone());
+    change_attributes(&mut attributes, header.attributes.unwrap_or_default())?;
+    let config = TopicConfig {
+        attributes,
+        order: header.order,
+        perm: header.perm,
+        read_queue_nums: header.read_queues,
+        topic_filter_type: header.filter_type,
+        topic_name: name,
+        topic_sys_flag: header.sys_flag,
+        write_queue_nums: header.write_queues,
+    };
+    let broker = broker.clone();
+    blocking(asker, move || match broker.put_topic(config) {
+        Ok(()) => Reply::success(),
+        Err(error) => codes::topic(&error),
+    })
+}
+
+/// Applies `+name=value,-name` to a topic's attributes.
+fn change_attributes(attributes: &mut BTreeMap<String, String>, changes: &str) -> Result<(), Reply> {
+    /// Attributes that this broker keeps and hands to clients; queues of a batch kind are not among what it stores.
+    const KNOWN: [&str; 4] = ["queue.type", "cleanup.policy", "message.type", "reserve.time"];
+    let refuse = |text: String| Reply::error(ResponseCode::SystemError, text);
+    for change in changes.split(',').map(str::trim).filter(|change| !change.is_empty()) {
+        let name = change[1..].split('=').next().unwrap_or_default();
+        if !KNOWN.contains(&name) {
+            return Err(refuse(format!("unsupported key: {name}")));
+        }
+        match (change.as_bytes()[0], change[1..].split_once('=')) {
+            (b'+', Some((name, value))) => {
+                let needs_other_store =
+                    matches!((name, value), ("queue.type", "BatchCQ") | ("cleanup.policy", "COMPACTION"));
+                if needs_other_store {
+                    return Err(refuse(format!("this broker does not support {name}={value}")));
+                }
+                attributes.insert(name.to_owned(), value.to_owned());
+            }
+            (b'-', None) => {
+                attributes.remove(name);
+            }
+            _ => {
+                return Err(refuse(format!(
+                    "attribute change \"{change}\" is neither +name=value nor -name"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn delete_topic(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
+    let header = DeleteTopic::decode(&request.fields)?;
+    let name = TopicName::new(header.topic).map_err(|error| codes::topic(&error.into()))?;
+    let broker = broker.clone();
+    blocking(asker, move || match broker.delete_topic(&name) {
+        Ok(()) => Reply::success(),
+        Err(error) => codes::topic(&error),
+    })
+}
+
+fn topic_config(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let header = GetTopicConfig::decode(&request.fields)?;
+    match broker.topics().find(header.topic) {
+        Some(topic) => Ok(Reply::success().with_body(body::encode(topic.config())).into()),
+        None => {
+            let text = format!("No topic in this broker. topic: {}", header.topic);
+            Err(Reply::error(ResponseCode::TopicNotExist, text))
+        }
+    }
+}
+
+fn all_topics(broker: &Broker) -> Outcome {
+    let (data_version, topics) = broker.topics().snapshot();
+    let wrapper = TopicConfigWrapper {
+        data_version,
+        topic_config_table: topics.into_iter().map(|topic| (topic.topic_name.clone(), topic)).collect(),
+        ..TopicConfigWrapper::default()
+    };
+    Ok(Reply::success().with_body(body::encode(&wrapper)).into())
+}
+
+fn update_group(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
+    let config: SubscriptionGroupConfig = body::decode(request.body)?;
+    let broker = broker.clone();
+    blocking(asker, move || match broker.groups().put(config) {
+        Ok(_) => Reply::success(),
+        Err(error) => codes::group(&error),
+    })
+}
+
+fn delete_group(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
+    let header = DeleteSubscriptionGroup::decode(&request.fields)?;
+    let (broker, group, clean) = (broker.clone(), header.group.to_owned(), header.clean_offsets);
+    blocking(asker, move || match broker.delete_group(&group, clean) {
+        Ok(()) => Reply::success(),
+        Err(error) => codes::group(&error),
+    })
+}
+
+fn group_config(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let header = GetSubscriptionGroup::decode(&request.fields)?;
+    let config = broker.groups().find_or_create(header.group).map_err(|error| codes::group(&error))?;
+    Ok(Reply::success().with_body(body::encode(&*config)).into())
+}
+
+fn all_groups(broker: &Broker) -> Outcome {
+    let snapshot = broker.groups().snapshot();
+    let named =
+        |(name, config): (String, SubscriptionGroupConfig)| Some((GroupName::new(&name).ok()?, config));
+    let wrapper = SubscriptionGroupWrapper {
+        data_version: snapshot.version,
+        forbidden_table: snapshot.forbidden.into_iter().collect(),
+        subscription_group_table: snapshot.groups.into_iter().filter_map(named).collect(),
+    };
+    Ok(Reply::success().with_body(Bytes::from(body::encode(&wrapper))).into())
+}

@@ -1,0 +1,292 @@
+//! Sends of one connection: collected, stored by one append, answered together, with sync flush once the disk has them.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use ferromq_broker::Broker;
+use ferromq_broker::members::Peer;
+use ferromq_broker::send::{Send as SendAsk, SendBatch, Ticket};
+use ferromq_model::message::{find_property, property};
+use ferromq_model::{Millis, PhysicalOffset};
+use ferromq_net::Outbox;
+use ferromq_protocol::code::{RequestCode, ResponseCode};
+use ferromq_protocol::frame::{Command, Head, encode_command};
+use ferromq_protocol::header::{Header, SendMessage, SendMessageResponse};
+use ferromq_store::{AppendError, FlushWatch, Placed};
+use tokio::time::{Instant, Sleep};
+
+use super::{Asker, codes};
+use crate::remoting::reply::Reply;
+
+/// Clients from this version on mean it when they say how often a message may be redelivered (RocketMQ 3.4.9).
+const HONOURS_MAX_RECONSUME: i32 = 121;
+
+/// A send that was accepted and waits for its append.
+struct Pending {
+    asker: Asker,
+    ticket: Ticket,
+    /// The client's id of the message, in `Sends::keys`.
+    key: std::ops::Range<usize>,
+}
+
+/// Sends that are stored and wait for the disk.
+struct Unflushed {
+    /// Safe once the log is flushed up to here.
+    end: PhysicalOffset,
+    since: Instant,
+    sends: Vec<Stored>,
+    keys: String,
+}
+
+/// A stored send whose sender waits.
+struct Stored {
+    asker: Asker,
+    ticket: Ticket,
+    first: Placed,
+    /// Where further messages of a client's batch start.
+    rest: Vec<PhysicalOffset>,
+    key: std::ops::Range<usize>,
+}
+
+type Reached = Pin<Box<dyn Future<Output = Result<(), AppendError>> + Send>>;
+
+pub(super) struct Sends {
+    batch: SendBatch,
+    pending: Vec<Pending>,
+    keys: String,
+    unflushed: VecDeque<Unflushed>,
+    /// Requests in `unflushed`.
+    waiting: usize,
+    flush: FlushWatch,
+    /// Waits for the front of `unflushed`.
+    reached: Option<Reached>,
+    /// Ends the patience with a disk that does not answer.
+    patience: Option<Pin<Box<Sleep>>>,
+    timeout: Millis,
+    text: MessageIds,
+}
+
+/// Writes message ids for answers, in one buffer.
+#[derive(Default)]
+struct MessageIds(Vec<u8>);
+
+impl MessageIds {
+    fn write(&mut self, broker: &Broker, first: PhysicalOffset, rest: &[PhysicalOffset]) -> &str {
+        self.0.clear();
+        broker.message_id(first).write_hex(&mut self.0);
+        for &offset in rest {
+            self.0.push(b',');
+            broker.message_id(offset).write_hex(&mut self.0);
+        }
+        std::str::from_utf8(&self.0).expect("hex digits and commas")
+    }
+}
+
+impl Sends {
+    pub(super) fn new(broker: &Broker) -> Self {
+        Self {
+            batch: SendBatch::new(),
+            pending: Vec::new(),
+            keys: String::new(),
+            unflushed: VecDeque::new(),
+            waiting: 0,
+            flush: broker.store().flush_watch(),
+            reached: None,
+            patience: None,
+            timeout: broker.store().config().sync_flush_timeout,
+            text: MessageIds::default(),
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.pending.len() + self.waiting
+    }
+
+    /// Takes one send in, or refuses it.
+    pub(super) fn prepare(&mut self, broker: &Broker, peer: &Peer, request: &Command<'_>, out: &mut Outbox) {
+        if self.batch.is_full() {
+            self.commit(broker, out);
+        }
+        let asker = Asker::of(request);
+        let header = match SendMessage::decode(&request.fields) {
+            Ok(header) => header,
+            Err(error) => return asker.answer(error.into(), out),
+        };
+        let send = SendAsk {
+            topic: header.topic,
+            default_topic: header.default_topic,
+            default_queues: header.default_queues,
+            queue: header.queue,
+            sys_flag: header.sys_flag,
+            flag: header.flag,
+            born: header.born,
+            born_host: peer.address,
+            properties: header.properties,
+            reconsume_times: header.reconsume_times,
+            max_reconsume_times: header
+                .max_reconsume_times
+                .filter(|_| request.version >= HONOURS_MAX_RECONSUME),
+            unit_mode: header.unit_mode,
+            is_batch: header.batch || request.request_code() == Some(RequestCode::SendBatchMessage),
+            body: request.body,
+        };
+        match broker.prepare(&mut self.batch, &send) {
+            Ok(ticket) => {
+                let start = self.keys.len();
+                if !asker.oneway && !send.is_batch {
+                    self.keys
+                        .push_str(find_property(header.properties, property::UNIQUE_KEY).unwrap_or_default());
+                }
+                self.pending.push(Pending { asker, ticket, key: start..self.keys.len() });
+            }
+            Err(error) => asker.answer(with_origin(broker, codes::send(&error)), out),
+        }
+    }
+
+    /// Stores what was taken in, and answers what need not wait.
+    pub(super) fn commit(&mut self, broker: &Broker, out: &mut Outbox) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let outcome = broker.commit(&mut self.batch);
+        let waits = broker.store().flushes_before_ack();
+        let mut unflushed: Option<Unflushed> = None;
+        let mut pending = std::mem::take(&mut self.pending);
+        for pending in pending.drain(..) {
+            let Pending { asker, ticket, key } = pending;
+            let placed = self.batch.placed(ticket);
+            let (Some(first), true) = (placed.first(), placed.len() == ticket.count() as usize) else {
+                let error = outcome.as_ref().err().cloned().unwrap_or(AppendError::Closed);
+                asker.answer(with_origin(broker, codes::append(&error)), out);
+                continue;
+            };
+            if asker.oneway {
+                continue;
+            }
+            let rest: Vec<_> = placed[1..].iter().map(|placed| placed.physical).collect();
+            if waits && ticket.wait {
+                let end = placed.last().unwrap_or(first).end;
+                let group = unflushed.get_or_insert_with(|| Unflushed {
+                    end,
+                    since: Instant::now(),
+                    sends: Vec::new(),
+                    keys: String::new(),
+                });
+                group.end = end;
+                let start = group.keys.len();
+                group.keys.push_str(&self.keys[key]);
+                group.sends.push(Stored { asker, ticket, first: *first, rest, key: start..group.keys.len() });
+            } else {
+                let ids = self.text.write(broker, first.physical, &rest);
+                answer_stored(broker, asker, ResponseCode::Success, ticket, first, ids, &self.keys[key], out);
+            }
+        }
+        self.pending = pending;
+        self.keys.clear();
+        self.batch.clear();
+        if let Some(group) = unflushed {
+            self.waiting += group.sends.len();
+            self.unflushed.push_back(group);
+        }
+    }
+
+    /// Answers sends that the disk has by now.
+    pub(super) fn poll(&mut self, broker: &Broker, cx: &mut Context<'_>, out: &mut Outbox) {
+        while let Some(front) = self.unflushed.front() {
+            if self.flush.upto() >= front.end {
+                self.answer_front(broker, &Ok(ResponseCode::Success), out);
+                continue;
+            }
+            let end = front.end;
+            let since = front.since;
+            let reached = self.reached.get_or_insert_with(|| {
+                let mut flush = self.flush.clone();
+                Box::pin(async move { flush.reached(end).await })
+            });
+            match reached.as_mut().poll(cx) {
+                Poll::Ready(Ok(())) => self.reached = None,
+                Poll::Ready(Err(error)) => {
+                    self.reached = None;
+                    self.answer_front(broker, &Err(error), out);
+                }
+                Poll::Pending => {
+                    if !self.is_patience_over(since, cx) {
+                        return;
+                    }
+                    self.answer_front(broker, &Ok(ResponseCode::FlushDiskTimeout), out);
+                }
+            }
+        }
+        self.reached = None;
+    }
+
+    fn is_patience_over(&mut self, since: Instant, cx: &mut Context<'_>) -> bool {
+        let over = since + self.timeout.duration();
+        let sleep = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(over)));
+        while sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= over {
+                self.patience = None;
+                return true;
+            }
+            // It was set for sends that are answered by now.
+            sleep.as_mut().reset(over);
+        }
+        false
+    }
+
+    fn answer_front(
+        &mut self,
+        broker: &Broker,
+        outcome: &Result<ResponseCode, AppendError>,
+        out: &mut Outbox,
+    ) {
+        let Some(group) = self.unflushed.pop_front() else { return };
+        self.waiting -= group.sends.len();
+        for send in group.sends {
+            match outcome {
+                Ok(code) => {
+                    let ids = self.text.write(broker, send.first.physical, &send.rest);
+                    let key = &group.keys[send.key];
+                    answer_stored(broker, send.asker, *code, send.ticket, &send.first, ids, key, out);
+                }
+                Err(error) => send.asker.answer(with_origin(broker, codes::append(error)), out),
+            }
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one answer, from the two places that have them")]
+fn answer_stored(
+    broker: &Broker,
+    asker: Asker,
+    code: ResponseCode,
+    ticket: Ticket,
+    first: &Placed,
+    message_id: &str,
+    unique_key: &str,
+    out: &mut Outbox,
+) {
+    let header = SendMessageResponse {
+        message_id,
+        queue: ticket.queue,
+        offset: first.queue_offset,
+        transaction_id: Some(unique_key).filter(|key| !key.is_empty()),
+        batch_id: None,
+        recall_handle: None,
+        region: &broker.config().region,
+        trace: broker.config().trace_on,
+    };
+    let head = Head::response_to(asker.serialization, asker.opaque, code);
+    if encode_command(out.buffer(), &head, &header, 0).is_err() {
+        // A batch of so many messages that their ids fill a header: it is stored, and must be told so.
+        let header = SendMessageResponse { message_id: "", ..header };
+        encode_command(out.buffer(), &head, &header, 0).expect("a header without ids fits");
+    }
+}
+
+/// Clients read region and trace switch from refusals too.
+fn with_origin(broker: &Broker, reply: Reply) -> Reply {
+    let trace = if broker.config().trace_on { "true" } else { "false" };
+    reply.with_fields(&[(property::MSG_REGION, broker.config().region.as_str()), (property::TRACE_ON, trace)])
+}
