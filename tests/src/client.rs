@@ -19,6 +19,8 @@ const LIMIT: Duration = Duration::from_secs(420);
 pub enum Client {
     /// `org.apache.rocketmq:rocketmq-client` of this version.
     Java(&'static str),
+    /// The same, told to write its headers in the binary form instead of JSON.
+    JavaBinaryHeaders(&'static str),
     /// `github.com/apache/rocketmq-client-go/v2`, of the version in `go.mod`.
     Go,
 }
@@ -27,6 +29,7 @@ impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Client::Java(version) => write!(f, "Java client {version}"),
+            Client::JavaBinaryHeaders(version) => write!(f, "Java client {version} with binary headers"),
             Client::Go => f.write_str("Go client"),
         }
     }
@@ -57,7 +60,7 @@ impl Client {
 
     fn command(self, home: &Path) -> Command {
         match self {
-            Client::Java(version) => {
+            Client::Java(version) | Client::JavaBinaryHeaders(version) => {
                 let class_path = toolchain::java_client(version);
                 let mut command = Command::new(toolchain::java());
                 command
@@ -66,7 +69,11 @@ impl Client {
                     .arg(format!("-Duser.home={}", home.display()))
                     .arg(format!("-Drocketmq.client.logRoot={}", home.join("logs").display()))
                     .arg(format!("-Drocketmq.client.localOffsetStoreDir={}", home.join("offsets").display()))
-                    .args(["-cp", &class_path, "Interop"]);
+                    .args(["-cp", &class_path]);
+                if matches!(self, Client::JavaBinaryHeaders(_)) {
+                    command.arg("-Drocketmq.serialize.type=ROCKETMQ");
+                }
+                command.arg("Interop");
                 command
             }
             Client::Go => {

@@ -92,7 +92,8 @@ macro_rules! clients {
 clients! {
     java_4_7_1 = Client::Java("4.7.1"),
     java_4_9_8 = Client::Java("4.9.8"),
-    java_5_3_3 = Client::Java("5.3.3");
+    java_5_3_3 = Client::Java("5.3.3"),
+    java_5_3_3_with_binary_headers = Client::JavaBinaryHeaders("5.3.3");
     [
         auto_create,
         broadcasting,

@@ -32,6 +32,8 @@ type scenario struct {
 }
 
 var scenarios = []scenario{
+	// The slow ones first: a client that is told to start elsewhere (from_first) waits 20 s before it does.
+	{"from_first", fromFirst},
 	{"takeover", takeover},
 	{"orderly", orderly},
 	{"delay_level", delayLevel},
@@ -48,7 +50,6 @@ var scenarios = []scenario{
 	{"concurrent", concurrent},
 	{"shared_group", sharedGroup},
 	{"broadcasting", broadcasting},
-	{"from_first", fromFirst},
 	{"from_last", fromLast},
 	{"young_topic", youngTopic},
 }

@@ -11,6 +11,7 @@ import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.store.OffsetStore;
+import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -54,9 +55,15 @@ final class Exchange {
         half.start();
         OffsetStore offsets = half.getDefaultMQPullConsumerImpl().getOffsetStore();
         for (MessageQueue queue : queues) {
-            offsets.updateConsumeOffsetToBroker(queue, starts.get(queue) + CONSUMED, false);
-            Context.await("the commit in " + queue,
-                    () -> half.fetchConsumeOffset(queue, true) == starts.get(queue) + CONSUMED);
+            Context.await("the commit in " + queue, () -> {
+                try {
+                    offsets.updateConsumeOffsetToBroker(queue, starts.get(queue) + CONSUMED, false);
+                } catch (MQBrokerException e) {
+                    Context.equal(26, e.getResponseCode(), "code of a commit before the group's first heartbeat");
+                    return false;
+                }
+                return half.fetchConsumeOffset(queue, true) == starts.get(queue) + CONSUMED;
+            });
         }
 
         String failing = "ExchangeRetry_" + label;
