@@ -171,8 +171,8 @@ macro_rules! languages {
     ($($variant:ident = $byte:literal, $name:literal;)*) => {
         /// What the sender is written in. A missing one reads as `JAVA`, an unknown one as `OTHER`.
         ///
-        /// We send `JAVA`, the default of [`Head`]: official clients up to 4.9 have no name for some later languages
-        /// (`RUST` among them), read those as null, and nothing that they decide needs to know.
+        /// We send `JAVA`, the default of [`Head`]. Java clients of 4.7.1 have no `RUST` yet and read null for it, in
+        /// both serializations (4.9.8 and 5.3.3 know it); nothing that a client decides gains from the truth.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         #[expect(missing_docs, reason = "a language is what its name says")]

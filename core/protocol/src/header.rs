@@ -1,6 +1,6 @@
 //! Typed headers: what the fields of each request and response mean.
 //!
-//! [`headers!`] turns one table entry into a struct with borrowed texts, its decoder, its encoder for both
+//! The macro `headers!` turns one table entry into a struct with borrowed texts, its decoder, its encoder for both
 //! serializations, a round-trip test, and a row of [`TABLE`] that documentation is printed from.
 //! The tables themselves are in [`broker`] and [`namesrv`].
 //!
