@@ -66,8 +66,11 @@ pub enum BodyError {
     #[error("compressed body is broken: {0}")]
     Compressed(&'static str),
     /// It decompresses to more than [`register::MAX_INFLATED`].
-    #[error("compressed body holds more than {} bytes", register::MAX_INFLATED)]
-    TooLarge,
+    #[error("compressed body holds more than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
 }
 
 /// Reads a body. One of no bytes is an error; what it stands for is the caller's knowledge.

@@ -116,7 +116,7 @@ impl RegisterBrokerBody {
             return Ok(Self::default());
         }
         if compressed {
-            return Self::inflate(body, version);
+            return Self::read_parts(&inflate(body, MAX_INFLATED)?, version);
         }
         if version < WRAPPED_FROM {
             return Ok(Self { topic_config_serialize_wrapper: decode(body)?, ..Self::default() });
@@ -124,14 +124,8 @@ impl RegisterBrokerBody {
         decode(body)
     }
 
-    fn inflate(body: &[u8], version: i32) -> Result<Self, BodyError> {
-        let mut bytes = Vec::new();
-        let mut stream = flate2::read::ZlibDecoder::new(body).take(MAX_INFLATED + 1);
-        stream.read_to_end(&mut bytes).map_err(|_| BodyError::Compressed("no zlib stream"))?;
-        if bytes.len() as u64 > MAX_INFLATED {
-            return Err(BodyError::TooLarge);
-        }
-        let mut parts = Parts { rest: &bytes };
+    fn read_parts(bytes: &[u8], version: i32) -> Result<Self, BodyError> {
+        let mut parts = Parts { rest: bytes };
         let mut wrapper = TopicConfigWrapper { data_version: decode(parts.part()?)?, ..Default::default() };
         for _ in 0..parts.count()? {
             let text = String::from_utf8_lossy(parts.part()?);
@@ -150,6 +144,17 @@ impl RegisterBrokerBody {
         }
         Ok(Self { filter_server_list, topic_config_serialize_wrapper: wrapper })
     }
+}
+
+/// Decompresses a zlib stream that must not hold more than `limit` bytes.
+pub(super) fn inflate(body: &[u8], limit: u64) -> Result<Vec<u8>, BodyError> {
+    let mut bytes = Vec::new();
+    let mut stream = flate2::read::ZlibDecoder::new(body).take(limit + 1);
+    stream.read_to_end(&mut bytes).map_err(|_| BodyError::Compressed("no zlib stream"))?;
+    if bytes.len() as u64 > limit {
+        return Err(BodyError::TooLarge { limit });
+    }
+    Ok(bytes)
 }
 
 /// Reads `name readQueues writeQueues perm filterType [attributes]`.
