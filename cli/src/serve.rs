@@ -14,7 +14,7 @@ use std::time::Duration;
 use ferromq_broker::{Broker, StateError};
 use ferromq_gateway::config::ListenConfig;
 use ferromq_gateway::remoting::listen::Listeners;
-use ferromq_gateway::remoting::registration::{Advertised, Registration, Timing, TopicSnapshot};
+use ferromq_gateway::remoting::registration::{Advertised, Registration, Timing};
 use ferromq_namesrv::NameServer;
 use ferromq_store::{OpenError, RecoveryReport, Store};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -24,6 +24,9 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use crate::plan::{BrokerPlan, NamesrvPlan, Plan};
+
+/// How long the start waits for the NameServer of the same process to know the broker.
+const REGISTERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why serving could not begin, or not end cleanly. All of it is the operator's to solve.
 #[derive(Debug, thiserror::Error)]
@@ -199,11 +202,17 @@ async fn start_broker(
     let timing =
         Timing { period: address.register_period.duration(), timeout: address.register_timeout.duration() };
     let topics = broker.clone();
-    let snapshot = move || {
-        let (version, topics) = topics.topics().snapshot();
-        TopicSnapshot { version, topics }
-    };
-    let registration = Registration::start(&servers, advertised, timing, snapshot, broker.topics().changes());
+    let snapshot = move || topics.topics().snapshot();
+    let registration =
+        Registration::start(&servers, advertised, timing, snapshot, &broker.topics().changes());
+    if own_namesrv.is_some() {
+        // "ready" is to mean that a client finds its way; our own NameServer answers within milliseconds.
+        let mut registered = registration.registered();
+        let known = registered.wait_for(|&count| count > 0);
+        if tokio::time::timeout(REGISTERED_WITHIN, known).await.is_err() {
+            warn!("the NameServer of this process does not know the broker yet");
+        }
+    }
     let tasks = {
         let broker = broker.clone();
         tokio::spawn(async move { broker.run().await })
