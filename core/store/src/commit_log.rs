@@ -84,6 +84,8 @@ pub(crate) struct LogParts {
     pub(crate) health: Arc<Health>,
     /// In order; the last one's `written` is the end of the log.
     pub(crate) files: VecDeque<Arc<LogFile>>,
+    /// Below here everything survives a power cut.
+    pub(crate) flushed: PhysicalOffset,
     pub(crate) last_stored: Timestamp,
     pub(crate) last_record: PhysicalOffset,
 }
@@ -146,8 +148,18 @@ impl Signal {
 impl CommitLog {
     /// Takes over what recovery left.
     pub(crate) fn new(parts: LogParts) -> Self {
-        let LogParts { dir, staging, file_len, flush_mode, host, health, files, last_stored, last_record } =
-            parts;
+        let LogParts {
+            dir,
+            staging,
+            file_len,
+            flush_mode,
+            host,
+            health,
+            files,
+            flushed,
+            last_stored,
+            last_record,
+        } = parts;
         let end = files.back().map_or(PhysicalOffset::ZERO, |file| file.base().plus(file.written()));
         let file = files.back().cloned();
         Self {
@@ -163,7 +175,7 @@ impl CommitLog {
             written: AtomicU64::new(end.0),
             last_stored: AtomicI64::new(last_stored.0),
             last_record: AtomicU64::new(last_record.0),
-            flushed: watch::channel(Flushed { upto: end, ended: false }).0,
+            flushed: watch::channel(Flushed { upto: flushed.min(end), ended: false }).0,
             unpublished: Mutex::default(),
             flusher: Signal::default(),
             preparer: Signal::default(),
@@ -183,6 +195,12 @@ impl CommitLog {
 
     pub(crate) fn flushed(&self) -> PhysicalOffset {
         self.flushed.borrow().upto
+    }
+
+    /// The end of the log behind all appends that have begun.
+    pub(crate) fn settled_end(&self) -> PhysicalOffset {
+        let _tail = self.tail.lock();
+        self.written()
     }
 
     pub(crate) fn watch_flushed(&self) -> watch::Receiver<Flushed> {
@@ -396,6 +414,11 @@ impl CommitLog {
         drop(files);
         let region = file.region();
         (from.since(file.base()) < region.len() as u64).then(|| (file.base(), region))
+    }
+
+    /// Where the next file behind `at` starts.
+    pub(crate) fn next_base(&self, at: PhysicalOffset) -> Option<PhysicalOffset> {
+        self.files.read().iter().map(|file| file.base()).find(|base| *base > at)
     }
 
     /// Files that may be deleted: all but the last, oldest first.

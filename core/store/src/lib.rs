@@ -14,7 +14,7 @@
 //! | `batch` | messages on their way in |
 //! | `queue`, `queue_file`, `queues` | which messages are a queue's |
 //! | `index` | which messages carry a key |
-//! | `checkpoint`, `recovery` | what a crash leaves, and putting it right |
+//! | `checkpoint`, `manifest`, `recovery` | what a crash leaves, and putting it right |
 //! | `retention` | what is deleted when |
 //! | `health` | whether messages are taken, and why not |
 //! | `store` | the handle, and the threads behind it |
@@ -28,6 +28,7 @@ mod health;
 pub mod host;
 mod index;
 mod log_file;
+mod manifest;
 mod queue;
 mod queue_file;
 mod queues;

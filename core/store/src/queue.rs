@@ -17,10 +17,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ferromq_model::message::TagsCode;
 use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-use crate::queue_file::{OpenFiles, QueueEntry, QueueFiles};
+use crate::manifest::QueueEnd;
+use crate::queue_file::{Extent, OpenFiles, QueueEntry, QueueFiles};
 
 /// A consume queue. Handles share it.
 pub struct Queue {
@@ -32,7 +33,8 @@ pub struct Queue {
     arrived: Notify,
     /// Set once when the topic is deleted: nothing is appended from then on.
     retired: AtomicBool,
-    files: QueueFiles,
+    /// `None` from then on, too: a topic of the same name may have the directory.
+    files: RwLock<Option<QueueFiles>>,
 }
 
 /// Entries that are not in the files yet.
@@ -82,7 +84,7 @@ impl Queue {
             tail: Mutex::default(),
             arrived: Notify::new(),
             retired: AtomicBool::new(false),
-            files: QueueFiles::new(dir, file_len, open),
+            files: RwLock::new(Some(QueueFiles::new(dir, file_len, open))),
         }
     }
 
@@ -152,13 +154,16 @@ impl Queue {
         self.retired.load(Ordering::Acquire)
     }
 
+    /// Ends the queue: once this returns nobody touches its files any more.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
+        *self.files.write() = None;
         self.arrived.notify_waiters();
     }
 
-    pub(crate) fn files(&self) -> &QueueFiles {
-        &self.files
+    /// Works on the files; `None` once there are none.
+    fn on_files<T>(&self, work: impl FnOnce(&QueueFiles) -> io::Result<T>) -> io::Result<Option<T>> {
+        self.files.read().as_ref().map(work).transpose()
     }
 
     /// Adds the next entry; the holder of the append lock decides the order.
@@ -180,14 +185,6 @@ impl Queue {
         self.min.fetch_max(min.0, Ordering::AcqRel);
     }
 
-    /// Sets where the queue stands, before anything is appended.
-    pub(crate) fn restore(&self, min: QueueOffset, next: QueueOffset) {
-        let mut tail = self.tail.lock();
-        *tail = Tail { first: next.0, synced: next.0, ..Tail::default() };
-        self.min.store(min.0, Ordering::Release);
-        self.visible.store(next.0, Ordering::Release);
-    }
-
     /// Up to `max` visible entries from `from` on. Fewer only at the end, or where files were lost.
     pub(crate) fn entries(&self, from: QueueOffset, max: usize) -> io::Result<Vec<QueueEntry>> {
         let visible = self.visible.load(Ordering::Acquire);
@@ -202,7 +199,8 @@ impl Queue {
             tail.first
         };
         // Entries below `first_in_memory` are in the files: it moves only after they were written.
-        self.files.read(from, max.min((first_in_memory - from.0) as usize))
+        let max = max.min((first_in_memory - from.0) as usize);
+        Ok(self.on_files(|files| files.read(from, max))?.unwrap_or_default())
     }
 
     /// The entry at `at`, visible or not.
@@ -213,7 +211,7 @@ impl Queue {
         };
         match in_memory {
             Some(entry) => Ok(entry),
-            None => self.files.entry(at),
+            None => Ok(self.on_files(|files| files.entry(at))?.flatten()),
         }
     }
 
@@ -224,12 +222,16 @@ impl Queue {
             tail.listed = false;
             (tail.first, tail.entries.clone())
         };
-        if entries.is_empty() || self.is_retired() {
+        if entries.is_empty() {
             return Ok(0);
         }
-        if let Err(error) = self.files.write(QueueOffset(first), &entries) {
-            self.tail.lock().listed = true;
-            return Err(error);
+        match self.on_files(|files| files.write(QueueOffset(first), &entries)) {
+            Ok(Some(())) => {}
+            Ok(None) => return Ok(0),
+            Err(error) => {
+                self.tail.lock().listed = true;
+                return Err(error);
+            }
         }
         let mut tail = self.tail.lock();
         let written = entries.len();
@@ -255,6 +257,17 @@ impl Queue {
         (tail.synced < tail.first && !self.is_retired()).then_some(QueueOffset(tail.first))
     }
 
+    /// What is durable of the queue; `None` if it is nothing.
+    pub(crate) fn durable_end(&self) -> Option<QueueEnd> {
+        let next = QueueOffset(self.tail.lock().synced);
+        (next > QueueOffset::ZERO && !self.is_retired()).then(|| QueueEnd {
+            topic: self.topic.clone(),
+            id: self.id,
+            min: self.min().min(next),
+            next,
+        })
+    }
+
     pub(crate) fn note_synced(&self, upto: QueueOffset) {
         let mut tail = self.tail.lock();
         tail.synced = tail.synced.max(upto.0);
@@ -264,39 +277,141 @@ impl Queue {
     pub(crate) fn sync(&self) -> io::Result<()> {
         if let Some(upto) = self.unsynced() {
             let from = QueueOffset(self.tail.lock().synced);
-            self.files.sync(from, upto)?;
+            self.on_files(|files| files.sync(from, upto))?;
             self.note_synced(upto);
         }
         Ok(())
     }
 
-    /// Starts an empty queue at `first`: the entries before it in its file are filled up, and never delivered.
-    pub(crate) fn begin_at(&self, first: QueueOffset) -> io::Result<()> {
-        self.files.fill_before(first)?;
-        self.restore(first, first);
-        Ok(())
+    /// The first visible offset in `[low, high)` whose message `is_after` holds for, which must then hold for all
+    /// later ones; `high` if there is none. Places without a message are passed over, as are those for which the
+    /// answer is not known.
+    pub(crate) fn first_where(
+        &self,
+        low: QueueOffset,
+        high: QueueOffset,
+        is_after: impl Fn(&QueueEntry) -> Option<bool>,
+    ) -> io::Result<QueueOffset> {
+        /// Entries read at once where there are no messages: usually none, after damage a few.
+        const STEP: usize = 64;
+        // The first place at or behind `at` that has an answer.
+        let known_from = |mut at: u64, high: u64| -> io::Result<Option<(u64, bool)>> {
+            let mut step = 1;
+            while at < high {
+                let entries = self.entries(QueueOffset(at), step.min((high - at) as usize))?;
+                for entry in entries.iter() {
+                    if let Some(after) = (!entry.is_filler()).then(|| is_after(entry)).flatten() {
+                        return Ok(Some((at, after)));
+                    }
+                    at += 1;
+                }
+                if entries.is_empty() {
+                    at += 1;
+                }
+                step = STEP;
+            }
+            Ok(None)
+        };
+        let (mut from, mut upto) = (low.0, high.0);
+        while from < upto {
+            let middle = from + (upto - from) / 2;
+            match known_from(middle, upto)? {
+                Some((at, false)) => from = at + 1,
+                Some((_, true)) | None => upto = middle,
+            }
+        }
+        Ok(known_from(from, high.0)?.map_or(high, |(at, _)| QueueOffset(at)))
     }
 
     /// Moves the start to the first message at or behind `log_start`, and deletes files that hold only older ones.
     pub(crate) fn trim_below(&self, log_start: PhysicalOffset) -> io::Result<()> {
-        let (min, next) = (self.min(), self.next());
-        if min >= next {
+        let (min, max) = (self.min(), self.max());
+        if min >= max {
             return Ok(());
         }
         // The usual case by far: nothing is too old.
         if self.entry(min)?.is_some_and(|entry| !entry.is_filler() && entry.physical >= log_start) {
             return Ok(());
         }
-        let in_files = QueueOffset(self.tail.lock().first).max(min);
-        let mut first = self.files.partition(min, in_files, |entry| Ok(entry.physical >= log_start))?;
-        while first >= in_files && first < next {
-            match self.entry(first)? {
-                Some(entry) if !entry.is_filler() && entry.physical >= log_start => break,
-                _ => first = first.plus(1),
-            }
-        }
-        self.set_min(first.min(self.max()));
-        self.files.delete_before(first)?;
+        let first = self.first_where(min, max, |entry| Some(entry.physical >= log_start))?;
+        self.set_min(first);
+        self.on_files(|files| files.delete_before(first))?;
         Ok(())
+    }
+
+    // For recovery, before anything is appended.
+
+    /// Sets where the queue stands.
+    pub(crate) fn restore(&self, min: QueueOffset, next: QueueOffset) {
+        let mut tail = self.tail.lock();
+        *tail = Tail { first: next.0, synced: next.0, ..Tail::default() };
+        self.min.store(min.0, Ordering::Release);
+        self.visible.store(next.0, Ordering::Release);
+    }
+
+    /// Takes over what the files hold of messages below `limit`.
+    pub(crate) fn restore_below(&self, limit: PhysicalOffset) -> io::Result<Extent> {
+        let extent = self.on_files(|files| files.extent_below(limit))?.unwrap_or_default();
+        self.restore(extent.min, extent.next);
+        Ok(extent)
+    }
+
+    /// Deletes the files if their first message lies below `end`: they are what a deletion left.
+    pub(crate) fn clear_if_begun_below(&self, end: PhysicalOffset) -> io::Result<()> {
+        let min = self.restore_below(PhysicalOffset(u64::MAX))?.min;
+        if self.entry(min)?.is_some_and(|first| first.physical < end) {
+            self.restore(QueueOffset::ZERO, QueueOffset::ZERO);
+            self.truncate()?;
+        }
+        Ok(())
+    }
+
+    /// As [`Queue::restore`], if the files hold all of it; the last entry then.
+    pub(crate) fn restore_whole(
+        &self,
+        min: QueueOffset,
+        next: QueueOffset,
+    ) -> io::Result<Option<QueueEntry>> {
+        let last = self.on_files(|files| files.last_if_whole(min, next))?.flatten();
+        if last.is_some() {
+            self.restore(min, next);
+        }
+        Ok(last)
+    }
+
+    /// Clears what the files hold behind the queue's end.
+    pub(crate) fn truncate(&self) -> io::Result<()> {
+        let next = self.next();
+        self.on_files(|files| files.truncate(next)).map(drop)
+    }
+
+    /// Adds the message `at` if it is the next one; otherwise the answer is which one that is.
+    pub(crate) fn push_next(&self, at: QueueOffset, entry: QueueEntry) -> Result<(), QueueOffset> {
+        let mut tail = self.tail.lock();
+        let next = tail.next();
+        if at.0 != next {
+            return Err(QueueOffset(next));
+        }
+        tail.entries.push(entry);
+        self.visible.store(next + 1, Ordering::Release);
+        Ok(())
+    }
+
+    /// Starts the queue anew at `first`: the entries before it in its file are filled up, and never delivered.
+    pub(crate) fn begin_at(&self, first: QueueOffset) -> io::Result<()> {
+        self.restore(first, first);
+        self.on_files(|files| {
+            files.truncate(QueueOffset::ZERO)?;
+            files.fill_before(first)
+        })?;
+        Ok(())
+    }
+
+    /// Puts fillers up to `upto`.
+    pub(crate) fn fill_upto(&self, upto: QueueOffset) {
+        let mut tail = self.tail.lock();
+        let missing = upto.0.saturating_sub(tail.next()) as usize;
+        tail.entries.extend(std::iter::repeat_n(QueueEntry::FILLER, missing));
+        self.visible.store(tail.next(), Ordering::Release);
     }
 }

@@ -67,6 +67,22 @@ impl QueueEntry {
     }
 }
 
+/// What a queue's files hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) min: QueueOffset,
+    pub(crate) next: QueueOffset,
+    /// Whether every file before the last has its length.
+    pub(crate) whole: bool,
+}
+
+/// A file as its directory shows it.
+struct Listed {
+    /// The position in its name.
+    start: u64,
+    len: u64,
+}
+
 /// Open queue files, shared by all queues.
 pub(crate) struct OpenFiles {
     files: Mutex<Open>,
@@ -99,7 +115,6 @@ impl OpenFiles {
                 std::fs::create_dir_all(dir)?;
                 let file = options.create(true).truncate(false).open(path)?;
                 file.set_len(len)?;
-                sync_dir(dir)?;
                 file
             }
             (opened, _) => opened?,
@@ -194,55 +209,79 @@ impl QueueFiles {
         Ok(self.read(at, 1)?.pop())
     }
 
-    /// First entries of the files there are, in order. Files that do not look like the queue's own are an error: the
-    /// operator must decide what they are.
-    pub(crate) fn file_starts(&self) -> io::Result<Vec<u64>> {
-        let mut starts = Vec::new();
+    /// The files there are, in order.
+    fn list(&self) -> io::Result<Vec<Listed>> {
+        let mut files = Vec::new();
         let listing = match std::fs::read_dir(&self.dir) {
             Ok(listing) => listing,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(starts),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
             Err(error) => return Err(error),
         };
         for item in listing {
             let item = item?;
-            let start =
-                item.file_name().to_str().filter(|n| n.len() == 20).and_then(|n| n.parse::<u64>().ok());
-            if let Some(start) = start.filter(|start| start % self.file_len() == 0) {
-                starts.push(start / ENTRY_LEN);
+            let name = item.file_name();
+            let start = name.to_str().filter(|n| n.len() == 20).and_then(|n| n.parse::<u64>().ok());
+            if let Some(start) = start {
+                files.push(Listed { start, len: item.metadata()?.len() });
             }
         }
-        starts.sort_unstable();
-        Ok(starts)
+        files.sort_unstable_by_key(|file| file.start);
+        Ok(files)
     }
 
-    /// Finds what the files hold of messages below `limit`: the offsets from the first to one past the last.
+    /// First entries of the files there are, in order.
+    fn file_starts(&self) -> io::Result<Vec<u64>> {
+        let ours = |file: &Listed| file.start.is_multiple_of(self.file_len());
+        Ok(self.list()?.into_iter().filter(ours).map(|file| file.start / ENTRY_LEN).collect())
+    }
+
+    /// The last entry, if the files hold all messages from `min` to one before `next`: each file is there and has its
+    /// length, and the last entry was written. What stands between is not looked at.
+    pub(crate) fn last_if_whole(
+        &self,
+        min: QueueOffset,
+        next: QueueOffset,
+    ) -> io::Result<Option<QueueEntry>> {
+        let Some(last) = next.0.checked_sub(1) else { return Ok(None) };
+        let first_file = (min.0.min(last) / self.entries_per_file) * self.file_len();
+        let last_file = (last / self.entries_per_file) * self.file_len();
+        let files = self.list()?;
+        let needed = files.iter().filter(|file| file.start >= first_file && file.start <= last_file);
+        let whole = needed.clone().all(|file| file.len == self.file_len())
+            && needed.count() as u64 == (last_file - first_file) / self.file_len() + 1;
+        if whole { self.entry(QueueOffset(last)) } else { Ok(None) }
+    }
+
+    /// Finds what the files hold of messages below `limit`.
     ///
     /// Above `limit` a crash may have left anything: entries, zeros, or both in turn. Below it the entries were
     /// flushed and have no holes, so the border is found by halving.
-    pub(crate) fn extent_below(
-        &self,
-        limit: PhysicalOffset,
-    ) -> io::Result<Option<(QueueOffset, QueueOffset)>> {
-        let starts = self.file_starts()?;
+    pub(crate) fn extent_below(&self, limit: PhysicalOffset) -> io::Result<Extent> {
+        let files = self.list()?;
         let holds = |at: u64| -> io::Result<bool> {
             Ok(self.entry(QueueOffset(at))?.is_some_and(|entry| entry.is_filler() || entry.physical < limit))
         };
         // Files follow one another; after a gap (files lost) only the newest stretch counts.
-        let mut first_file = starts.len();
-        let mut last_file = None;
-        for (i, &start) in starts.iter().enumerate().rev() {
-            if last_file.is_none() {
-                if holds(start)? {
-                    last_file = Some(start);
-                    first_file = i;
+        let mut extent = Extent { whole: true, ..Extent::default() };
+        let mut stretch: Option<(u64, u64)> = None;
+        for file in files.iter().rev() {
+            if !file.start.is_multiple_of(self.file_len()) || file.len > self.file_len() {
+                // Made with another size.
+                extent.whole = false;
+                continue;
+            }
+            let start = file.start / ENTRY_LEN;
+            match &mut stretch {
+                None if holds(start)? => stretch = Some((start, start)),
+                None => {}
+                Some((first, _)) if start + self.entries_per_file == *first => {
+                    *first = start;
+                    extent.whole &= file.len == self.file_len();
                 }
-            } else if start + self.entries_per_file == starts[first_file] {
-                first_file = i;
-            } else {
-                break;
+                Some(_) => break,
             }
         }
-        let Some(last) = last_file else { return Ok(None) };
+        let Some((first, last)) = stretch else { return Ok(extent) };
         let (mut low, mut high) = (last, last + self.entries_per_file);
         while high - low > 1 {
             let middle = low + (high - low) / 2;
@@ -252,39 +291,22 @@ impl QueueFiles {
                 high = middle;
             }
         }
-        Ok(Some((QueueOffset(starts[first_file]), QueueOffset(low + 1))))
-    }
-
-    /// The first offset in `[low, high)` for which `is_after` holds, or `high`; entries must be ordered by it.
-    pub(crate) fn partition(
-        &self,
-        low: QueueOffset,
-        high: QueueOffset,
-        mut is_after: impl FnMut(QueueEntry) -> io::Result<bool>,
-    ) -> io::Result<QueueOffset> {
-        let (mut low, mut high) = (low.0, high.0);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.entry(QueueOffset(middle))? {
-                Some(entry) if !entry.is_filler() && is_after(entry)? => high = middle,
-                _ => low = middle + 1,
-            }
-        }
-        Ok(QueueOffset(low))
+        Ok(Extent { min: QueueOffset(first), next: QueueOffset(low + 1), ..extent })
     }
 
     /// Clears whatever stands at `end` and behind it, so that no reader, the reference broker's included, takes it
     /// for entries.
     pub(crate) fn truncate(&self, end: QueueOffset) -> io::Result<()> {
-        for start in self.file_starts()? {
-            let path = self.path_of(start);
-            if start >= end.0 && start > 0 {
+        for file in self.list()? {
+            let start = file.start / ENTRY_LEN;
+            if start >= end.0 || !file.start.is_multiple_of(self.file_len()) || file.len > self.file_len() {
+                let path = self.path_of(start);
                 self.open.forget(&path);
-                std::fs::remove_file(&path)?;
+                std::fs::remove_file(self.dir.join(format!("{:020}", file.start)))?;
             } else if start + self.entries_per_file > end.0 {
                 // Shortening and lengthening again leaves a hole, which reads as zeros.
-                let file = self.open.file(&path, None)?;
-                file.set_len(end.0.saturating_sub(start) * ENTRY_LEN)?;
+                let file = self.open.file(&self.path_of(start), None)?;
+                file.set_len((end.0 - start) * ENTRY_LEN)?;
                 file.set_len(self.file_len())?;
             }
         }
@@ -313,7 +335,7 @@ impl QueueFiles {
         Ok(deleted)
     }
 
-    /// Makes the file that holds `at` durable.
+    /// Makes the entries from `from` to before `upto` durable, and the names of files begun with them.
     pub(crate) fn sync(&self, from: QueueOffset, upto: QueueOffset) -> io::Result<()> {
         let mut at = from.0 - from.0 % self.entries_per_file;
         while at < upto.0 {
@@ -323,6 +345,12 @@ impl QueueFiles {
                 Err(error) => return Err(error),
             }
             at += self.entries_per_file;
+        }
+        if from.0.is_multiple_of(self.entries_per_file) || at > from.0 + self.entries_per_file {
+            // Of the queue, its topic, and all topics.
+            for dir in self.dir.ancestors().take(3).filter(|dir| dir.exists()) {
+                sync_dir(dir)?;
+            }
         }
         Ok(())
     }
@@ -371,16 +399,31 @@ mod tests {
         queue.write(QueueOffset(0), &(0..35).map(entry).collect::<Vec<_>>()).unwrap();
         for limit in [0u64, 1, 9, 10, 11, 20, 29, 34, 35, 99] {
             let extent = queue.extent_below(PhysicalOffset(limit * 100)).unwrap();
-            let expected = (limit > 0).then_some((QueueOffset(0), QueueOffset(limit.min(35))));
+            let expected = Extent { min: QueueOffset(0), next: QueueOffset(limit.min(35)), whole: true };
             assert_eq!(extent, expected, "limit {limit}");
         }
         // A hole behind the border changes nothing.
         queue.truncate(QueueOffset(15)).unwrap();
         queue.write(QueueOffset(18), &[entry(18)]).unwrap();
-        assert_eq!(
-            queue.extent_below(PhysicalOffset(1500)).unwrap(),
-            Some((QueueOffset(0), QueueOffset(15)))
-        );
+        let extent = queue.extent_below(PhysicalOffset(1500)).unwrap();
+        assert_eq!((extent.min, extent.next), (QueueOffset(0), QueueOffset(15)));
+    }
+
+    #[test]
+    fn a_file_that_was_cut_or_lost_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = files(dir.path());
+        queue.write(QueueOffset(0), &(0..35).map(entry).collect::<Vec<_>>()).unwrap();
+        let whole = |min, next| queue.last_if_whole(QueueOffset(min), QueueOffset(next)).unwrap();
+        assert_eq!(whole(3, 35), Some(entry(34)));
+        assert_eq!(whole(3, 36), None);
+        let path = queue.path_of(10);
+        File::options().write(true).open(&path).unwrap().set_len(100).unwrap();
+        assert!(!queue.extent_below(PhysicalOffset(u64::MAX)).unwrap().whole);
+        assert_eq!((whole(3, 35), whole(20, 35)), (None, Some(entry(34))));
+        std::fs::remove_file(path).unwrap();
+        assert_eq!((whole(3, 35), whole(20, 35)), (None, Some(entry(34))));
+        assert_eq!(queue.extent_below(PhysicalOffset(u64::MAX)).unwrap().min, QueueOffset(20));
     }
 
     #[test]

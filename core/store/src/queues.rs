@@ -1,6 +1,6 @@
 //! All consume queues, by topic and queue id.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 
 use crate::error::OpenError;
 use crate::queue::Queue;
-use crate::queue_file::{OpenFiles, QueueEntry};
+use crate::queue_file::OpenFiles;
 
 type ByTopic = HashMap<TopicName, HashMap<QueueId, Arc<Queue>, RandomState>, RandomState>;
 
@@ -21,12 +21,19 @@ pub(crate) struct Queues {
     root: PathBuf,
     file_len: u64,
     open: Arc<OpenFiles>,
-    by_topic: RwLock<ByTopic>,
+    known: RwLock<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    by_topic: ByTopic,
+    /// Topics whose files are being deleted: none of their queues comes into being before they are gone.
+    deleting: HashSet<TopicName>,
 }
 
 impl Queues {
     pub(crate) fn new(root: PathBuf, file_len: u64) -> Self {
-        Self { root, file_len, open: Arc::new(OpenFiles::new()), by_topic: RwLock::default() }
+        Self { root, file_len, open: Arc::new(OpenFiles::new()), known: RwLock::default() }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -34,18 +41,22 @@ impl Queues {
     }
 
     pub(crate) fn find(&self, topic: &str, id: QueueId) -> Option<Arc<Queue>> {
-        self.by_topic.read().get(topic)?.get(&id).cloned()
+        self.known.read().by_topic.get(topic)?.get(&id).cloned()
     }
 
     pub(crate) fn find_or_make(&self, topic: &TopicName, id: QueueId) -> Arc<Queue> {
         if let Some(queue) = self.find(topic.as_str(), id) {
             return queue;
         }
-        let mut by_topic = self.by_topic.write();
-        let queues = by_topic.entry(topic.clone()).or_default();
+        let mut known = self.known.write();
         let make =
             || Arc::new(Queue::new(topic.clone(), id, &self.root, self.file_len, Arc::clone(&self.open)));
-        Arc::clone(queues.entry(id).or_insert_with(make))
+        if known.deleting.contains(topic) {
+            let queue = make();
+            queue.retire();
+            return queue;
+        }
+        Arc::clone(known.by_topic.entry(topic.clone()).or_default().entry(id).or_insert_with(make))
     }
 
     /// The queue that a stored record belongs to; `None` if its topic is no valid name.
@@ -57,33 +68,45 @@ impl Queues {
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Queue>> {
-        self.by_topic.read().values().flat_map(|queues| queues.values().cloned()).collect()
+        self.known.read().by_topic.values().flat_map(|queues| queues.values().cloned()).collect()
     }
 
     pub(crate) fn of_topic(&self, topic: &str) -> Vec<Arc<Queue>> {
-        let by_topic = self.by_topic.read();
+        let known = self.known.read();
         let mut queues: Vec<_> =
-            by_topic.get(topic).into_iter().flat_map(|queues| queues.values().cloned()).collect();
+            known.by_topic.get(topic).into_iter().flat_map(|queues| queues.values().cloned()).collect();
         queues.sort_by_key(|queue| queue.id());
         queues
     }
 
     pub(crate) fn topics(&self) -> Vec<TopicName> {
-        self.by_topic.read().keys().cloned().collect()
+        self.known.read().by_topic.keys().cloned().collect()
     }
 
-    /// Takes a topic's queues out and deletes their files.
-    pub(crate) fn delete_topic(&self, topic: &TopicName) -> io::Result<()> {
-        let removed = self.by_topic.write().remove(topic);
+    /// Takes a topic's queues out: nothing is appended to them from the next append on, and their files are left
+    /// alone. They can come into being again once [`Queues::delete_files`] is done.
+    pub(crate) fn begin_delete(&self, topic: &TopicName) {
+        let removed = {
+            let mut known = self.known.write();
+            known.deleting.insert(topic.clone());
+            known.by_topic.remove(topic)
+        };
         for queue in removed.iter().flat_map(HashMap::values) {
             queue.retire();
         }
+    }
+
+    /// Deletes the files of a topic whose queues were taken out. Should it fail, the topic takes no messages until
+    /// the next start, which tries again.
+    pub(crate) fn delete_files(&self, topic: &TopicName) -> io::Result<()> {
         let dir = self.root.join(topic.as_str());
         self.open.forget(&dir);
         match std::fs::remove_dir_all(&dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
+        self.known.write().deleting.remove(topic);
+        Ok(())
     }
 
     // For recovery.
@@ -112,25 +135,29 @@ impl Queues {
         Ok(())
     }
 
-    /// Sets every queue to what its files hold of messages below `limit`, and clears what lies above.
-    pub(crate) fn restore_below(&self, limit: PhysicalOffset) -> io::Result<()> {
+    /// Sets every queue to what its files hold of messages below `limit`, and clears what lies above. A queue whose
+    /// older files are not whole is cleared altogether and makes the answer no.
+    pub(crate) fn restore_below(&self, limit: PhysicalOffset) -> io::Result<bool> {
+        let mut whole = true;
         for queue in self.all() {
-            let (min, next) = queue.files().extent_below(limit)?.unwrap_or_default();
-            if limit != PhysicalOffset(u64::MAX) {
-                queue.files().truncate(next)?;
+            if !queue.restore_below(limit)?.whole {
+                tracing::warn!(?queue, "a consume queue has files that are cut short or not its own");
+                queue.restore(QueueOffset::ZERO, QueueOffset::ZERO);
+                whole = false;
             }
-            queue.restore(min, next);
+            queue.truncate()?;
         }
-        Ok(())
+        Ok(whole)
     }
 
-    /// The entry of the newest record that any queue knows.
-    pub(crate) fn newest_entry(&self) -> Option<QueueEntry> {
-        let newest = |queue: &Arc<Queue>| {
-            let last = queue.next().0.checked_sub(1)?;
-            queue.entry(QueueOffset(last)).ok()?.filter(|entry| !entry.is_filler())
-        };
-        self.all().iter().filter_map(newest).max_by_key(|entry| entry.physical)
+    pub(crate) fn count_with_messages(&self) -> usize {
+        let known = self.known.read();
+        known
+            .by_topic
+            .values()
+            .flat_map(HashMap::values)
+            .filter(|queue| queue.max() > QueueOffset::ZERO)
+            .count()
     }
 
     pub(crate) fn write_all_out(&self) -> io::Result<()> {

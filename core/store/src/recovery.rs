@@ -3,13 +3,18 @@
 //! The log is the only truth. Recovery starts at a place below which everything is known to be sound (the newest
 //! record that a queue knows after a clean stop; the checkpoint's time after a crash), walks records by magic,
 //! length and checksum, and ends at the first bytes that are none. Queues are trusted below the start and written anew
-//! above it; a queue that lacks entries below the start makes recovery begin again at the log's first record, with all
-//! queues empty.
+//! above it; when one lacks entries below the start, by its files, the manifest or its next message, recovery begins
+//! again at the log's first record and rebuilds them all.
 //!
 //! What is broken is dropped, and nothing else: behind a damaged record the walk looks for the next whole one that
-//! says that it lies where it lies. Only when there is none does the log end there.
+//! says that it lies where it lies, in the rest of its file and in the files behind. Only when there is none does the
+//! log end there.
+//!
+//! A record's head has no checksum. Its place in its queue is checked against the queue: one that does not fit is
+//! believed where messages are known to be missing before it, or when the queue's next message agrees with it. So
+//! neither damage to one number nor a queue that was begun anew takes the messages behind it along.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,11 +22,13 @@ use std::time::{Duration, Instant};
 use ferromq_model::delay::DelayLevels;
 use ferromq_model::message::{TagsCode, find_property, property};
 use ferromq_model::name::SCHEDULE_TOPIC;
+use ferromq_model::record::MIN_RECORD_LEN;
 use ferromq_model::record::{Entry, MAGIC_V1, MAGIC_V2, Record, RecordError};
-use ferromq_model::{PhysicalOffset, QueueOffset, Timestamp};
+use ferromq_model::{Millis, PhysicalOffset, QueueOffset, Timestamp};
 
 use crate::error::OpenError;
 use crate::log_file::LogFile;
+use crate::manifest::Manifest;
 use crate::queue::Queue;
 use crate::queue_file::QueueEntry;
 use crate::queues::Queues;
@@ -32,8 +39,14 @@ const ENTRIES_IN_MEMORY: usize = 1 << 20;
 const MAX_QUEUE_ID: u32 = 1 << 20;
 /// Messages of one queue that may be missing between two records; a larger gap is a damaged number.
 const MAX_GAP: u64 = 1 << 20;
-/// How far behind a damaged record the next whole one is looked for: twice the largest message.
-const SEARCH: u64 = 16 << 20;
+/// Numbers of messages above this are damage, not data.
+const MAX_QUEUE_OFFSET: u64 = 1 << 50;
+/// Bytes searched at once for a whole record, twice the largest message: behind that only what was ever written is.
+const SEARCH: usize = 16 << 20;
+/// A store time that is later than now by more than this is damage; a smaller step is the clock's.
+const CLOCK_STEP: Millis = Millis::hours(24);
+/// Damaged stretches that a report lists.
+const MOST_REPORTED: usize = 1000;
 
 /// What recovery found and did.
 #[derive(Clone, Debug, Default)]
@@ -48,8 +61,10 @@ pub struct RecoveryReport {
     pub records: u64,
     /// Whether the queues were rebuilt from the log's first record on.
     pub rebuilt_queues: bool,
-    /// Damaged stretches that were dropped, in order; the last may be the torn tail.
+    /// Damaged stretches that were dropped, in order; the last may be the torn tail. The first thousand at most.
     pub dropped: Vec<Dropped>,
+    /// Bytes in all that were dropped.
+    pub dropped_bytes: u64,
     /// How long it took.
     pub took: Duration,
 }
@@ -126,72 +141,113 @@ pub(crate) struct Recovery<'a> {
     pub(crate) clean: bool,
     /// Up to which time a crash left everything in place.
     pub(crate) trusted: Timestamp,
-    /// No record can have been stored later; one that says so must not push all later ones into the future.
+    pub(crate) manifest: &'a Manifest,
+    /// What the clock says.
     pub(crate) now: Timestamp,
 }
 
-/// A queue lacks entries that it should have.
-struct Gap {
-    queue: Arc<Queue>,
-    at: QueueOffset,
-    found: QueueOffset,
+/// Why queues cannot be trusted, or the system's refusal.
+enum WalkError {
+    /// A queue lacks entries that it should have.
+    Gap(Arc<Queue>),
+    Io(std::io::Error),
+}
+
+impl From<std::io::Error> for WalkError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl Recovery<'_> {
     /// Brings log and queues into agreement.
     pub(crate) fn run(mut self) -> Result<Recovered, OpenError> {
         let began = Instant::now();
-        let io = |what| move |source| OpenError::Io { what, path: "consumequeue".into(), source };
+        let root = self.queues.root().to_owned();
         self.queues.load_from_disk()?;
         let log_start = self.files.front().map_or(PhysicalOffset::ZERO, |file| file.base());
-        let start = if self.clean { self.clean_start(log_start)? } else { None };
-        let from = match start {
-            Some(start) => start,
-            None => self.crash_start(log_start),
-        };
-        let limit = if start.is_some() { PhysicalOffset(u64::MAX) } else { from };
-        self.queues.restore_below(limit).map_err(io("cannot read queue files in"))?;
-        let mut rebuilt = limit == PhysicalOffset::ZERO || from == log_start;
-        let outcome = match self.walk(from, rebuilt) {
-            Ok(walked) => walked,
-            Err(WalkError::Gap(gap)) => {
-                tracing::warn!(
-                    queue = ?gap.queue, stored = %gap.at, known = %gap.found,
-                    "a consume queue lacks messages: all queues are rebuilt from the log"
-                );
-                rebuilt = true;
-                self.queues.restore_below(PhysicalOffset::ZERO).map_err(io("cannot reset queue files in"))?;
-                match self.walk(log_start, true) {
-                    Ok(walked) => walked,
-                    Err(WalkError::Gap(_)) => unreachable!("a full walk fills gaps"),
-                    Err(WalkError::Io(source)) => return Err(io("cannot write queue files in")(source)),
-                }
-            }
-            Err(WalkError::Io(source)) => return Err(io("cannot write queue files in")(source)),
-        };
-        self.cut(outcome.end)?;
-        self.queues.trim_below(log_start).map_err(io("cannot read queue files in"))?;
+        let (from, walked) =
+            self.agree(log_start).map_err(OpenError::io("cannot read or write the queues in", &root))?;
+        self.cut(walked.end)?;
+        self.queues.trim_below(log_start).map_err(OpenError::io("cannot trim the queues in", &root))?;
         let report = RecoveryReport {
             clean: self.clean,
-            from: if rebuilt { log_start } else { from },
-            end: outcome.end,
-            records: outcome.records,
-            rebuilt_queues: rebuilt && outcome.records > 0,
-            dropped: outcome.dropped,
+            from: from.unwrap_or(log_start),
+            end: walked.end,
+            records: walked.records,
+            rebuilt_queues: from.is_none() && walked.records > 0,
+            dropped: walked.dropped,
+            dropped_bytes: walked.dropped_bytes,
             took: began.elapsed(),
         };
-        Ok(Recovered { report, last_stored: outcome.last_stored, last_record: outcome.last_record })
+        Ok(Recovered { report, last_stored: walked.last_stored, last_record: walked.last_record })
     }
 
-    /// After a clean stop: the end of the newest record that a queue knows, if it stands where the queue says.
-    fn clean_start(&self, log_start: PhysicalOffset) -> Result<Option<PhysicalOffset>, OpenError> {
-        self.queues.restore_below(PhysicalOffset(u64::MAX)).map_err(|source| OpenError::Io {
-            what: "cannot read queue files in",
-            path: "consumequeue".into(),
-            source,
-        })?;
-        let newest = self.queues.newest_entry().filter(|entry| entry.physical >= log_start);
-        let Some(entry) = newest else { return Ok(None) };
+    /// Walks the log; `None` for where it began says that all queues were rebuilt.
+    fn agree(&self, log_start: PhysicalOffset) -> std::io::Result<(Option<PhysicalOffset>, Walked)> {
+        for (topic, &end) in &self.manifest.deleted {
+            for queue in self.queues.of_topic(topic.as_str()) {
+                queue.clear_if_begun_below(end)?;
+            }
+        }
+        let start = if self.clean {
+            self.clean_start(log_start)?
+        } else {
+            // At the log's start there is nothing to trust.
+            let from = Some(self.crash_start(log_start)).filter(|&from| from > log_start);
+            from.map(|from| self.queues.restore_below(from).map(|whole| whole.then_some(from)))
+                .transpose()?
+                .flatten()
+        };
+        if let Some(from) = start {
+            match self.walk(from, false) {
+                Ok(walked) => match self.lacking() {
+                    None => return Ok((start, walked)),
+                    Some(queue) => warn_rebuild(&queue),
+                },
+                Err(WalkError::Gap(queue)) => warn_rebuild(&queue),
+                Err(WalkError::Io(error)) => return Err(error),
+            }
+        }
+        // What lies below the log's start stays: it says where a queue stands whose messages are all gone.
+        self.queues.restore_below(log_start)?;
+        match self.walk(log_start, true) {
+            Ok(walked) => Ok((None, walked)),
+            Err(WalkError::Gap(_)) => unreachable!("a rebuild does not ask for entries"),
+            Err(WalkError::Io(error)) => Err(error),
+        }
+    }
+
+    /// After a clean stop: the newest record that a queue knows, if all queues are whole and it stands where its
+    /// queue says.
+    fn clean_start(&self, log_start: PhysicalOffset) -> std::io::Result<Option<PhysicalOffset>> {
+        let mut newest: Option<QueueEntry> = None;
+        let mut listed = std::collections::HashSet::new();
+        for end in &self.manifest.queues {
+            let queue = self.queues.find_or_make(&end.topic, end.id);
+            let Some(last) = queue.restore_whole(end.min, end.next)? else {
+                warn_rebuild(&queue);
+                return Ok(None);
+            };
+            newest = newest.into_iter().chain([last]).max_by_key(|entry| entry.physical);
+            listed.insert(Arc::as_ptr(&queue));
+        }
+        for queue in self.queues.all() {
+            if listed.contains(&Arc::as_ptr(&queue)) {
+                continue;
+            }
+            if !queue.restore_below(PhysicalOffset(u64::MAX))?.whole {
+                warn_rebuild(&queue);
+                return Ok(None);
+            }
+            let last = queue.next().0.checked_sub(1).map(QueueOffset);
+            let last = last.map(|last| queue.entry(last)).transpose()?.flatten();
+            newest = newest
+                .into_iter()
+                .chain(last.filter(|entry| !entry.is_filler()))
+                .max_by_key(|entry| entry.physical);
+        }
+        let Some(entry) = newest.filter(|entry| entry.physical >= log_start) else { return Ok(None) };
         let sound = self.bytes_at(entry.physical).is_some_and(|bytes| {
             Record::decode(bytes)
                 .is_ok_and(|r| r.len as u32 == entry.len && r.physical_offset == entry.physical)
@@ -203,7 +259,8 @@ impl Recovery<'_> {
     fn crash_start(&self, log_start: PhysicalOffset) -> PhysicalOffset {
         for file in self.files.iter().rev() {
             if let Ok(record) = Record::decode(file.raw()) {
-                let sound = record.verify().is_ok()
+                let sound = record.physical_offset == file.base()
+                    && record.verify().is_ok()
                     && record.stored > Timestamp::ZERO
                     && record.stored <= self.trusted;
                 if sound {
@@ -214,26 +271,39 @@ impl Recovery<'_> {
         log_start
     }
 
+    /// A queue that does not reach as far as the manifest says, after the walk.
+    fn lacking(&self) -> Option<Arc<Queue>> {
+        let queues = self.manifest.queues.iter();
+        queues
+            .map(|end| (self.queues.find_or_make(&end.topic, end.id), end.next))
+            .find(|(queue, next)| queue.next() < *next)
+            .map(|(queue, _)| queue)
+    }
+
     fn bytes_at(&self, at: PhysicalOffset) -> Option<&[u8]> {
         let file = self.files.iter().rev().find(|file| file.base() <= at)?;
         file.raw().get(at.since(file.base()) as usize..)
     }
 
     /// Reads records from `from` to the end of the log and gives each to its queue.
-    fn walk(&self, from: PhysicalOffset, fill_gaps: bool) -> Result<Walked, WalkError> {
+    fn walk(&self, from: PhysicalOffset, rebuild: bool) -> Result<Walked, WalkError> {
         let mut walked = Walked {
             end: from,
             records: 0,
             dropped: Vec::new(),
+            dropped_bytes: 0,
             last_stored: Timestamp::ZERO,
             last_record: PhysicalOffset::ZERO,
         };
-        let mut dispatch =
-            Dispatch { queues: self.queues, schedule: self.schedule, fill_gaps, last: None, in_memory: 0 };
+        let latest = self.now.plus(CLOCK_STEP);
+        let mut dispatch = Dispatch::new(self, rebuild);
         let mut at = from;
-        'files: for file in self.files.iter().filter(|file| file.end() > from) {
+        'files: for (i, file) in self.files.iter().enumerate().filter(|(_, file)| file.end() > from) {
             if at < file.base() {
-                // The end was found in an earlier file only if nothing follows it; files that are missing are passed.
+                // Files are missing, or the rest of the one before is damaged.
+                if i > 0 && self.files[i - 1].end() < file.base() {
+                    dispatch.missing += MAX_GAP;
+                }
                 at = file.base();
             }
             let bytes = file.raw();
@@ -249,80 +319,74 @@ impl Recovery<'_> {
                         break;
                     }
                     Ok(Entry::Message(record)) => {
-                        if let Some(why) = dispatch.give(&record, at)? {
-                            walked.dropped.push(Dropped { at, bytes: record.len as u64, why });
-                        }
                         walked.records += 1;
-                        walked.last_stored = walked.last_stored.max(record.stored.min(self.now));
-                        walked.last_record = at;
+                        match dispatch.give(&record, at)? {
+                            Given::Taken => {
+                                walked.end = at.plus(record.len as u64);
+                                walked.last_record = at;
+                                if record.stored <= latest {
+                                    walked.last_stored = walked.last_stored.max(record.stored);
+                                }
+                            }
+                            Given::Held => {}
+                            Given::Refused(why) => {
+                                dispatch.drop_bytes(Dropped { at, bytes: record.len as u64, why });
+                            }
+                        }
                         at = at.plus(record.len as u64);
-                        walked.end = at;
                         continue;
                     }
                     Err(error) => error,
                 };
-                match self.resume_behind(file, inside, &error) {
-                    Some(next) => {
-                        walked.dropped.push(Dropped { at, bytes: (next - inside) as u64, why: error });
-                        at = file.base().plus(next as u64);
-                    }
+                if self.clean && error == RecordError::Empty {
+                    break 'files;
+                }
+                let next = match next_sound(file.raw(), file.base(), inside, Some(file)) {
+                    Some(next) => file.base().plus(next as u64),
+                    None if self.goes_on_behind(i) => file.end(),
                     None => {
                         let bytes = used_behind(&bytes[inside..]);
                         if bytes > 0 {
-                            walked.dropped.push(Dropped { at, bytes, why: error });
+                            dispatch.drop_bytes(Dropped { at, bytes, why: error });
                         }
                         break 'files;
                     }
-                }
+                };
+                dispatch.drop_bytes(Dropped { at, bytes: next.since(at), why: error });
+                at = next;
             }
         }
-        dispatch.write_out()?;
+        (walked.dropped, walked.dropped_bytes) = dispatch.finish()?;
         Ok(walked)
     }
 
     fn check<'b>(&self, bytes: &'b [u8], at: PhysicalOffset) -> Result<Entry<'b>, RecordError> {
         let entry = Entry::decode(bytes)?;
-        if let Entry::Message(record) = &entry {
-            if record.physical_offset != at {
-                return Err(RecordError::Malformed("physical offset"));
+        match &entry {
+            Entry::Message(record) => {
+                if record.physical_offset != at {
+                    return Err(RecordError::Malformed("physical offset"));
+                }
+                if self.check_crc {
+                    record.verify()?;
+                }
             }
-            if self.check_crc {
-                record.verify()?;
+            Entry::Blank => {
+                let stated = bytes.first_chunk::<4>().map_or(0, |len| u32::from_be_bytes(*len));
+                if stated as usize != bytes.len() {
+                    return Err(RecordError::Malformed("blank length"));
+                }
             }
         }
         Ok(entry)
     }
 
-    /// Where the next whole record of the file starts behind damaged bytes at `inside`. It must say that it lies
-    /// where it lies, so that bytes that merely look like a record do not count.
-    fn resume_behind(&self, file: &LogFile, inside: usize, error: &RecordError) -> Option<usize> {
-        if *error == RecordError::Empty {
-            return None;
-        }
-        let bytes = file.raw();
-        let sound = |next: usize| {
-            let lies_there =
-                |r: &Record<'_>| r.physical_offset == file.base().plus(next as u64) && r.verify().is_ok();
-            bytes.get(next..).is_some_and(|rest| Record::decode(rest).is_ok_and(|r| lies_there(&r)))
-        };
-        let end = bytes.len().min(inside + SEARCH as usize);
-        let window = &bytes[inside + 1..end];
-        // Magics are searched by their first byte: a search for whole records at each byte would take hours.
-        let mut from = 0;
-        while let Some(step) = window[from..].iter().position(|&b| b == (MAGIC_V1 >> 24) as u8) {
-            let magic_at = inside + 1 + from + step;
-            let magic = bytes
-                .get(magic_at..magic_at + 4)
-                .map(|m| u32::from_be_bytes(m.try_into().expect("four bytes")));
-            if magic.is_some_and(|m| m == MAGIC_V1 || m == MAGIC_V2)
-                && magic_at >= inside + 5
-                && sound(magic_at - 4)
-            {
-                return Some(magic_at - 4);
-            }
-            from += step + 1;
-        }
-        None
+    /// Whether a file behind file `i` has a whole record.
+    fn goes_on_behind(&self, i: usize) -> bool {
+        self.files.iter().skip(i + 1).any(|file| {
+            self.check(file.raw(), file.base()).is_ok()
+                || next_sound(file.raw(), file.base(), 0, Some(file)).is_some()
+        })
     }
 
     /// Ends the log at `end`: nothing but zeros follows, and files behind are deleted. The file that starts there is
@@ -341,6 +405,47 @@ impl Recovery<'_> {
     }
 }
 
+fn warn_rebuild(queue: &Queue) {
+    tracing::warn!(?queue, "a consume queue lacks messages: all queues are rebuilt from the log");
+}
+
+/// Where the next whole record starts behind damaged bytes at `inside` of a log file that begins at `base`. It must
+/// say that it lies where it lies, so that bytes that merely look like a record do not count. With `file`, stretches
+/// that were never written are passed over.
+pub(crate) fn next_sound(
+    bytes: &[u8],
+    base: PhysicalOffset,
+    inside: usize,
+    file: Option<&LogFile>,
+) -> Option<usize> {
+    let sound = |next: usize| {
+        let lies_there = |r: &Record<'_>| r.physical_offset == base.plus(next as u64) && r.verify().is_ok();
+        bytes.get(next..).is_some_and(|rest| Record::decode(rest).is_ok_and(|r| lies_there(&r)))
+    };
+    let mut from = inside + 1;
+    while from < bytes.len() {
+        let end = bytes.len().min(from + SEARCH);
+        let window = &bytes[from..end];
+        // Magics are searched by their first byte: a search for whole records at each byte would take hours.
+        let mut done = 0;
+        while let Some(step) = window[done..].iter().position(|&b| b == (MAGIC_V1 >> 24) as u8) {
+            let magic_at = from + done + step;
+            let magic = bytes
+                .get(magic_at..magic_at + 4)
+                .map(|m| u32::from_be_bytes(m.try_into().expect("four bytes")));
+            if magic.is_some_and(|m| m == MAGIC_V1 || m == MAGIC_V2)
+                && magic_at >= inside + 5
+                && sound(magic_at - 4)
+            {
+                return Some(magic_at - 4);
+            }
+            done += step + 1;
+        }
+        from = file.map_or(end, |file| file.next_data(end));
+    }
+    None
+}
+
 /// How many bytes at the front reach up to the last that is not zero. Looks no further than a stretch of zeros longer
 /// than any message.
 fn used_behind(bytes: &[u8]) -> u64 {
@@ -348,7 +453,7 @@ fn used_behind(bytes: &[u8]) -> u64 {
     for (i, chunk) in bytes.chunks(4096).enumerate() {
         if let Some(last) = chunk.iter().rposition(|&b| b != 0) {
             used = i * 4096 + last + 1;
-        } else if i * 4096 > used + SEARCH as usize {
+        } else if i * 4096 > used + SEARCH {
             break;
         }
     }
@@ -359,87 +464,181 @@ struct Walked {
     end: PhysicalOffset,
     records: u64,
     dropped: Vec<Dropped>,
+    dropped_bytes: u64,
     last_stored: Timestamp,
     last_record: PhysicalOffset,
 }
 
-enum WalkError {
-    Gap(Gap),
-    Io(std::io::Error),
+/// What became of a record.
+enum Given {
+    /// It is in its queue, or belongs into none.
+    Taken,
+    /// It does not fit its queue, and the queue's next message decides.
+    Held,
+    /// Something in it cannot be true.
+    Refused(RecordError),
 }
 
-impl From<std::io::Error> for WalkError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error)
-    }
+/// A record that does not fit its queue.
+struct Suspect {
+    at: PhysicalOffset,
+    queue_offset: QueueOffset,
+    entry: QueueEntry,
 }
 
 /// Gives walked records to their queues.
 struct Dispatch<'a> {
-    queues: &'a Queues,
-    schedule: &'a DelayLevels,
-    fill_gaps: bool,
+    recovery: &'a Recovery<'a>,
+    log_start: PhysicalOffset,
+    /// Whether queues are made from what is walked over; otherwise they must have what comes before.
+    rebuild: bool,
     /// Records of one queue often follow each other.
     last: Option<Arc<Queue>>,
+    /// By the address of their queue; one each.
+    suspects: HashMap<*const Queue, Suspect>,
+    /// Messages that may be missing, by the bytes that were dropped so far.
+    missing: u64,
+    dropped: Vec<Dropped>,
+    dropped_bytes: u64,
     in_memory: usize,
 }
 
-impl Dispatch<'_> {
-    /// Adds the record to its queue. `Some` says what in it cannot be true; it is left out then.
-    fn give(&mut self, record: &Record<'_>, at: PhysicalOffset) -> Result<Option<RecordError>, WalkError> {
+impl<'a> Dispatch<'a> {
+    fn new(recovery: &'a Recovery<'a>, rebuild: bool) -> Self {
+        Self {
+            recovery,
+            log_start: recovery.files.front().map_or(PhysicalOffset::ZERO, |file| file.base()),
+            rebuild,
+            last: None,
+            suspects: HashMap::new(),
+            missing: 0,
+            dropped: Vec::new(),
+            dropped_bytes: 0,
+            in_memory: 0,
+        }
+    }
+
+    /// Adds the record to its queue.
+    fn give(&mut self, record: &Record<'_>, at: PhysicalOffset) -> Result<Given, WalkError> {
+        let deleted = &self.recovery.manifest.deleted;
+        if !deleted.is_empty() && deleted.get(record.topic).is_some_and(|&end| at < end) {
+            return Ok(Given::Taken);
+        }
         if !record.sys_flag.is_queued() {
-            return Ok(None);
+            // What belongs into no queue has no place there either.
+            let numbered = record.queue_offset > QueueOffset::ZERO;
+            let why = RecordError::Malformed("system flag");
+            return Ok(if numbered { Given::Refused(why) } else { Given::Taken });
         }
         if record.queue_id.0 > MAX_QUEUE_ID {
-            return Ok(Some(RecordError::Malformed("queue id")));
+            return Ok(Given::Refused(RecordError::Malformed("queue id")));
         }
         let same =
             |queue: &Arc<Queue>| queue.topic().as_str() == record.topic && queue.id() == record.queue_id;
         let queue = match self.last.take().filter(same) {
             Some(queue) => queue,
-            None => match self.queues.of_record(record) {
+            None => match self.recovery.queues.of_record(record) {
                 Some(queue) => queue,
-                // A topic name that no broker accepts: its messages stay in the log, unqueued.
-                None => return Ok(Some(RecordError::Malformed("topic"))),
+                // A topic name that no broker accepts.
+                None => return Ok(Given::Refused(RecordError::Malformed("topic"))),
             },
         };
-        let next = queue.next();
-        if record.queue_offset > next {
-            if !self.fill_gaps {
-                return Err(WalkError::Gap(Gap { queue, at: record.queue_offset, found: next }));
-            }
-            if next == QueueOffset::ZERO && queue.max() == next {
-                // The log was trimmed: the queue begins with what is left of it. Its first file is filled up, because
-                // the reference broker takes zeros at its start for an empty queue.
-                queue.begin_at(record.queue_offset)?;
-            } else if record.queue_offset.since(next) > MAX_GAP {
-                self.last = Some(queue);
-                return Ok(Some(RecordError::Malformed("queue offset")));
-            } else {
-                for _ in 0..record.queue_offset.since(next) {
-                    queue.push(QueueEntry::FILLER);
-                    self.in_memory += 1;
+        let entry = QueueEntry { physical: at, len: record.len as u32, tags: self.tags_of(record) };
+        let given = match queue.push_next(record.queue_offset, entry) {
+            Ok(()) => {
+                if !self.suspects.is_empty() {
+                    self.drop_suspect(&queue);
                 }
+                self.in_memory += 1;
+                Given::Taken
             }
-        }
-        if record.queue_offset >= next {
-            let tags = self.tags_of(record);
-            queue.push(QueueEntry { physical: at, len: record.len as u32, tags });
-            queue.publish(record.queue_offset.plus(1));
-            self.in_memory += 1;
-            if self.in_memory >= ENTRIES_IN_MEMORY {
-                self.write_out()?;
-            }
+            Err(next) => self.give_elsewhere(&queue, record.queue_offset, entry, next)?,
+        };
+        if self.in_memory >= ENTRIES_IN_MEMORY {
+            self.write_out()?;
         }
         self.last = Some(queue);
-        Ok(None)
+        Ok(given)
+    }
+
+    /// Decides on a record that is not its queue's next.
+    fn give_elsewhere(
+        &mut self,
+        queue: &Arc<Queue>,
+        queue_offset: QueueOffset,
+        entry: QueueEntry,
+        next: QueueOffset,
+    ) -> Result<Given, WalkError> {
+        if !self.rebuild {
+            let known = queue_offset < next
+                && queue.entry(queue_offset)?.is_some_and(|known| known.physical == entry.physical);
+            return if known { Ok(Given::Taken) } else { Err(WalkError::Gap(Arc::clone(queue))) };
+        }
+        if queue_offset.0 > MAX_QUEUE_OFFSET {
+            return Ok(Given::Refused(RecordError::Malformed("queue offset")));
+        }
+        let newest = next.0.checked_sub(1).map(|last| queue.entry(QueueOffset(last))).transpose()?.flatten();
+        let live = newest.is_some_and(|newest| !newest.is_filler() && newest.physical >= self.log_start);
+        let gap = queue_offset.since(next);
+        let agrees = |suspect: &Suspect| suspect.queue_offset.plus(1) == queue_offset;
+        if self.suspects.get(&Arc::as_ptr(queue)).is_some_and(agrees) {
+            // Two that agree are right, and the queue is not: messages are missing, or it was begun anew.
+            if live && gap > 1 && gap <= MAX_GAP {
+                queue.fill_upto(QueueOffset(queue_offset.0 - 1));
+                self.in_memory += gap as usize;
+            } else if live && gap > 1 {
+                self.drop_suspect(queue);
+                return Ok(Given::Refused(RecordError::Malformed("queue offset")));
+            } else {
+                queue.begin_at(QueueOffset(queue_offset.0 - 1))?;
+            }
+            if let Some(suspect) = self.suspects.remove(&Arc::as_ptr(queue)) {
+                let _ = queue.push_next(suspect.queue_offset, suspect.entry);
+            }
+            let _ = queue.push_next(queue_offset, entry);
+            self.in_memory += 2;
+            return Ok(Given::Taken);
+        }
+        self.drop_suspect(queue);
+        let begins = next == QueueOffset::ZERO && (self.log_start > PhysicalOffset::ZERO || self.missing > 0);
+        if gap > 0 && (begins || gap <= self.missing.min(MAX_GAP)) {
+            if live {
+                queue.fill_upto(queue_offset);
+                self.in_memory += gap as usize;
+            } else {
+                // The log was trimmed: the queue begins with what is left of it. Its first file is filled up, because
+                // the reference broker takes zeros at its start for an empty queue.
+                queue.begin_at(queue_offset)?;
+            }
+            let _ = queue.push_next(queue_offset, entry);
+            self.in_memory += 1;
+            return Ok(Given::Taken);
+        }
+        let suspect = Suspect { at: entry.physical, queue_offset, entry };
+        self.suspects.insert(Arc::as_ptr(queue), suspect);
+        Ok(Given::Held)
+    }
+
+    fn drop_suspect(&mut self, queue: &Arc<Queue>) {
+        if let Some(suspect) = self.suspects.remove(&Arc::as_ptr(queue)) {
+            self.drop_bytes(suspect.into());
+        }
+    }
+
+    fn drop_bytes(&mut self, dropped: Dropped) {
+        self.missing += dropped.bytes.div_ceil(MIN_RECORD_LEN as u64);
+        self.dropped_bytes += dropped.bytes;
+        if self.dropped.len() < MOST_REPORTED {
+            self.dropped.push(dropped);
+        }
     }
 
     fn tags_of(&self, record: &Record<'_>) -> TagsCode {
         if record.topic == SCHEDULE_TOPIC {
             let asked = find_property(record.properties, property::DELAY).and_then(|d| d.parse::<i64>().ok());
-            if let Some(level) = asked.and_then(|asked| self.schedule.resolve(asked)) {
-                return TagsCode(record.stored.plus(self.schedule.span(level)).0);
+            let schedule = self.recovery.schedule;
+            if let Some(level) = asked.and_then(|asked| schedule.resolve(asked)) {
+                return TagsCode(record.stored.plus(schedule.span(level)).0);
             }
         }
         TagsCode::of(find_property(record.properties, property::TAGS))
@@ -447,6 +646,26 @@ impl Dispatch<'_> {
 
     fn write_out(&mut self) -> std::io::Result<()> {
         self.in_memory = 0;
-        self.queues.write_all_out()
+        self.recovery.queues.write_all_out()
+    }
+
+    /// Writes the rest out; what was dropped, in order, and its bytes.
+    fn finish(mut self) -> std::io::Result<(Vec<Dropped>, u64)> {
+        for suspect in std::mem::take(&mut self.suspects).into_values() {
+            self.drop_bytes(suspect.into());
+        }
+        self.write_out()?;
+        self.dropped.sort_by_key(|dropped| dropped.at);
+        Ok((self.dropped, self.dropped_bytes))
+    }
+}
+
+impl From<Suspect> for Dropped {
+    fn from(suspect: Suspect) -> Self {
+        Self {
+            at: suspect.at,
+            bytes: u64::from(suspect.entry.len),
+            why: RecordError::Malformed("queue offset"),
+        }
     }
 }

@@ -31,7 +31,9 @@ use crate::error::{AppendError, OpenError, ReadError};
 use crate::health::{Full, Health};
 use crate::host::{Host, SystemHost};
 use crate::index::{Index, MAX_FOUND, Shape, TopicHash};
+use crate::manifest::{self, Deletions, Manifest};
 use crate::queue::Queue;
+use crate::queue_file::QueueEntry;
 use crate::queues::Queues;
 use crate::recovery::{self, Recovery, RecoveryReport};
 use crate::retention;
@@ -62,6 +64,7 @@ pub(crate) struct Inner {
     /// Everything below is in the index.
     indexed: AtomicU64,
     checkpoint: Mutex<Checkpoint>,
+    noted: Mutex<Noted>,
     report: RecoveryReport,
     stop: AtomicBool,
     queue_writer: Signal,
@@ -69,6 +72,13 @@ pub(crate) struct Inner {
     janitor: Signal,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<DirLock>>,
+}
+
+/// What the manifest says.
+struct Noted {
+    deleted: Deletions,
+    /// How many queues it names, if it was written since the start.
+    queues: Option<usize>,
 }
 
 /// What a read of a queue found.
@@ -159,9 +169,19 @@ impl Store {
         let mut files = recovery::open_files(&log_dir, config.log_file_size.0)?;
         let queues = Queues::new(root.join("consumequeue"), config.queue_file_size.0);
         let checkpoint_path = root.join("checkpoint");
-        let checkpoint =
+        let mut checkpoint =
             Checkpoint::open(&checkpoint_path).map_err(OpenError::io("cannot open", checkpoint_path))?;
-        let clean = !root.join("abort").exists();
+        let manifest_path = manifest::path_in(&root);
+        let mut manifest = Manifest::read(&manifest_path)
+            .map_err(OpenError::io("cannot read", manifest_path))?
+            .unwrap_or_default();
+        if !checkpoint.is_ours() {
+            checkpoint.times = checkpoint.times.not_after(host.now());
+            manifest.queues.clear();
+        }
+        // A clean stop leaves a checkpoint: without one something else went on here.
+        let checkpointed = files.is_empty() || checkpoint.times.log > Timestamp::ZERO;
+        let clean = checkpointed && !root.join("abort").exists();
         let recovered = Recovery {
             files: &mut files,
             queues: &queues,
@@ -169,9 +189,18 @@ impl Store {
             check_crc: config.check_crc_on_recover,
             clean,
             trusted: checkpoint.times.trusted(),
+            manifest: &manifest,
             now: host.now(),
         }
         .run()?;
+        let end = recovered.report.end;
+        let flushed = if clean { end } else { recovered.report.from };
+        if config.flush == FlushMode::Sync && flushed < end {
+            // What a crash left in the page cache only is shown to consumers from here on.
+            for file in files.iter().filter(|file| file.end() > flushed) {
+                host.sync_data(file.file()).map_err(OpenError::io("cannot flush", file.path()))?;
+            }
+        }
         let shape = Shape { slots: config.index_slots, entries: config.index_entries };
         let index_trust = (!clean).then_some(checkpoint.times.index);
         let index_dir = root.join("index");
@@ -181,6 +210,9 @@ impl Store {
         // The message at the index's end is indexed; indexing it again only repeats an entry that lookups merge.
         let indexed =
             index.end().filter(|&end| end >= log_start && end < recovered.report.end).unwrap_or(log_start);
+        // A deletion says nothing about positions that are written anew, nor about those that are gone.
+        let deleted = manifest.deleted.into_iter().filter(|(_, at)| *at > log_start);
+        let deleted = deleted.map(|(topic, at)| (topic, at.min(end))).collect();
         let abort = root.join("abort");
         write_abort(&abort).map_err(OpenError::io("cannot write", abort))?;
         let health = Arc::new(Health::default());
@@ -192,6 +224,7 @@ impl Store {
             host: Arc::clone(&host),
             health: Arc::clone(&health),
             files,
+            flushed: if config.flush == FlushMode::Sync { end } else { flushed },
             last_stored: recovered.last_stored,
             last_record: recovered.last_record,
         });
@@ -204,6 +237,7 @@ impl Store {
             index: Mutex::new(index),
             indexed: AtomicU64::new(indexed.0),
             checkpoint: Mutex::new(checkpoint),
+            noted: Mutex::new(Noted { deleted, queues: None }),
             report: recovered.report,
             stop: AtomicBool::new(false),
             queue_writer: Signal::default(),
@@ -309,9 +343,10 @@ impl Store {
     /// Deletes a topic's queues. Its messages stay in the log until their file is deleted, and are found by nobody.
     ///
     /// # Errors
-    /// If the system refuses to delete a file; the queues are gone all the same.
+    /// If the system refuses to note the deletion or to delete a file; the queues are gone all the same, but the topic
+    /// takes messages only after the next start.
     pub fn delete_topic(&self, topic: &TopicName) -> io::Result<()> {
-        self.inner.queues.delete_topic(topic)
+        self.inner.delete_topic(topic)
     }
 
     /// Reads visible messages of `queue` from `from` on whose tags pass `filter`.
@@ -586,19 +621,32 @@ impl Inner {
 
     /// The first visible offset of `queue` whose store time satisfies `is_after`, which must hold for all later ones.
     fn halve(&self, queue: &Queue, is_after: impl Fn(Timestamp) -> bool) -> QueueOffset {
-        let (mut low, mut high) = (queue.min().0, queue.max().0);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let stored = queue.entry(QueueOffset(middle)).ok().flatten().and_then(|entry| {
-                let bytes = self.record_at(entry.physical)?;
-                Record::decode(&bytes).ok().map(|record| record.stored)
-            });
-            match stored {
-                Some(stored) if is_after(stored) => high = middle,
-                _ => low = middle + 1,
-            }
-        }
-        QueueOffset(low)
+        let (min, max) = (queue.min(), queue.max());
+        let stored = |entry: &QueueEntry| {
+            let bytes = self.record_at(entry.physical)?;
+            Record::decode(&bytes).ok().map(|record| is_after(record.stored))
+        };
+        queue.first_where(min, max, stored).unwrap_or(max)
+    }
+
+    fn delete_topic(&self, topic: &TopicName) -> io::Result<()> {
+        let mut noted = self.noted.lock();
+        self.queues.begin_delete(topic);
+        // Its messages stay in the log. Without this, recovery would bring them back, and take those of a later topic
+        // of this name for repetitions.
+        noted.deleted.insert(topic.clone(), self.log.settled_end());
+        self.write_manifest(&mut noted)?;
+        self.queues.delete_files(topic)
+    }
+
+    fn write_manifest(&self, noted: &mut Noted) -> io::Result<()> {
+        let queues = self.queues.all();
+        let ends: Vec<_> = queues.iter().filter_map(|queue| queue.durable_end()).collect();
+        noted.queues = Some(ends.len());
+        let log_min = self.log.min();
+        noted.deleted.retain(|_, at| *at > log_min);
+        let manifest = Manifest { deleted: noted.deleted.clone(), queues: ends };
+        manifest.write(&manifest::path_in(&self.config.root))
     }
 
     /// How full the disk is in percent; of two, that of the messages and that of the rest, the fuller one.
@@ -699,11 +747,17 @@ impl Inner {
                 queue.sync()?;
             }
         }
-        let mut checkpoint = self.checkpoint.lock();
-        checkpoint.times.queues = newest;
-        checkpoint.times.index = self.index.lock().durable();
-        checkpoint.times.confirm = self.log.last_record();
-        checkpoint.write()?;
+        {
+            let mut checkpoint = self.checkpoint.lock();
+            checkpoint.times.queues = newest;
+            checkpoint.times.index = self.index.lock().durable();
+            checkpoint.times.confirm = self.log.last_record();
+            checkpoint.write()?;
+        }
+        let mut noted = self.noted.lock();
+        if self.stopping() || noted.queues != Some(self.queues.count_with_messages()) {
+            self.write_manifest(&mut noted)?;
+        }
         Ok(true)
     }
 
@@ -735,7 +789,10 @@ impl Inner {
             return Ok(false);
         }
         let Some((base, region)) = self.log.region_at(PhysicalOffset(at)) else {
-            return Ok(false);
+            // Files are missing there.
+            let Some(next) = self.log.next_base(PhysicalOffset(at)) else { return Ok(false) };
+            self.indexed.store(next.0, Ordering::Release);
+            return Ok(true);
         };
         let end = region.len().min((upto - base.0) as usize);
         let mut topic = (String::new(), TopicHash::new(""));
@@ -747,10 +804,9 @@ impl Inner {
             }
             let record = match Record::decode(&region[inside..end]) {
                 Ok(record) => record,
-                Err(error) => {
-                    // A blank ends the file; damage was reported by recovery and is stepped over by its length.
-                    let step = damaged_len(&region[inside..end], &error);
-                    inside += step;
+                Err(_) => {
+                    // A blank ends the file; damage was reported by recovery.
+                    inside = recovery::next_sound(&region[..end], base, inside, None).unwrap_or(end);
                     continue;
                 }
             };
@@ -816,18 +872,6 @@ impl Inner {
         std::fs::remove_file(self.config.root.join("abort"))?;
         drop(lock);
         Ok(())
-    }
-}
-
-/// How far to step over bytes that are no record.
-fn damaged_len(bytes: &[u8], error: &ferromq_model::record::RecordError) -> usize {
-    use ferromq_model::record::{MAGIC_BLANK, RecordError};
-    match error {
-        RecordError::Magic(MAGIC_BLANK) | RecordError::Empty | RecordError::Truncated { .. } => bytes.len(),
-        _ => {
-            let stated = bytes.first_chunk::<4>().map_or(0, |len| u32::from_be_bytes(*len) as usize);
-            stated.clamp(1, bytes.len())
-        }
     }
 }
 
