@@ -101,7 +101,7 @@ impl Listeners {
 fn note(what: &str, peer: SocketAddr, closed: &Closed) {
     match closed {
         Closed::Malformed(error) => {
-            tracing::warn!(%peer, %error, "closed a connection to the {what}: malformed frame")
+            tracing::warn!(%peer, %error, "closed a connection to the {what}: malformed frame");
         }
         Closed::Idle(_) | Closed::WithinFrame | Closed::Broken(_) | Closed::ByPeer | Closed::Stopped => {
             tracing::debug!(%peer, %closed, "connection to the {what} ended");
