@@ -367,6 +367,11 @@ impl Recovery<'_> {
                 if record.physical_offset != at {
                     return Err(RecordError::Malformed("physical offset"));
                 }
+                // Properties end with a separator; what a power cut left unwritten reads as zeros, and no checksum
+                // covers it.
+                if record.properties.ends_with('\0') {
+                    return Err(RecordError::Malformed("properties"));
+                }
                 if self.check_crc {
                     record.verify()?;
                 }

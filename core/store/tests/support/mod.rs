@@ -1,7 +1,7 @@
 //! What the store's tests share: a small store in a directory of its own, a machine that fails on request, and
 //! messages that can be told apart and checked.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -27,6 +27,13 @@ use parking_lot::{Condvar, Mutex};
 pub const LOG_FILE: u64 = 64 << 10;
 /// Entries of a test queue's file.
 pub const QUEUE_FILE_ENTRIES: u64 = 100;
+
+/// A directory in memory where the machine has one: for tests that open a store a thousand times, and do not care
+/// about disks.
+pub fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}
 
 /// Settings of a store whose files are small and whose threads do nothing by themselves for a while.
 pub fn config(root: &Path, flush: FlushMode) -> StoreConfig {
