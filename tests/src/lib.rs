@@ -17,8 +17,11 @@
 
 pub mod client;
 pub mod process;
+pub mod random;
+pub mod remoting;
 pub mod server;
 pub mod toolchain;
 
 pub use client::{Client, Report};
+pub use random::Random;
 pub use server::{Kind, Launch, Server};

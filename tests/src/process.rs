@@ -49,16 +49,19 @@ impl Process {
         self.child.try_wait().expect("a child can be waited for")
     }
 
+    /// Sends a signal, unless it has ended by itself: then there is nobody to signal.
+    pub fn signal(&mut self, signal: Signal) {
+        if self.ended().is_none() {
+            kill_process(Pid::from_child(&self.child), signal).expect("a running child can be signalled");
+        }
+    }
+
     /// Sends SIGTERM and waits for the end.
     ///
     /// # Panics
     /// When it takes longer than `limit`.
     pub fn terminate(mut self, limit: Duration) -> ExitStatus {
-        let pid = Pid::from_child(&self.child);
-        // It may have ended by itself: then there is a status and nobody to signal.
-        if self.ended().is_none() {
-            kill_process(pid, Signal::TERM).expect("a running child can be signalled");
-        }
+        self.signal(Signal::TERM);
         self.end(limit)
     }
 
@@ -80,6 +83,11 @@ impl Process {
         });
         assert!(in_time, "{} runs on after {limit:?}\n{}", self.name, self.log_tail());
         status.expect("there is a status when the wait ends")
+    }
+
+    /// Where its output goes.
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     /// The last lines of its log.

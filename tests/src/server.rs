@@ -5,8 +5,10 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
+
+use rustix::process::Signal;
 
 use crate::process::{Process, free_port, wait};
 use crate::toolchain;
@@ -97,6 +99,21 @@ impl Launch {
         (Ipv4Addr::LOCALHOST, self.listen_port).into()
     }
 
+    /// Where the output of our server goes.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("ferromq.log")
+    }
+
+    /// Starts our server and does not wait for anything.
+    ///
+    /// # Panics
+    /// When it cannot be started, or is not ours.
+    pub fn begin(&self) -> Process {
+        assert_eq!(self.kind, Kind::Ferro, "only ours is started without waiting");
+        fs::create_dir_all(&self.dir).expect("the test's directory can be made");
+        self.spawn_ferro()
+    }
+
     /// Starts it and waits until the NameServer names the broker and the broker accepts connections.
     ///
     /// # Panics
@@ -136,7 +153,7 @@ impl Launch {
         for (key, value) in &self.settings {
             command.arg("--set").arg(format!("{key}={value}"));
         }
-        Process::spawn("ferromq", command, &self.dir.join("ferromq.log"))
+        Process::spawn("ferromq", command, &self.log())
     }
 
     fn spawn_official_namesrv(&self) -> Process {
@@ -226,6 +243,19 @@ impl Server {
                 "ferromq ended with {status} on SIGTERM\n{log}"
             );
         }
+    }
+
+    /// Sends a signal to the process that the broker is in.
+    pub fn signal(&mut self, signal: Signal) {
+        self.processes.last_mut().expect("a server has a process").signal(signal);
+    }
+
+    /// Waits until the process that the broker is in has ended.
+    ///
+    /// # Panics
+    /// When it takes longer than a minute.
+    pub fn end(mut self) -> ExitStatus {
+        self.processes.pop().expect("a server has a process").end(STOP_LIMIT)
     }
 
     /// Kills it by SIGKILL, the broker first.
