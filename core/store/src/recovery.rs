@@ -212,7 +212,16 @@ impl Recovery<'_> {
         // What lies below the log's start stays: it says where a queue stands whose messages are all gone.
         self.queues.restore_below(log_start)?;
         match self.walk(log_start, true) {
-            Ok(walked) => Ok((None, walked)),
+            Ok(walked) => {
+                // The log says nothing of queues whose messages are all deleted.
+                for end in &self.manifest.queues {
+                    let queue = self.queues.find_or_make(&end.topic, end.id);
+                    if queue.next() == QueueOffset::ZERO {
+                        queue.begin_at(end.next)?;
+                    }
+                }
+                Ok((None, walked))
+            }
             Err(WalkError::Gap(_)) => unreachable!("a rebuild does not ask for entries"),
             Err(WalkError::Io(error)) => Err(error),
         }

@@ -665,7 +665,7 @@ fn a_queue_whose_messages_are_all_deleted_keeps_its_place_through_a_rebuild() {
     assert!(store.stats().log_min.0 > 0);
     let min = store.find_queue("New", QueueId(0)).unwrap().min();
     store.close().unwrap();
-    for lose in ["", "consumequeue/New"] {
+    for lose in ["", "consumequeue/New", "consumequeue/Old", "consumequeue"] {
         if !lose.is_empty() {
             std::fs::remove_dir_all(dir.path().join(lose)).unwrap();
         }
