@@ -31,6 +31,8 @@ use crate::topics::{Topic, TopicError};
 pub const BATCH_BYTES: usize = 4 << 20;
 /// Messages that one client batch may have.
 pub const MAX_CLIENT_BATCH: usize = 65_536;
+/// Bytes of the `UNIQ_KEY` property that the broker adds: its name, 32 hex digits, both separators.
+const UNIQUE_KEY_PROPERTY_LEN: usize = property::UNIQUE_KEY.len() + 32 + 2;
 
 /// A message, or a client's batch of them, as a front-end decoded it.
 #[derive(Clone, Copy, Debug)]
@@ -274,8 +276,9 @@ impl Broker {
 
     fn check_size(&self, body: usize, properties: usize) -> Result<(), SendError> {
         let limit = self.store().config().max_message_size.0 as usize;
-        // What the broker adds must fit as well.
-        if body > limit || properties + self.suffix().len() + 1 > MAX_PROPERTIES_LEN {
+        // What the broker adds must fit as well: a separator, a unique key, its suffix.
+        let added = 1 + UNIQUE_KEY_PROPERTY_LEN + self.suffix().len();
+        if body > limit || properties + added > MAX_PROPERTIES_LEN {
             return Err(SendError::Illegal(format!(
                 "the message is illegal, maybe msg body or properties length not matched. \
                  msg body length limit {limit}B, msg properties length limit {MAX_PROPERTIES_LEN}B."
@@ -551,6 +554,7 @@ impl Broker {
         let key = format!("{ip:08X}{pid:04X}{:08X}{:08X}{:04X}", count >> 16, now as u32, count & 0xFFFF);
         let mut text = String::with_capacity(48);
         push_property(&mut text, property::UNIQUE_KEY, &key);
+        debug_assert_eq!(text.len(), UNIQUE_KEY_PROPERTY_LEN);
         text
     }
 }
