@@ -213,6 +213,11 @@ fn scan(properties: &str) -> Scan<'_> {
     found
 }
 
+#[cold]
+fn unsupported_transaction() -> SendError {
+    SendError::Unsupported("this broker does not take transactional messages".to_owned())
+}
+
 /// Where a message is to be stored, once everything that redirects it is decided.
 struct Target<'a> {
     topic: Arc<Topic>,
@@ -242,6 +247,10 @@ impl Broker {
     /// [`SendError`]: this send is refused; others in `sends` are not touched.
     pub fn prepare(&self, sends: &mut SendBatch, send: &Send<'_>) -> Result<Ticket, SendError> {
         self.check_writable()?;
+        if !send.sys_flag.is_queued() {
+            // Stored as if it were in a queue, it would not be there after recovery, which goes by the flag.
+            return Err(unsupported_transaction());
+        }
         let topic = self.sending_topic(sends, send)?;
         let queue = self.sending_queue(&topic, send.queue)?;
         let first = sends.batch.len() as u32;
@@ -365,9 +374,7 @@ impl Broker {
         if find_property(properties, property::TRANSACTION_PREPARED)
             .is_some_and(|v| v.eq_ignore_ascii_case("true"))
         {
-            return Err(SendError::Unsupported(
-                "this broker does not take transactional messages".to_owned(),
-            ));
+            return Err(unsupported_transaction());
         }
         if find_property(properties, property::INNER_NUM).is_some() {
             return Err(SendError::Illegal(
@@ -401,12 +408,10 @@ impl Broker {
                 push_property(&mut kept, property::DELAY, "-1");
             }
         }
-        let transaction = send.sys_flag.0 & SysFlag::TRANSACTION_MASK;
-        let may_wait = transaction == 0 || transaction == SysFlag::TRANSACTION_COMMIT;
         let asked = find_property(&kept, property::DELAY).and_then(|level| level.trim().parse::<i64>().ok());
         match asked.and_then(|asked| self.config().delay_levels.resolve(asked)) {
-            Some(level) if may_wait => kept = self.delay(&kept, level, &mut target)?,
-            _ => {
+            Some(level) => kept = self.delay(&kept, level, &mut target)?,
+            None => {
                 let timers =
                     [property::TIMER_DELAY_SEC, property::TIMER_DELAY_MS, property::TIMER_DELIVER_MS];
                 if timers.iter().any(|timer| find_property(&kept, timer).is_some()) {
