@@ -17,7 +17,7 @@ use ferromq_model::message::{
     MAX_PROPERTIES_LEN, NAME_END, PROPERTY_END, SysFlag, TagsCode, find_property, property, push_property,
     without_properties,
 };
-use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, RETRY_PREFIX, SCHEDULE_TOPIC};
+use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, RETRY_PREFIX, SCHEDULE_TOPIC, TRACE_TOPIC};
 use ferromq_model::record::NewRecord;
 use ferromq_model::topic::{Permission, TopicConfig, TopicFilterType};
 use ferromq_model::{GroupName, NameError, PhysicalOffset, QueueId, Timestamp, TopicName, batch};
@@ -317,13 +317,17 @@ impl Broker {
                 send.topic
             )));
         }
-        sends.last_topic = Some((self.topics().generation(), Arc::clone(&topic)));
+        // The generation from before the look: what changed meanwhile is looked up again.
+        sends.last_topic = Some((generation, Arc::clone(&topic)));
         Ok(topic)
     }
 
     /// A topic that does not exist yet takes the settings of the default topic, if that one lets others inherit.
     fn create_for_send(&self, send: &Send<'_>) -> Result<Arc<Topic>, SendError> {
         let name = TopicName::new(send.topic)?;
+        if name.is_send_forbidden() {
+            return Err(SendError::ForbiddenTopic(send.topic.to_owned()));
+        }
         let missing = || SendError::NoTopic(send.topic.to_owned());
         let config = if name.retry_group().is_some() {
             TopicConfig::new(name, 1)
@@ -332,7 +336,9 @@ impl Broker {
             let template = default.config();
             let inherits = template.perm.inheritable()
                 && (send.default_topic != AUTO_CREATE_TOPIC || self.config().auto_create_topics);
-            if !inherits || name.is_system() {
+            // Clients that trace expect to create the trace topic like any other where it does not exist.
+            let reserved = name.is_system() && name.as_str() != TRACE_TOPIC;
+            if !inherits || reserved {
                 return Err(missing());
             }
             let queues = u32::try_from(send.default_queues).unwrap_or(0).min(template.write_queue_nums);
