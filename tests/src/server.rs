@@ -229,20 +229,19 @@ impl Server {
         self.processes.last().expect("a server has a process").pid()
     }
 
-    /// Stops it by SIGTERM, the broker first.
+    /// Stops the broker by SIGTERM. The official NameServer, which keeps nothing, is killed after that.
     ///
     /// # Panics
     /// When it takes longer than a minute, or when ours ends with anything but 0.
     pub fn stop(mut self) {
-        while let Some(process) = self.processes.pop() {
-            let log = process.log_tail();
-            let status = process.terminate(STOP_LIMIT);
-            // A JVM that ends by SIGTERM reports 143, having run its hooks.
-            assert!(
-                self.launch.kind == Kind::Official || status.success(),
-                "ferromq ended with {status} on SIGTERM\n{log}"
-            );
-        }
+        let process = self.processes.pop().expect("a server has a process");
+        let log = process.log_tail();
+        let status = process.terminate(STOP_LIMIT);
+        // A JVM that ends by SIGTERM reports 143, having run its hooks.
+        assert!(
+            self.launch.kind == Kind::Official || status.success(),
+            "ferromq ended with {status} on SIGTERM\n{log}"
+        );
     }
 
     /// Sends a signal to the process that the broker is in.
