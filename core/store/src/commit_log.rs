@@ -294,7 +294,7 @@ impl CommitLog {
                 let (at, end) = (batch.waiting[i].at, batch.end_of(i));
                 let waiting = &batch.waiting[i];
                 if waiting.queue.is_retired() {
-                    self.finish_run(file, batch, first, stored);
+                    self.finish_run(file, batch, first, stored)?;
                     tail.last_stored = stored;
                     return Err(AppendError::Deleted);
                 }
@@ -315,23 +315,35 @@ impl CommitLog {
                     stored,
                 });
             }
-            self.finish_run(file, batch, first, stored);
+            self.finish_run(file, batch, first, stored)?;
             tail.last_stored = stored;
             first = next;
         }
         Ok(())
     }
 
-    /// Copies a run of completed records, the placed ones from `first` on, to the tail and moves the marks.
-    fn finish_run(&self, file: &LogFile, batch: &Batch, first: usize, stored: Timestamp) {
-        let Some(last) = batch.placed[first..].last() else { return };
-        file.append(&batch.bytes[batch.waiting[first].at..batch.end_of(batch.placed.len() - 1)]);
+    /// Writes a run of completed records, the placed ones from `first` on, at the tail and moves the marks. If that
+    /// fails they have no place, and nothing is written any more.
+    fn finish_run(
+        &self,
+        file: &LogFile,
+        batch: &mut Batch,
+        first: usize,
+        stored: Timestamp,
+    ) -> Result<(), AppendError> {
+        let Some(&last) = batch.placed[first..].last() else { return Ok(()) };
+        let run = batch.waiting[first].at..batch.end_of(batch.placed.len() - 1);
+        if let Err(error) = file.append(&batch.bytes[run]) {
+            batch.placed.truncate(first);
+            return Err(self.poison(error));
+        }
         // Before `written` moves: a flush publishes everything below what it saw written, and then has no reason to
         // look again.
         self.publish(batch, first);
         self.last_record.store(last.physical.0, Ordering::Release);
         self.written.store(file.base().0 + file.written(), Ordering::Release);
         self.last_stored.store(stored.0, Ordering::Release);
+        Ok(())
     }
 
     /// Makes the placed messages from `first` on visible, now or when they are flushed. The append lock is held, so
@@ -370,7 +382,7 @@ impl CommitLog {
                 let mut blank = [0u8; BLANK_HEADER_LEN];
                 blank[..4].copy_from_slice(&(rest as u32).to_be_bytes());
                 blank[4..].copy_from_slice(&MAGIC_BLANK.to_be_bytes());
-                file.append(&blank);
+                file.append(&blank).map_err(|error| self.poison(error))?;
             }
             file.seal();
             self.written.store(file.end().0, Ordering::Release);

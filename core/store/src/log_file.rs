@@ -6,11 +6,13 @@
 //! * one thread at a time writes, and only at `written`;
 //! * the map outlives the file's name: a deleted file stays readable for whoever still holds bytes of it.
 //!
-//! The zeroed runway: the first touch of a page of a fresh extent costs the file system several microseconds, more
-//! than everything else that happens to a message. [`LogFile::extend_runway`] writes zeros ahead of the tail in
-//! 64 KiB steps, which lets the kernel handle the pages 16 at a time and turns the extents into written ones, so
-//! that a flush has no extent conversion to journal either. Larger steps would make larger folios, and each
-//! flush would write a whole one for a single message.
+//! Records are written by system calls and read through the map. Writing through the map as well would cost a page
+//! fault a page, and a flush would have to protect the written pages again on every core.
+//!
+//! The zeroed runway: the first write to a page of a fresh extent makes the file system look its block up, and the flush
+//! that follows convert the extent and write its journal. [`LogFile::extend_runway`] does both ahead of the tail, in
+//! 64 KiB steps that the kernel handles as one; a larger step would make larger pages in the cache, each of which a
+//! flush might have to write whole.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -80,7 +82,7 @@ impl LogFile {
 
     fn map(file: File, path: PathBuf, base: PhysicalOffset, len: u64, written: u64) -> io::Result<Self> {
         let size = usize::try_from(len).map_err(io::Error::other)?;
-        let map = MmapOptions::new().len(size).map_raw(&file)?;
+        let map = MmapOptions::new().len(size).map_raw_read_only(&file)?;
         Ok(Self {
             base,
             len,
@@ -117,28 +119,22 @@ impl LogFile {
         self.written.load(Ordering::Acquire)
     }
 
-    /// Copies `bytes` to the tail. Only the holder of the append lock may call this.
+    /// Writes `bytes` at the tail. Only the holder of the append lock may call this.
+    ///
+    /// After an error part of the bytes may stand there; `written` did not move.
     ///
     /// # Panics
     /// If they do not fit: the append checks before.
-    pub(crate) fn append(&self, bytes: &[u8]) {
+    pub(crate) fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let at = self.written.load(Ordering::Relaxed);
-        assert!(bytes.len() as u64 <= self.len - at, "the append checks what fits");
-        if at + bytes.len() as u64 > self.cleared.load(Ordering::Acquire) {
-            self.claim(at + bytes.len() as u64);
+        let end = at + bytes.len() as u64;
+        assert!(end <= self.len, "the append checks what fits");
+        if end > self.cleared.load(Ordering::Acquire) {
+            self.claim(end);
         }
-        // SAFETY: `at..at + bytes.len()` lies inside of the map, as just asserted, and the map is writable memory
-        // that lives as long as `self`. No reference to this range exists: readers only get ranges below `written`
-        // (see `region`), which is `at`, and the append lock keeps other writers out. Source and target cannot
-        // overlap, because nobody hands out a slice of the map above `written`.
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                bytes.as_ptr(),
-                self.map.as_mut_ptr().add(at as usize),
-                bytes.len(),
-            );
-        }
-        self.written.store(at + bytes.len() as u64, Ordering::Release);
+        self.file.write_all_at(bytes, at)?;
+        self.written.store(end, Ordering::Release);
+        Ok(())
     }
 
     /// The tail has outrun its runway: takes the next stretch as it is, fresh from allocation and all zeros too, only
