@@ -27,6 +27,18 @@ pub(super) fn number<'de, D: Deserializer<'de>, T: TryFrom<i64> + Default>(
     Ok(number.and_then(|n| T::try_from(n).ok()).unwrap_or_default())
 }
 
+/// A list of numbers, each of which may be a text: the Go client writes tag hashes like this. What cannot be read is left
+/// out.
+pub(super) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i32>, D::Error> {
+    let number = |value: &Value| match value {
+        Value::Number(number) => number.as_i64().map(|n| n as i32),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    let list = Value::deserialize(deserializer)?;
+    Ok(list.as_array().map_or_else(Vec::new, |list| list.iter().filter_map(number).collect()))
+}
+
 /// A boolean, or a text or number that says the same. Anything else is false.
 pub(super) fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(match Value::deserialize(deserializer)? {

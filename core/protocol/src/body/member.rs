@@ -4,7 +4,7 @@ use ferromq_model::QueueId;
 use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel};
 use serde::{Deserialize, Serialize};
 
-use super::loose::{boolean, fallback, name, number, or_default};
+use super::loose::{boolean, fallback, name, number, numbers, or_default};
 
 /// What a client says of itself every 30 seconds, on each broker that it uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub struct SubscriptionData {
     #[serde(default, deserialize_with = "boolean")]
     pub class_filter_mode: bool,
     /// Java hashes of the tags. Some clients leave them out: make them anew from the expression.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "numbers")]
     pub code_set: Vec<i32>,
     /// `TAG` or `SQL92`; absent and empty stand for `TAG`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -84,6 +84,18 @@ fn heartbeats_of_other_languages_are_read_too() {
     assert!(decode::<HeartbeatData>(b"7").is_err());
 }
 
+/// As rocketmq-client-go 2.1.2 writes it: the hashes are texts. A heartbeat refused for that left its group unknown, and
+/// consumers with a tag got nothing.
+#[test]
+fn tag_hashes_may_be_texts() {
+    let heartbeat: HeartbeatData = decode(
+        br#"{"clientID":"go","consumerDataSet":[{"groupName":"a","subscriptionDataSet":[
+            {"topic":"T","subString":"Aa || TagA","codeSet":["2112","2598919",7,"x"],"tagsSet":["Aa","TagA"]}]}]}"#,
+    )
+    .unwrap();
+    assert_eq!(heartbeat.consumer_data_set[0].subscription_data_set[0].code_set, [2112, 2_598_919, 7]);
+}
+
 #[test]
 fn lists_locks_and_tables_have_the_references_bytes() {
     golden::<ConsumerList>(r#"{"consumerIdList":["id1","id2"]}"#);
