@@ -256,7 +256,7 @@ impl Broker {
     /// # Errors
     /// [`TopicError`].
     pub fn put_topic(&self, config: TopicConfig) -> Result<(), TopicError> {
-        if config.topic_name.is_system() {
+        if self.topics().is_reserved(&config.topic_name) {
             return Err(TopicError::System(config.topic_name));
         }
         self.topics().put(config).map(drop)

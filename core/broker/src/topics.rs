@@ -1,11 +1,12 @@
 //! The topics of this broker: their settings, their queues, and `topics.json`.
 //!
 //! Always true:
-//! * a topic that a sender was told of is in the file: it is saved before the change is answered;
+//! * a topic that anyone can see is in the file: a change is saved before it is made, so that no crash leaves messages of
+//!   a topic that is not known any more;
 //! * settings never change in place: a change puts a new [`Topic`] into the table and moves its generation, by which
 //!   whoever remembers a topic sees that it must look again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -112,6 +113,8 @@ struct Saved {
 #[derive(Debug)]
 pub struct Topics {
     table: RwLock<HashMap<TopicName, Arc<Topic>, RandomState>>,
+    /// Topics that every broker with this configuration has.
+    built_in: HashSet<TopicName, RandomState>,
     generation: AtomicU64,
     /// Held while a change is made and saved, so that the file's versions are in order.
     changing: Mutex<StateFile>,
@@ -121,9 +124,7 @@ pub struct Topics {
 impl Topics {
     /// Reads the table and adds the topics that every broker has.
     pub(crate) fn load(file: StateFile, config: &BrokerConfig, store: &Store) -> Result<Self, StateError> {
-        let saved: Option<Saved> = file.load()?;
-        let known = saved.is_some();
-        let saved = saved.unwrap_or_default();
+        let saved: Saved = file.load()?.unwrap_or_default();
         let version = saved.data_version;
         let mut table: HashMap<TopicName, Arc<Topic>, RandomState> = HashMap::default();
         let mut add =
@@ -131,25 +132,23 @@ impl Topics {
         for topic in saved.topic_config_table.into_values() {
             add(topic);
         }
+        let mut built_in = HashSet::default();
         for topic in system_topics(config) {
+            built_in.insert(topic.topic_name.clone());
             add(topic);
         }
-        for topic in store.topics().into_iter().filter(|topic| !table.contains_key(topic)).collect::<Vec<_>>()
-        {
-            if known {
-                // Deleted before a crash; recovery found its messages in the log again.
-                tracing::info!(%topic, "dropping queues of a topic that is deleted");
-                if let Err(error) = store.delete_topic(&topic) {
-                    tracing::warn!(%topic, %error, "cannot delete queue files");
-                }
-            } else {
+        // The file was lost, or its backup is older than the topic, or a deletion got half-way and was not answered:
+        // messages are never what pays for it.
+        for topic in store.topics() {
+            if !table.contains_key(&topic) {
                 let queues = store.queues_of(topic.as_str()).last().map_or(1, |queue| queue.id().0 + 1);
-                tracing::warn!(%topic, queues, "topics.json is missing: settings are made from what the store has");
+                tracing::warn!(%topic, queues, "topics.json misses a topic: its settings are made from what the store has");
                 table.insert(topic.clone(), Arc::new(Topic::new(TopicConfig::new(topic, queues))));
             }
         }
         Ok(Self {
             table: RwLock::new(table),
+            built_in,
             generation: AtomicU64::new(1),
             changing: Mutex::new(file),
             version: watch::channel(version).0,
@@ -181,19 +180,17 @@ impl Topics {
         self.version.subscribe()
     }
 
+    /// Whether the broker owns the topic: nobody may change or delete it by request.
+    #[must_use]
+    pub fn is_reserved(&self, topic: &TopicName) -> bool {
+        topic.is_system() || self.built_in.contains(topic)
+    }
+
     /// Creates the topic or changes its settings.
     ///
     /// # Errors
     /// [`TopicError`]; nothing changed then.
     pub fn put(&self, config: TopicConfig) -> Result<Arc<Topic>, TopicError> {
-        for (what, value) in
-            [("readQueueNums", config.read_queue_nums), ("writeQueueNums", config.write_queue_nums)]
-        {
-            if value > MAX_QUEUES {
-                let value = i64::from(value);
-                return Err(TopicError::OutOfRange { what, value, least: 0, most: MAX_QUEUES });
-            }
-        }
         let file = self.changing.lock();
         self.put_locked(&file, config)
     }
@@ -218,24 +215,28 @@ impl Topics {
     }
 
     fn put_locked(&self, file: &StateFile, config: TopicConfig) -> Result<Arc<Topic>, TopicError> {
-        let name = config.topic_name.clone();
-        let before = self.find(name.as_str());
+        for (what, value) in
+            [("readQueueNums", config.read_queue_nums), ("writeQueueNums", config.write_queue_nums)]
+        {
+            if value > MAX_QUEUES {
+                let value = i64::from(value);
+                return Err(TopicError::OutOfRange { what, value, least: 0, most: MAX_QUEUES });
+            }
+        }
+        let before = self.find(config.topic_name.as_str());
         if let Some(same) = before.as_ref().filter(|topic| topic.config == config) {
             return Ok(Arc::clone(same));
         }
         if before.is_none() && self.table.read().len() >= MAX_TOPICS {
             return Err(TopicError::TooMany);
         }
+        let name = config.topic_name.clone();
+        let version = self.save(file, |saved| {
+            saved.insert(name.to_string(), config.clone());
+        })?;
         let topic = Arc::new(Topic::new(config));
-        self.table.write().insert(name.clone(), Arc::clone(&topic));
-        if let Err(error) = self.save(file) {
-            let mut table = self.table.write();
-            match before {
-                Some(before) => table.insert(name, before),
-                None => table.remove(&name),
-            };
-            return Err(error.into());
-        }
+        self.table.write().insert(name, Arc::clone(&topic));
+        self.announce(version);
         Ok(topic)
     }
 
@@ -244,38 +245,50 @@ impl Topics {
     /// # Errors
     /// [`TopicError::System`], [`TopicError::Unknown`] or [`TopicError::Save`].
     pub fn remove(&self, topic: &TopicName) -> Result<(), TopicError> {
-        if topic.is_system() {
+        if self.is_reserved(topic) {
             return Err(TopicError::System(topic.clone()));
         }
         let file = self.changing.lock();
-        let Some(removed) = self.table.write().remove(topic) else {
+        if self.find(topic.as_str()).is_none() {
             return Err(TopicError::Unknown(topic.to_string()));
-        };
-        if let Err(error) = self.save(&file) {
-            self.table.write().insert(topic.clone(), removed);
-            return Err(error.into());
         }
+        let version = self.save(&file, |saved| {
+            saved.remove(topic.as_str());
+        })?;
+        self.table.write().remove(topic);
+        self.announce(version);
         Ok(())
     }
 
-    fn save(&self, file: &StateFile) -> io::Result<()> {
+    /// Writes the table with `change` made to it; returns the version that the file has then.
+    fn save(
+        &self,
+        file: &StateFile,
+        change: impl FnOnce(&mut BTreeMap<String, TopicConfig>),
+    ) -> io::Result<DataVersion> {
         let mut version = *self.version.borrow();
         version.bump(ferromq_model::Timestamp::now());
-        let saved = {
+        let mut saved: BTreeMap<_, _> = {
             let table = self.table.read();
-            let by_name = |topic: &Arc<Topic>| (topic.name().to_string(), topic.config.clone());
-            Saved { data_version: version, topic_config_table: table.values().map(by_name).collect() }
+            table.values().map(|topic| (topic.name().to_string(), topic.config.clone())).collect()
         };
-        file.save(&saved)?;
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        self.version.send_replace(version);
-        Ok(())
+        change(&mut saved);
+        file.save(&Saved { data_version: version, topic_config_table: saved })?;
+        Ok(version)
     }
 
-    /// Saves the table as it is, at a stop or the first start.
+    /// Tells of a change that is made.
+    fn announce(&self, version: DataVersion) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.version.send_replace(version);
+    }
+
+    /// Saves the table as it is, at a stop.
     pub(crate) fn save_now(&self) -> io::Result<()> {
         let file = self.changing.lock();
-        self.save(&file)
+        let version = self.save(&file, |_| {})?;
+        self.announce(version);
+        Ok(())
     }
 }
 
