@@ -74,8 +74,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let jars = if args.without_java { PathBuf::new() } else { servers::official_jars(root())? };
     let work = target_dir().join(format!("bench-{}", std::process::id()));
     std::fs::create_dir_all(&work)?;
-    let mut bench =
-        Bench { args, installed: Installed { ferromq, jars, work: work.clone() }, figures: BTreeMap::new() };
+    let mut bench = Bench {
+        args,
+        installed: Installed { ferromq, jars, work: work.clone() },
+        figures: BTreeMap::new(),
+        elsewhere: Vec::new(),
+    };
     let outcome = bench.all();
     let _ = std::fs::remove_dir_all(&work);
     outcome?;
@@ -110,6 +114,8 @@ struct Bench<'a> {
     args: &'a Args,
     installed: Installed,
     figures: BTreeMap<(&'static str, Of), Vec<f64>>,
+    /// Percent of the processors that others used before each repeat.
+    elsewhere: Vec<f64>,
 }
 
 impl Bench<'_> {
@@ -124,6 +130,8 @@ impl Bench<'_> {
                 order.reverse();
             }
             order.retain(|&kind| kind == Kind::Ferro || !self.args.without_java);
+            self.settle()?;
+            self.elsewhere.push(busy(Duration::from_secs(2))? * 100.0);
             for kind in order {
                 eprintln!("repeat {} of {}: {kind:?}", repeat + 1, self.args.repeats);
                 if [Part::Send, Part::Pull, Part::E2e].iter().any(|&part| self.wants(part)) {
@@ -140,13 +148,24 @@ impl Bench<'_> {
                 self.floor()?;
             }
             if self.wants(Part::Sync) {
+                self.settle()?;
                 self.disk()?;
             }
         }
         Ok(())
     }
 
+    /// Waits until the disk has what servers before left to the page cache, so that it does not count for the next.
+    fn settle(&self) -> Result<()> {
+        let status = Command::new("sync").arg("--file-system").arg(&self.installed.work).status()?;
+        if !status.success() {
+            bail!("sync failed: {status}");
+        }
+        Ok(())
+    }
+
     fn async_flush(&mut self, kind: Kind) -> Result<()> {
+        self.settle()?;
         let server = Server::start(&self.installed, kind, Flush::Async)?;
         if self.wants(Part::Send) {
             let report = self.load(&server, &["send"])?;
@@ -177,6 +196,7 @@ impl Bench<'_> {
     }
 
     fn sync_flush(&mut self, kind: Kind) -> Result<()> {
+        self.settle()?;
         let server = Server::start(&self.installed, kind, Flush::Sync)?;
         let disk = self.installed.work.display().to_string();
         let report = self.load(&server, &["send", "--disk", &disk])?;
@@ -300,8 +320,11 @@ impl Bench<'_> {
         let _ = writeln!(text, "{}\n", machine());
         let _ = writeln!(
             text,
-            "Medians of {} repeats, in brackets the lowest and the highest; {} s each.\n",
-            self.args.repeats, self.args.duration
+            "Medians of {} repeats of {} s, in brackets the lowest and the highest. Before the repeats, other work kept \
+             the processors busy to {} %.\n",
+            self.args.repeats,
+            self.args.duration,
+            Spread::of(&self.elsewhere)
         );
         let _ =
             writeln!(text, "| | FerroMQ | Java {OFFICIAL_VERSION} | ratio | floor |\n|---|---|---|---|---|");
@@ -436,6 +459,24 @@ fn disk_usage(dir: &Path) -> Result<u64> {
         bytes += if metadata.is_dir() { disk_usage(&entry.path())? } else { metadata.blocks() * 512 };
     }
     Ok(bytes)
+}
+
+/// The share of all processors that is in use, watched for so long.
+fn busy(time: Duration) -> Result<f64> {
+    let read = || -> Result<(u64, u64)> {
+        let stat = std::fs::read_to_string("/proc/stat")?;
+        let line = stat.lines().next().context("/proc/stat is empty")?;
+        // user, nice, system, idle, iowait, irq, softirq, steal
+        let ticks: Vec<u64> =
+            line.split_ascii_whitespace().skip(1).take(8).map(str::parse).collect::<Result<_, _>>()?;
+        let idle = ticks.get(3).zip(ticks.get(4)).context("/proc/stat is not understood")?;
+        Ok((ticks.iter().sum(), idle.0 + idle.1))
+    };
+    let before = read()?;
+    std::thread::sleep(time);
+    let after = read()?;
+    let all = (after.0 - before.0).max(1);
+    Ok(1.0 - (after.1 - before.1) as f64 / all as f64)
 }
 
 /// Commit, processor, memory, kernel and file system, for whoever compares runs.
