@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use ferromq_model::group::SubscriptionGroupConfig;
+use ferromq_model::name::{MAX_DERIVED_TOPIC_LEN, RETRY_PREFIX};
 use ferromq_model::topic::DataVersion;
 use ferromq_model::{GroupName, NameError, Timestamp};
 use foldhash::fast::RandomState;
@@ -15,6 +16,10 @@ use crate::state_file::{StateError, StateFile};
 
 /// The most groups that this broker keeps: clients create them by themselves.
 pub const MAX_GROUPS: usize = 200_000;
+/// Longest name of a group that consumes, in bytes: `%RETRY%<group>` must be a topic, and a topic a directory.
+pub const MAX_GROUP_LEN: usize = MAX_DERIVED_TOPIC_LEN - RETRY_PREFIX.len();
+/// The most queues that a group's retry topic may have.
+pub const MAX_RETRY_QUEUES: u32 = 1024;
 
 /// A group's settings could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +30,9 @@ pub enum GroupError {
     /// It does not exist, and groups are not created by themselves (`autoCreateSubscriptionGroup`).
     #[error("subscription group [{0}] does not exist")]
     Unknown(String),
+    /// A number is out of its range.
+    #[error("retryQueueNums is {0}, at most {MAX_RETRY_QUEUES} are allowed")]
+    RetryQueues(u32),
     /// The broker has as many as it keeps.
     #[error("this broker has {MAX_GROUPS} groups and takes no more")]
     TooMany,
@@ -114,7 +122,8 @@ impl Groups {
         if !self.auto_create {
             return Err(GroupError::Unknown(group.to_owned()));
         }
-        self.put(SubscriptionGroupConfig::new(GroupName::new(group)?))
+        let config = SubscriptionGroupConfig::new(GroupName::new(group)?);
+        self.put_if(config, |before| before.is_none())
     }
 
     /// Creates the group or changes its settings.
@@ -122,25 +131,39 @@ impl Groups {
     /// # Errors
     /// [`GroupError`]; nothing changed then.
     pub fn put(&self, config: SubscriptionGroupConfig) -> Result<Arc<SubscriptionGroupConfig>, GroupError> {
-        let file = self.changing.lock();
+        self.put_if(config, |_| true)
+    }
+
+    /// Puts the settings in place of those before, or leaves these if `wanted` says so.
+    fn put_if(
+        &self,
+        config: SubscriptionGroupConfig,
+        wanted: impl FnOnce(Option<&SubscriptionGroupConfig>) -> bool,
+    ) -> Result<Arc<SubscriptionGroupConfig>, GroupError> {
         let name = config.group_name.clone();
+        let len = name.as_str().len();
+        if len > MAX_GROUP_LEN {
+            return Err(NameError::TooLong { kind: "group", len, limit: MAX_GROUP_LEN }.into());
+        }
+        if config.retry_queue_nums > MAX_RETRY_QUEUES {
+            return Err(GroupError::RetryQueues(config.retry_queue_nums));
+        }
+        let file = self.changing.lock();
         let before = self.find(name.as_str());
-        if let Some(same) = before.as_ref().filter(|before| ***before == config) {
+        let wanted = wanted(before.as_deref());
+        if let Some(same) = before.as_ref().filter(|before| !wanted || ***before == config) {
             return Ok(Arc::clone(same));
         }
         if before.is_none() && self.table.read().groups.len() >= MAX_GROUPS {
             return Err(GroupError::TooMany);
         }
+        let version = self.save(&file, |saved| {
+            saved.insert(name.to_string(), config.clone());
+        })?;
         let config = Arc::new(config);
-        self.table.write().groups.insert(name.clone(), Arc::clone(&config));
-        if let Err(error) = self.save(&file) {
-            let mut table = self.table.write();
-            match before {
-                Some(before) => table.groups.insert(name, before),
-                None => table.groups.remove(&name),
-            };
-            return Err(error.into());
-        }
+        let mut table = self.table.write();
+        table.groups.insert(name, Arc::clone(&config));
+        table.version = version;
         Ok(config)
     }
 
@@ -150,13 +173,15 @@ impl Groups {
     /// [`GroupError::Save`].
     pub fn remove(&self, group: &str) -> Result<(), GroupError> {
         let file = self.changing.lock();
-        let removed = self.table.write().groups.remove_entry(group);
-        if let Some((name, config)) = removed
-            && let Err(error) = self.save(&file)
-        {
-            self.table.write().groups.insert(name, config);
-            return Err(error.into());
+        if self.find(group).is_none() {
+            return Ok(());
         }
+        let version = self.save(&file, |saved| {
+            saved.remove(group);
+        })?;
+        let mut table = self.table.write();
+        table.groups.remove(group);
+        table.version = version;
         Ok(())
     }
 
@@ -175,21 +200,29 @@ impl Groups {
         }
     }
 
-    fn save(&self, file: &StateFile) -> io::Result<()> {
-        let mut version = self.table.read().version;
-        version.bump(Timestamp::now());
+    /// Writes the table with `change` made to it; returns the version that the file has then.
+    fn save(
+        &self,
+        file: &StateFile,
+        change: impl FnOnce(&mut BTreeMap<String, SubscriptionGroupConfig>),
+    ) -> io::Result<DataVersion> {
         let snapshot = self.snapshot();
+        let (mut version, mut groups) = (snapshot.version, snapshot.groups);
+        version.bump(Timestamp::now());
+        change(&mut groups);
         file.save(&Saved {
             data_version: version,
             forbidden_table: snapshot.forbidden,
-            subscription_group_table: snapshot.groups,
+            subscription_group_table: groups,
         })?;
-        self.table.write().version = version;
-        Ok(())
+        Ok(version)
     }
 
+    /// Saves the table as it is, at a stop.
     pub(crate) fn save_now(&self) -> io::Result<()> {
         let file = self.changing.lock();
-        self.save(&file)
+        let version = self.save(&file, |_| {})?;
+        self.table.write().version = version;
+        Ok(())
     }
 }

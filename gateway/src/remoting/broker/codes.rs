@@ -31,7 +31,7 @@ pub(super) fn append(error: &AppendError) -> Reply {
 pub(super) fn group(error: &GroupError) -> Reply {
     let code = match error {
         GroupError::Unknown(_) => ResponseCode::SubscriptionGroupNotExist,
-        GroupError::Name(_) => ResponseCode::InvalidParameter,
+        GroupError::Name(_) | GroupError::RetryQueues(_) => ResponseCode::InvalidParameter,
         GroupError::TooMany | GroupError::Save(_) => ResponseCode::SystemError,
     };
     Reply::error(code, error.to_string())
