@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ferromq_model::message::{
-    MessageId, TagsCode, find_property, property, push_property, without_properties,
+    MAX_PROPERTIES_LEN, MessageId, TagsCode, find_property, property, push_property, without_properties,
 };
 use ferromq_model::name::SCHEDULE_TOPIC;
 use ferromq_model::record::{NewRecord, Record};
@@ -15,6 +15,7 @@ use ferromq_store::{AppendError, Batch, EntryTag};
 use crate::broker::Broker;
 use crate::groups::GroupError;
 use crate::send::SendError;
+use crate::topics::Topic;
 
 /// The delay level of the first redelivery; each further one waits a level longer (RocketMQ's rule).
 const FIRST_RETRY_LEVEL: i64 = 3;
@@ -85,15 +86,20 @@ impl Broker {
             (topic, QueueId(0), EntryTag::Tags(tags))
         } else {
             let retry = self.retry_topic(&group.group_name, group.retry_queue_nums)?;
+            if !retry.config().perm.writable() {
+                let why = format!("the topic[{}] sending message is forbidden", retry.name());
+                return Err(SendBackError::NotWritable(why));
+            }
             let asked = match ask.delay_level {
                 0 => FIRST_RETRY_LEVEL + i64::from(record.reconsume_times),
                 level => i64::from(level),
             };
             let level = self.config().delay_levels.resolve(asked).unwrap_or(1);
-            let queue = self.next_number() % group.retry_queue_nums;
+            // The group's number of queues may have grown since the topic was made: only queues that it has are read.
+            let queue = self.next_number() % group.retry_queue_nums.min(retry.queue_count().max(1));
             properties = without_properties(&properties, &[property::REAL_TOPIC, property::REAL_QUEUE_ID]);
             push_property(&mut properties, property::DELAY, &level.to_string());
-            push_property(&mut properties, property::REAL_TOPIC, retry.as_str());
+            push_property(&mut properties, property::REAL_TOPIC, retry.name().as_str());
             push_property(&mut properties, property::REAL_QUEUE_ID, &queue.to_string());
             let schedule = self
                 .topics()
@@ -101,6 +107,12 @@ impl Broker {
                 .ok_or_else(|| SendError::NoTopic(SCHEDULE_TOPIC.into()))?;
             (schedule, QueueId(level - 1), EntryTag::DueAfter(self.config().delay_levels.span(level)))
         };
+        if properties.len() > MAX_PROPERTIES_LEN {
+            // Left as it is, the message is tried again by its consumer; nobody else can shorten it.
+            let len = properties.len();
+            let text = format!("the message is illegal: its properties take {len} bytes with those of the retry");
+            return Err(SendError::Illegal(text).into());
+        }
         let Some(queue) = topic.queue(self.store(), queue_id) else {
             let topic_name = topic.name().to_string();
             return Err(SendError::NoQueue {
@@ -130,11 +142,11 @@ impl Broker {
     }
 
     /// `%RETRY%<group>`, made when the group first appears: its members look for it at once.
-    pub(crate) fn retry_topic(&self, group: &GroupName, queues: u32) -> Result<TopicName, SendError> {
+    pub(crate) fn retry_topic(&self, group: &GroupName, queues: u32) -> Result<Arc<Topic>, SendError> {
         let name = TopicName::retry_of(group);
+        let text = name.to_string();
         self.topics()
-            .find_or_put(name.as_str(), || TopicConfig::new(name.clone(), queues.max(1)))
-            .map_err(SendError::Create)?;
-        Ok(name)
+            .find_or_put(&text, || TopicConfig::new(name, queues.max(1)))
+            .map_err(SendError::Create)
     }
 }
