@@ -149,6 +149,8 @@ fn deliver(
         }
     };
     batch.clear();
+    // Where to go on behind each message of the batch.
+    let mut behind = Vec::with_capacity(DELIVERED_TOGETHER as usize);
     'records: for piece in &records {
         let mut rest = &piece[..];
         while let Ok(record) = Record::decode(rest) {
@@ -157,13 +159,22 @@ fn deliver(
                 break 'records;
             }
             next = record.queue_offset.plus(1);
-            if let Err(why) = add_copy(broker, &record, batch) {
-                tracing::error!(level, at = %record.queue_offset, why, "a delayed message cannot be delivered and is dropped");
+            match add_copy(broker, &record, batch) {
+                Ok(()) => behind.push(next),
+                Err(why) => {
+                    tracing::error!(level, at = %record.queue_offset, why, "a delayed message cannot be delivered and is dropped");
+                }
             }
         }
     }
-    if !batch.is_empty() {
-        broker.store().append(batch)?;
+    if !batch.is_empty()
+        && let Err(refused) = broker.store().append(batch)
+    {
+        // What was stored before the refusal is delivered: the next round begins behind it.
+        next = match batch.placed().len().checked_sub(1) {
+            Some(last) => behind[last],
+            None => return Err(refused),
+        };
     }
     let end = batch.placed().last().map_or(PhysicalOffset::ZERO, |placed| placed.end);
     Ok((next, end))
@@ -178,7 +189,9 @@ fn add_copy(broker: &Broker, record: &Record<'_>, batch: &mut Batch) -> Result<(
     let id = find_property(record.properties, property::REAL_QUEUE_ID).and_then(|id| id.parse().ok());
     let id = QueueId(id.ok_or("it has no REAL_QID")?);
     let topic = broker.topics().find(real).ok_or("its real topic does not exist any more")?;
-    let queue = topic.queue(broker.store(), id).ok_or("its real topic has fewer queues now")?;
+    // The topic may have fewer queues now: the message goes where it is read, rather than nowhere.
+    let id = QueueId(id.0 % topic.queue_count().max(1));
+    let queue = topic.queue(broker.store(), id).ok_or("its real topic has no queues any more")?;
     let tags = TagsCode::of(find_property(record.properties, property::TAGS));
     let copy = NewRecord {
         topic: real,
