@@ -21,7 +21,7 @@ use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, RETRY_PREFIX, SCHEDULE_
 use ferromq_model::record::NewRecord;
 use ferromq_model::topic::{Permission, TopicConfig, TopicFilterType};
 use ferromq_model::{GroupName, NameError, PhysicalOffset, QueueId, Timestamp, TopicName, batch};
-use ferromq_store::{AppendError, Batch, EntryTag, Placed};
+use ferromq_store::{AppendError, Batch, EntryTag, MessageKeys, Placed};
 
 use crate::broker::Broker;
 use crate::groups::GroupError;
@@ -180,7 +180,8 @@ impl SendBatch {
 struct Scan<'a> {
     tags: Option<&'a str>,
     wait: bool,
-    has_unique_key: bool,
+    /// What the message can be found by.
+    keys: MessageKeys<'a>,
     /// Something that only a rewritten string can hold.
     special: bool,
 }
@@ -197,7 +198,8 @@ fn scan(properties: &str) -> Scan<'_> {
             let value_at = at + split + 1;
             match &entry[..split] {
                 b"TAGS" if value_at < end => found.tags = properties.get(value_at..end),
-                b"UNIQ_KEY" if value_at < end => found.has_unique_key = true,
+                b"UNIQ_KEY" if value_at < end => found.keys.unique = properties.get(value_at..end),
+                b"KEYS" if value_at < end => found.keys.keys = properties.get(value_at..end),
                 b"WAIT" if bytes[value_at..end].eq_ignore_ascii_case(b"false") => {
                     found.wait = false;
                     found.special = true;
@@ -225,7 +227,8 @@ struct Target<'a> {
     properties: Cow<'a, str>,
     tag: EntryTag,
     wait: bool,
-    has_unique_key: bool,
+    /// What the message can be found by.
+    keys: MessageKeys<'a>,
 }
 
 impl Broker {
@@ -268,7 +271,7 @@ impl Broker {
                 properties: Cow::Borrowed(send.properties),
                 tag: EntryTag::Tags(TagsCode::of(found.tags)),
                 wait: found.wait,
-                has_unique_key: found.has_unique_key,
+                keys: found.keys,
             }
         };
         self.encode(sends, send, &target)?;
@@ -400,7 +403,7 @@ impl Broker {
             properties: Cow::Borrowed(""),
             tag: EntryTag::Tags(TagsCode::of(found.tags)),
             wait: found.wait,
-            has_unique_key: found.has_unique_key,
+            keys: found.keys,
         };
         if let Some(group) = target.topic.name().retry_group() {
             let config = self.groups().find_or_create(group)?;
@@ -474,7 +477,15 @@ impl Broker {
         let properties = &*target.properties;
         let separator =
             if properties.is_empty() || properties.ends_with(PROPERTY_END as char) { "" } else { "\x02" };
-        let unique_key = if target.has_unique_key { String::new() } else { self.unique_key_property() };
+        let mut keys = target.keys;
+        let made;
+        let unique_key = if keys.unique.is_some() {
+            ""
+        } else {
+            made = self.unique_key_property();
+            keys.unique = find_property(&made, property::UNIQUE_KEY);
+            &made
+        };
         let mut sys_flag = send.sys_flag;
         if target.topic.config().topic_filter_type == TopicFilterType::MultiTag {
             sys_flag.0 |= SysFlag::MULTI_TAGS;
@@ -490,9 +501,9 @@ impl Broker {
             reconsume_times: send.reconsume_times,
             prepared_offset: PhysicalOffset::ZERO,
             body: send.body,
-            properties: &[properties, separator, &unique_key, self.suffix()],
+            properties: &[properties, separator, unique_key, self.suffix()],
         };
-        sends.batch.push(Arc::clone(queue), &record, target.tag);
+        sends.batch.push_with_keys(Arc::clone(queue), &record, target.tag, keys);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ferromq_model::message::TagsCode;
+use ferromq_model::message::{SysFlag, TagsCode, iter_properties, property};
 use ferromq_model::record::NewRecord;
 use ferromq_model::{Millis, PhysicalOffset, QueueOffset, Timestamp};
 
@@ -17,12 +17,44 @@ pub enum EntryTag {
     DueAfter(Millis),
 }
 
+/// What a message can be found by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageKeys<'a> {
+    /// The client's id of it.
+    pub unique: Option<&'a str>,
+    /// Keys, with blanks between.
+    pub keys: Option<&'a str>,
+}
+
+impl<'a> MessageKeys<'a> {
+    /// What a property string says; the last one counts where a sender gave several.
+    #[must_use]
+    pub fn of(properties: &'a str) -> Self {
+        let mut found = Self::default();
+        for (name, value) in iter_properties(properties) {
+            match name {
+                property::UNIQUE_KEY => found.unique = Some(value),
+                property::KEYS => found.keys = Some(value),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Each of them, the unique key first.
+    pub fn iter(self) -> impl Iterator<Item = &'a str> {
+        self.unique.into_iter().chain(self.keys.unwrap_or_default().split(' ').filter(|key| !key.is_empty()))
+    }
+}
+
 /// Messages that are appended together. Reused from append to append, so that its buffers are allocated once.
 #[derive(Default)]
 pub struct Batch {
     pub(crate) bytes: Vec<u8>,
     pub(crate) waiting: Vec<Waiting>,
     pub(crate) placed: Vec<Placed>,
+    /// Hashes for the index, with the message that each belongs to, in order.
+    pub(crate) key_hashes: Vec<(u32, u32)>,
 }
 
 pub(crate) struct Waiting {
@@ -54,7 +86,28 @@ impl Batch {
 
     /// Adds one message for `queue`; `record` names the same topic and queue id.
     pub fn push(&mut self, queue: Arc<Queue>, record: &NewRecord<'_>, tag: EntryTag) {
+        let mut keys = MessageKeys::default();
+        // Pieces hold whole properties.
+        for piece in record.properties {
+            let more = MessageKeys::of(piece);
+            keys = MessageKeys { unique: more.unique.or(keys.unique), keys: more.keys.or(keys.keys) };
+        }
+        self.push_with_keys(queue, record, tag, keys);
+    }
+
+    /// As [`Batch::push`], for who knows the keys that the properties hold.
+    pub fn push_with_keys(
+        &mut self,
+        queue: Arc<Queue>,
+        record: &NewRecord<'_>,
+        tag: EntryTag,
+        keys: MessageKeys<'_>,
+    ) {
         debug_assert!(record.topic == queue.topic().as_str() && record.queue_id == queue.id());
+        if record.sys_flag.0 & SysFlag::TRANSACTION_MASK != SysFlag::TRANSACTION_ROLLBACK {
+            let message = self.waiting.len() as u32;
+            self.key_hashes.extend(keys.iter().map(|key| (message, queue.key_hash().of_key(key))));
+        }
         self.waiting.push(Waiting { at: self.bytes.len(), queue, tag });
         record.encode(&mut self.bytes);
     }
@@ -90,6 +143,7 @@ impl Batch {
         const KEPT: usize = 1 << 20;
         self.waiting.clear();
         self.placed.clear();
+        self.key_hashes.clear();
         self.bytes.clear();
         self.bytes.shrink_to(KEPT);
     }

@@ -32,6 +32,7 @@ use crate::config::FlushMode;
 use crate::error::AppendError;
 use crate::health::{Full, Health};
 use crate::host::Host;
+use crate::index_feed::{IndexFeed, Keyed};
 use crate::log_file::{LogFile, RUNWAY_STEP};
 use crate::queue::Queue;
 use crate::queue_file::QueueEntry;
@@ -73,6 +74,8 @@ pub(crate) struct CommitLog {
     dirty_queues: Mutex<Vec<Arc<Queue>>>,
     /// Entries that wait for the queue writer.
     unwritten_entries: AtomicU64,
+    /// Keys that wait for the indexer; `None` without an index.
+    index_feed: Option<IndexFeed>,
 }
 
 /// What a log is made of.
@@ -91,6 +94,8 @@ pub(crate) struct LogParts {
     pub(crate) flushed: PhysicalOffset,
     pub(crate) last_stored: Timestamp,
     pub(crate) last_record: PhysicalOffset,
+    /// Whether messages are indexed by key.
+    pub(crate) index: bool,
 }
 
 struct Tail {
@@ -162,6 +167,7 @@ impl CommitLog {
             flushed,
             last_stored,
             last_record,
+            index,
         } = parts;
         let end = files.back().map_or(PhysicalOffset::ZERO, |file| file.base().plus(file.written()));
         let file = files.back().cloned();
@@ -185,6 +191,7 @@ impl CommitLog {
             flushes: AtomicU64::new(0),
             dirty_queues: Mutex::default(),
             unwritten_entries: AtomicU64::new(0),
+            index_feed: index.then(|| IndexFeed::new(end)),
         }
     }
 
@@ -237,6 +244,10 @@ impl CommitLog {
 
     pub(crate) fn put_back_dirty_queue(&self, queue: Arc<Queue>) {
         self.dirty_queues.lock().push(queue);
+    }
+
+    pub(crate) fn index_feed(&self) -> Option<&IndexFeed> {
+        self.index_feed.as_ref()
     }
 
     pub(crate) fn unwritten_entries(&self) -> u64 {
@@ -336,6 +347,17 @@ impl CommitLog {
         if let Err(error) = file.append(&batch.bytes[run]) {
             batch.placed.truncate(first);
             return Err(self.poison(error));
+        }
+        if let Some(feed) = &self.index_feed {
+            let placed = &batch.placed;
+            let run = batch.key_hashes.partition_point(|(message, _)| (*message as usize) < first);
+            let keys =
+                batch.key_hashes[run..].iter().take_while(|(message, _)| (*message as usize) < placed.len());
+            let keyed = keys.map(|&(message, hash)| {
+                let Placed { physical, stored, .. } = placed[message as usize];
+                Keyed { hash, physical, stored }
+            });
+            feed.extend(keyed, last.end);
         }
         // Before `written` moves: a flush publishes everything below what it saw written, and then has no reason to
         // look again.

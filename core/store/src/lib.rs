@@ -13,7 +13,7 @@
 //! | `commit_log`, `log_file` | the order of messages, files, flushing |
 //! | `batch` | messages on their way in |
 //! | `queue`, `queue_file`, `queues` | which messages are a queue's |
-//! | `index` | which messages carry a key |
+//! | `index`, `index_feed` | which messages carry a key |
 //! | `checkpoint`, `manifest`, `recovery` | what a crash leaves, and putting it right |
 //! | `retention` | what is deleted when |
 //! | `health` | whether messages are taken, and why not |
@@ -27,6 +27,7 @@ mod error;
 mod health;
 pub mod host;
 mod index;
+mod index_feed;
 mod log_file;
 mod manifest;
 mod queue;
@@ -36,7 +37,7 @@ mod recovery;
 mod retention;
 mod store;
 
-pub use batch::{Batch, EntryTag, Placed};
+pub use batch::{Batch, EntryTag, MessageKeys, Placed};
 pub use config::{FlushMode, StoreConfig};
 pub use error::{AppendError, OpenError, ReadError};
 pub use queue::Queue;

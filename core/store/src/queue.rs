@@ -20,6 +20,7 @@ use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
+use crate::index::TopicHash;
 use crate::manifest::QueueEnd;
 use crate::queue_file::{Extent, OpenFiles, QueueEntry, QueueFiles};
 
@@ -31,6 +32,7 @@ pub struct Queue {
     visible: AtomicU64,
     tail: Mutex<Tail>,
     arrived: Notify,
+    key_hash: TopicHash,
     /// Set once when the topic is deleted: nothing is appended from then on.
     retired: AtomicBool,
     /// `None` from then on, too: a topic of the same name may have the directory.
@@ -77,6 +79,7 @@ impl Queue {
     ) -> Self {
         let dir = root.join(topic.as_str()).join(id.to_string());
         Self {
+            key_hash: TopicHash::new(topic.as_str()),
             topic,
             id,
             min: AtomicU64::new(0),
@@ -152,6 +155,11 @@ impl Queue {
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
+    }
+
+    /// Begins the hash of each key of the topic.
+    pub(crate) fn key_hash(&self) -> &TopicHash {
+        &self.key_hash
     }
 
     /// Ends the queue: once this returns nobody touches its files any more.

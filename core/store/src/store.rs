@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferromq_model::delay::DelayLevels;
-use ferromq_model::message::{SysFlag, find_property, iter_properties, property};
+use ferromq_model::message::SysFlag;
 use ferromq_model::record::Record;
 use ferromq_model::subscription::TagFilter;
 use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 use parking_lot::Mutex;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, MessageKeys};
 use crate::checkpoint::Checkpoint;
 use crate::commit_log::{CommitLog, LogParts, Signal, is_full};
 use crate::config::{FlushMode, StoreConfig};
@@ -31,6 +31,7 @@ use crate::error::{AppendError, OpenError, ReadError};
 use crate::health::{Full, Health};
 use crate::host::{Host, SystemHost};
 use crate::index::{Index, MAX_FOUND, Shape, TopicHash};
+use crate::index_feed::Next;
 use crate::manifest::{self, Deletions, Manifest};
 use crate::queue::Queue;
 use crate::queue_file::QueueEntry;
@@ -227,6 +228,7 @@ impl Store {
             flushed: if config.flush == FlushMode::Sync { end } else { flushed },
             last_stored: recovered.last_stored,
             last_record: recovered.last_record,
+            index: config.index,
         });
         let inner = Arc::new(Inner {
             config,
@@ -412,7 +414,8 @@ impl Store {
         let found = self.inner.index.lock().find(hash, from, upto, max.min(MAX_FOUND));
         let carries = |bytes: &Bytes| {
             Record::decode(bytes).is_ok_and(|record| {
-                record.topic == topic && message_keys(record.properties).any(|carried| carried == key)
+                record.topic == topic
+                    && MessageKeys::of(record.properties).iter().any(|carried| carried == key)
             })
         };
         found.into_iter().filter_map(|at| self.inner.record_at(at)).filter(carries).collect()
@@ -480,13 +483,6 @@ impl FlushWatch {
             _ => Err(self.inner.health.poison().unwrap_or(AppendError::Closed)),
         }
     }
-}
-
-/// Every key that a message is found by: its unique key, then the parts of `KEYS`.
-fn message_keys(properties: &str) -> impl Iterator<Item = &str> {
-    let unique = find_property(properties, property::UNIQUE_KEY);
-    let keys = find_property(properties, property::KEYS).unwrap_or_default();
-    unique.into_iter().chain(keys.split(' ').filter(|key| !key.is_empty()))
 }
 
 impl Inner {
@@ -783,11 +779,32 @@ impl Inner {
 
     /// Indexes some messages; `false` when there are none left.
     fn index_step(&self) -> io::Result<bool> {
-        let mut at = self.indexed.load(Ordering::Acquire).max(self.log.min().0);
-        let upto = self.log.readable().0;
-        if at >= upto {
+        let Some(feed) = self.log.index_feed() else { return Ok(false) };
+        let indexed = self.indexed.load(Ordering::Acquire).max(self.log.min().0);
+        let readable = self.log.readable();
+        if indexed >= readable.0 {
             return Ok(false);
         }
+        match feed.next(PhysicalOffset(indexed), readable) {
+            Next::ReadUpTo(upto) => self.index_from_log(indexed, upto.0),
+            Next::Put(keys, upto) => {
+                let mut index = self.index.lock();
+                for (i, key) in keys.iter().enumerate() {
+                    if let Err(error) = index.put(&*self.host, key.hash, key.physical, key.stored) {
+                        // The rest is read from the log again, from this message on.
+                        feed.give_up(upto);
+                        self.indexed.store(keys[i].physical.0, Ordering::Release);
+                        return Err(error);
+                    }
+                }
+                self.indexed.store(upto.0, Ordering::Release);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Indexes some messages of `at..upto` by reading them.
+    fn index_from_log(&self, mut at: u64, upto: u64) -> io::Result<bool> {
         let Some((base, region)) = self.log.region_at(PhysicalOffset(at)) else {
             // Files are missing there.
             let Some(next) = self.log.next_base(PhysicalOffset(at)) else { return Ok(false) };
@@ -814,20 +831,7 @@ impl Inner {
                 if topic.0 != record.topic {
                     topic = (record.topic.to_owned(), TopicHash::new(record.topic));
                 }
-                let mut keys = None;
-                for (name, value) in iter_properties(record.properties) {
-                    if name == property::UNIQUE_KEY {
-                        index.put(
-                            &*self.host,
-                            topic.1.of_key(value),
-                            record.physical_offset,
-                            record.stored,
-                        )?;
-                    } else if name == property::KEYS {
-                        keys = Some(value);
-                    }
-                }
-                for key in keys.unwrap_or_default().split(' ').filter(|key| !key.is_empty()) {
+                for key in MessageKeys::of(record.properties).iter() {
                     index.put(&*self.host, topic.1.of_key(key), record.physical_offset, record.stored)?;
                 }
             }
