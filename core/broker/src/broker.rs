@@ -212,24 +212,22 @@ impl Broker {
         self.offsets().commit(group, topic, id, end.map_or(next, |end| next.min(end)));
     }
 
-    /// Where a group goes on in a queue. With `zero_if_young`, a queue that still has its first message in memory counts
-    /// as new, and a group without an offset starts at its beginning whatever the client prefers, as in the reference.
+    /// Where a group goes on in a queue. With `zero_if_young`, a queue that has its first message in memory still, or
+    /// none yet, counts as new, and a group without an offset starts at its beginning whatever the client prefers, as in
+    /// the reference: what arrives between this answer and the client's next question must not be passed over.
     #[must_use]
     pub fn position(&self, group: &str, topic: &str, id: QueueId, zero_if_young: bool) -> Position {
         if let Some(at) = self.offsets().find(group, topic, id) {
             return Position::At(at);
         }
-        let young = || {
-            let queue = self.queue(topic, id)?;
-            let first = queue.physical(QueueOffset::ZERO).filter(|_| queue.min() == QueueOffset::ZERO)?;
-            let behind = self.store().stats().log_max.since(first);
-            Some(behind <= memory_bytes() / 100 * IN_MEMORY_PERCENT)
+        let is_young = || {
+            let Some(queue) = self.queue(topic, id) else { return true };
+            let in_memory = |first: PhysicalOffset| {
+                self.store().stats().log_max.since(first) <= memory_bytes() / 100 * IN_MEMORY_PERCENT
+            };
+            queue.min() == QueueOffset::ZERO && queue.physical(QueueOffset::ZERO).is_none_or(in_memory)
         };
-        if zero_if_young && young() == Some(true) {
-            Position::At(QueueOffset::ZERO)
-        } else {
-            Position::Unknown
-        }
+        if zero_if_young && is_young() { Position::At(QueueOffset::ZERO) } else { Position::Unknown }
     }
 
     /// When the oldest message of a queue was stored.
