@@ -197,7 +197,10 @@ impl Broker {
 
     /// Removes a client from a producer group, a consumer group, or both.
     pub fn unregister(&self, peer: &Peer, client: &str, producer: Option<&str>, consumer: Option<&str>) {
-        self.members().unregister(client, producer, consumer, peer);
+        let notify = |group: &str| {
+            self.groups().find(group).is_none_or(|config| config.notify_consumer_ids_changed_enable)
+        };
+        self.members().unregister(client, producer, consumer, peer, notify);
     }
 
     /// The queue, if the topic exists and has so many.

@@ -7,7 +7,7 @@
 //! * every member of a group is told of each join and leave, because all of them divide the queues by the same list;
 //! * nobody is told while the table is locked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -16,8 +16,12 @@ use ferromq_model::{GroupName, Millis, Timestamp, TopicName};
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
-/// Groups that one client may be a member of, and topics that one group may subscribe to.
-pub const MAX_PER_CLIENT: usize = 4096;
+/// Memberships that one connection may have, over all its clients and groups; more are left out.
+pub const MAX_MEMBERSHIPS: usize = 4096;
+/// Topics that one group may subscribe to; more are left out.
+pub const MAX_SUBSCRIPTIONS: usize = 4096;
+/// Longest id of a client, in bytes.
+pub const MAX_CLIENT_ID_LEN: usize = 1024;
 
 /// One connection, for as long as it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,6 +122,41 @@ struct ConsumerGroup {
 struct Table {
     consumers: HashMap<GroupName, ConsumerGroup, RandomState>,
     producers: HashMap<GroupName, BTreeMap<String, Member>, RandomState>,
+    /// Memberships by connection; none with 0.
+    memberships: Memberships,
+}
+
+#[derive(Default, Debug)]
+struct Memberships(HashMap<ChannelId, usize, RandomState>);
+
+impl Memberships {
+    /// Puts the member into `members`, in place of one with its id. `Err` if its connection has as many as it may;
+    /// otherwise whether the member is new on this connection.
+    fn join(&mut self, members: &mut BTreeMap<String, Member>, member: Member) -> Result<bool, ()> {
+        let channel = member.peer.channel;
+        let before = members.get(&member.info.id).map(|before| before.peer.channel);
+        if before != Some(channel) {
+            let count = self.0.entry(channel).or_default();
+            if *count >= MAX_MEMBERSHIPS {
+                return Err(());
+            }
+            *count += 1;
+            if let Some(before) = before {
+                self.left(before);
+            }
+        }
+        members.insert(member.info.id.clone(), member);
+        Ok(before != Some(channel))
+    }
+
+    fn left(&mut self, channel: ChannelId) {
+        if let Some(count) = self.0.get_mut(&channel) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&channel);
+            }
+        }
+    }
 }
 
 /// A member as tools see it.
@@ -173,20 +212,22 @@ impl Members {
         let mut changed = false;
         {
             let mut table = self.table.write();
-            let member = |peer: &Peer| Member { info: beat.client.clone(), peer: peer.clone(), seen: now };
-            for group in beat.producers.into_iter().take(MAX_PER_CLIENT) {
-                table.producers.entry(group).or_default().insert(beat.client.id.clone(), member(peer));
+            let Table { consumers, producers, memberships } = &mut *table;
+            let member = || Member { info: beat.client.clone(), peer: peer.clone(), seen: now };
+            for group in beat.producers {
+                if memberships.join(producers.entry(group).or_default(), member()).is_err() {
+                    break;
+                }
             }
-            for consumer in beat.consumers.into_iter().take(MAX_PER_CLIENT) {
-                let group = table.consumers.entry(consumer.group.clone()).or_insert_with(|| ConsumerGroup {
+            for consumer in beat.consumers {
+                let group = consumers.entry(consumer.group.clone()).or_insert_with(|| ConsumerGroup {
                     consume_type: consumer.consume_type,
                     model: consumer.model,
                     from: consumer.from,
                     subscriptions: BTreeMap::new(),
                     members: BTreeMap::new(),
                 });
-                let before = group.members.insert(beat.client.id.clone(), member(peer));
-                let joined = before.is_none_or(|before| before.peer.channel != peer.channel);
+                let Ok(joined) = memberships.join(&mut group.members, member()) else { break };
                 group.consume_type = consumer.consume_type;
                 group.model = consumer.model;
                 group.from = consumer.from;
@@ -197,6 +238,13 @@ impl Members {
                         notices.push((consumer.group, group.peers()));
                     }
                 }
+            }
+            if memberships.0.get(&peer.channel).is_some_and(|&count| count >= MAX_MEMBERSHIPS) {
+                tracing::warn!(
+                    ?peer,
+                    "a connection has {MAX_MEMBERSHIPS} memberships: further ones are left out"
+                );
+                table.drop_empty();
             }
         }
         self.tell(notices);
@@ -210,30 +258,47 @@ impl Members {
         producer: Option<&str>,
         consumer: Option<&str>,
         peer: &Peer,
+        notify_group: impl Fn(&str) -> bool,
     ) {
         let mut notices = Notices::new();
         {
             let mut table = self.table.write();
+            let Table { consumers, producers, memberships } = &mut *table;
             let own = |member: &Member| member.peer.channel == peer.channel;
-            if let Some(members) = producer.and_then(|group| table.producers.get_mut(group))
+            if let Some(name) = producer
+                && let Some(members) = producers.get_mut(name)
                 && members.get(client).is_some_and(own)
             {
                 members.remove(client);
+                memberships.left(peer.channel);
+                if members.is_empty() {
+                    producers.remove(name);
+                }
             }
-            if let Some((name, group)) =
-                consumer.and_then(|name| table.consumers.iter_mut().find(|(n, _)| n.as_str() == name))
+            if let Some(name) = consumer
+                && let Some(group) = consumers.get_mut(name)
                 && group.members.get(client).is_some_and(own)
             {
                 group.members.remove(client);
-                notices.extend(group.notice(name));
+                memberships.left(peer.channel);
+                if group.members.is_empty() {
+                    consumers.remove(name);
+                } else if notify_group(name)
+                    && let Ok(name) = GroupName::new(name)
+                {
+                    notices.extend(group.notice(&name));
+                }
             }
-            table.drop_empty();
         }
         self.tell(notices);
     }
 
     /// Removes whoever last spoke on this connection.
     pub fn channel_closed(&self, channel: ChannelId) {
+        // Most connections are no member of anything, and each of them ends some day.
+        if !self.table.read().memberships.0.contains_key(&channel) {
+            return;
+        }
         self.remove(|member| member.peer.channel == channel);
     }
 
@@ -255,12 +320,20 @@ impl Members {
         let mut notices = Notices::new();
         {
             let mut table = self.table.write();
-            for members in table.producers.values_mut() {
-                members.retain(|_, member| !gone(member));
+            let Table { consumers, producers, memberships } = &mut *table;
+            let mut stays = |member: &Member| {
+                let gone = gone(member);
+                if gone {
+                    memberships.left(member.peer.channel);
+                }
+                !gone
+            };
+            for members in producers.values_mut() {
+                members.retain(|_, member| stays(member));
             }
-            for (name, group) in &mut table.consumers {
+            for (name, group) in consumers {
                 let before = group.members.len();
-                group.members.retain(|_, member| !gone(member));
+                group.members.retain(|_, member| stays(member));
                 if group.members.len() != before {
                     notices.extend(group.notice(name));
                 }
@@ -339,10 +412,12 @@ impl Table {
 
 impl ConsumerGroup {
     /// Takes subscriptions over; whether that changed anything that members must divide anew.
-    fn subscribe(&mut self, wanted: Vec<Subscription>) -> bool {
+    fn subscribe(&mut self, mut wanted: Vec<Subscription>) -> bool {
         let mut changed = false;
-        let topics: Vec<TopicName> = wanted.iter().map(|subscription| subscription.topic.clone()).collect();
-        for subscription in wanted.into_iter().take(MAX_PER_CLIENT) {
+        wanted.truncate(MAX_SUBSCRIPTIONS);
+        let topics: BTreeSet<TopicName> =
+            wanted.iter().map(|subscription| subscription.topic.clone()).collect();
+        for subscription in wanted {
             match self.subscriptions.get_mut(&subscription.topic) {
                 None => {
                     changed = true;
@@ -436,10 +511,31 @@ mod tests {
         members.heartbeat(&new, beat("a", Some(&["T"])), |_| true, Timestamp(0));
         members.channel_closed(ChannelId(1));
         assert_eq!(members.consumer_ids("G"), ["a"]);
-        members.unregister("a", None, Some("G"), &old);
+        members.unregister("a", None, Some("G"), &old, |_| true);
         assert_eq!(members.consumer_ids("G"), ["a"]);
         members.expire(Timestamp(120_001), Millis::secs(120));
         assert_eq!(members.consumer_ids("G"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_connection_has_only_so_many_memberships() {
+        let members = Members::new(true);
+        let (greedy, _) = peer(1);
+        let joins = |from: usize| Heartbeat {
+            producers: (from..from + 3000).map(|n| GroupName::new(&format!("P{n}")).unwrap()).collect(),
+            consumers: vec![],
+            ..beat("a", None)
+        };
+        members.heartbeat(&greedy, joins(0), |_| true, Timestamp(0));
+        members.heartbeat(&greedy, joins(0), |_| true, Timestamp(0));
+        members.heartbeat(&greedy, joins(3000), |_| true, Timestamp(0));
+        assert_eq!(members.table.read().producers.len(), MAX_MEMBERSHIPS);
+        let (other, _) = peer(2);
+        assert!(members.heartbeat(&other, beat("b", Some(&["T"])), |_| true, Timestamp(0)), "others go on");
+        members.channel_closed(ChannelId(1));
+        members.unregister("b", None, Some("G"), &other, |_| true);
+        let table = members.table.read();
+        assert!(table.producers.is_empty() && table.consumers.is_empty() && table.memberships.0.is_empty());
     }
 
     #[test]

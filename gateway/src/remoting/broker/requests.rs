@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ferromq_broker::locks::LockedQueue;
-use ferromq_broker::members::{ClientInfo, Consumer, Heartbeat, Peer, Subscription};
+use ferromq_broker::members::{ClientInfo, Consumer, Heartbeat, MAX_CLIENT_ID_LEN, Peer, Subscription};
 use ferromq_broker::retry;
 use ferromq_broker::{Broker, Position};
 use ferromq_model::group::SubscriptionGroupConfig;
@@ -83,6 +83,10 @@ fn blocking(asker: Asker, work: impl FnOnce() -> Reply + Send + 'static) -> Outc
 
 fn heartbeat(broker: &Broker, peer: &Peer, request: &Command<'_>) -> Outcome {
     let data: HeartbeatData = body::decode(request.body)?;
+    if data.client_id.len() > MAX_CLIENT_ID_LEN {
+        let text = format!("the client's id has more than {MAX_CLIENT_ID_LEN} bytes");
+        return Err(Reply::error(ResponseCode::InvalidParameter, text));
+    }
     let without_subscriptions = data.without_sub;
     let known = data.consumer_data_set.iter().any(|consumer| {
         without_subscriptions && broker.members().consumer_group(&consumer.group_name).is_none()
