@@ -10,8 +10,10 @@ use parking_lot::Mutex;
 pub const LOCK_TIMEOUT: Millis = Millis::secs(60);
 /// Queues that one request may name.
 pub const MAX_QUEUES_A_REQUEST: usize = 65_536;
-/// Locks that one group may hold.
-const MAX_LOCKS_A_GROUP: usize = 1 << 20;
+/// Locks that a broker keeps; more are not given.
+pub const MAX_LOCKS: usize = 1 << 20;
+/// Longest text that a lock keeps: a group, a client's id, a broker, a topic.
+pub const MAX_TEXT_LEN: usize = 1024;
 
 /// A queue as clients name it. All three parts are echoed as they came.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,10 +34,17 @@ struct Holder {
 
 type ByQueue = HashMap<LockedQueue, Holder, RandomState>;
 
+#[derive(Debug, Default)]
+struct Table {
+    groups: HashMap<String, ByQueue, RandomState>,
+    /// Locks in `groups`.
+    count: usize,
+}
+
 /// Order locks of a broker. They live in memory: after a restart every client asks again.
 #[derive(Debug, Default)]
 pub struct OrderLocks {
-    groups: Mutex<HashMap<String, ByQueue, RandomState>>,
+    table: Mutex<Table>,
 }
 
 impl OrderLocks {
@@ -47,27 +56,41 @@ impl OrderLocks {
         queues: Vec<LockedQueue>,
         now: Timestamp,
     ) -> Vec<LockedQueue> {
-        let mut groups = self.groups.lock();
+        let fits = |text: &str| text.len() <= MAX_TEXT_LEN;
+        if !fits(group) || !fits(client) || queues.is_empty() {
+            return Vec::new();
+        }
+        let mut table = self.table.lock();
+        let Table { groups, count } = &mut *table;
         let held = groups.entry(group.to_owned()).or_default();
         let mut got = Vec::new();
         for queue in queues.into_iter().take(MAX_QUEUES_A_REQUEST) {
-            let free =
-                held.get(&queue).is_none_or(|h| h.client == client || now.since(h.renewed) > LOCK_TIMEOUT);
-            if free && (held.len() < MAX_LOCKS_A_GROUP || held.contains_key(&queue)) {
-                held.insert(queue.clone(), Holder { client: client.to_owned(), renewed: now });
-                got.push(queue);
+            match held.get_mut(&queue) {
+                Some(holder) if holder.client == client => holder.renewed = now,
+                Some(holder) if now.since(holder.renewed) > LOCK_TIMEOUT => {
+                    *holder = Holder { client: client.to_owned(), renewed: now };
+                }
+                Some(_) => continue,
+                None if *count >= MAX_LOCKS || !fits(&queue.broker) || !fits(&queue.topic) => continue,
+                None => {
+                    held.insert(queue.clone(), Holder { client: client.to_owned(), renewed: now });
+                    *count += 1;
+                }
             }
+            got.push(queue);
         }
         got
     }
 
     /// Gives locks back; those of others stay.
     pub fn unlock(&self, group: &str, client: &str, queues: &[LockedQueue]) {
-        let mut groups = self.groups.lock();
+        let mut table = self.table.lock();
+        let Table { groups, count } = &mut *table;
         if let Some(held) = groups.get_mut(group) {
             for queue in queues {
                 if held.get(queue).is_some_and(|holder| holder.client == client) {
                     held.remove(queue);
+                    *count -= 1;
                 }
             }
             if held.is_empty() {
@@ -79,19 +102,21 @@ impl OrderLocks {
     /// Whether anyone in `group` holds a lock that has not expired.
     #[must_use]
     pub fn any_held(&self, group: &str, now: Timestamp) -> bool {
-        let groups = self.groups.lock();
-        groups
+        let table = self.table.lock();
+        table
+            .groups
             .get(group)
             .is_some_and(|held| held.values().any(|holder| now.since(holder.renewed) <= LOCK_TIMEOUT))
     }
 
     /// Forgets locks that expired.
     pub fn expire(&self, now: Timestamp) {
-        let mut groups = self.groups.lock();
-        for held in groups.values_mut() {
+        let mut table = self.table.lock();
+        for held in table.groups.values_mut() {
             held.retain(|_, holder| now.since(holder.renewed) <= LOCK_TIMEOUT);
         }
-        groups.retain(|_, held| !held.is_empty());
+        table.groups.retain(|_, held| !held.is_empty());
+        table.count = table.groups.values().map(HashMap::len).sum();
     }
 }
 

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::state_file::{StateError, StateFile};
 
+/// Positions that a broker keeps: of groups that clients make up, on all queues there are. No new one is noted beyond.
+pub const MAX_POSITIONS: usize = 8 << 20;
 /// Between topic and group in the file's keys; no name contains it.
 const SEPARATOR: char = '@';
 
@@ -31,6 +33,8 @@ struct Saved {
 struct Table {
     version: DataVersion,
     offsets: HashMap<String, ByQueue, RandomState>,
+    /// Positions in `offsets`.
+    count: usize,
     changed: bool,
 }
 
@@ -48,7 +52,9 @@ impl ConsumerOffsets {
             let valid = queues.into_iter().filter_map(|(id, at)| Some((id, u64::try_from(at).ok()?)));
             (key, valid.collect())
         });
-        let table = Table { version: saved.data_version, offsets: offsets.collect(), changed: false };
+        let offsets: HashMap<_, ByQueue, _> = offsets.collect();
+        let count = offsets.values().map(BTreeMap::len).sum();
+        let table = Table { version: saved.data_version, offsets, count, changed: false };
         Ok(Self { table: Mutex::new(table), file: Mutex::new(file) })
     }
 
@@ -62,12 +68,24 @@ impl ConsumerOffsets {
     /// Notes that everything before `next` is consumed. Smaller than before is legitimate: a reset.
     pub(crate) fn commit(&self, group: &str, topic: &str, queue: QueueId, next: QueueOffset) {
         let mut table = self.table.lock();
-        table.changed = true;
+        let Table { offsets, count, changed, .. } = &mut *table;
         let key = key(topic, group);
-        match table.offsets.get_mut(&key) {
-            Some(queues) => queues.insert(queue.0, next.0),
-            None => table.offsets.entry(key).or_default().insert(queue.0, next.0),
-        };
+        if let Some(known) = offsets.get_mut(&key).and_then(|queues| queues.get_mut(&queue.0)) {
+            *changed |= *known != next.0;
+            *known = next.0;
+            return;
+        }
+        if *count >= MAX_POSITIONS {
+            tracing::warn!(
+                group,
+                topic,
+                "there are {MAX_POSITIONS} consumer offsets: a new one is not noted"
+            );
+            return;
+        }
+        offsets.entry(key).or_default().insert(queue.0, next.0);
+        *count += 1;
+        *changed = true;
     }
 
     /// Topics that `group` has offsets for.
@@ -94,6 +112,7 @@ impl ConsumerOffsets {
             .offsets
             .retain(|key, _| key.split_once(SEPARATOR).is_none_or(|(topic, group)| keep(topic, group)));
         table.changed |= table.offsets.len() != before;
+        table.count = table.offsets.values().map(BTreeMap::len).sum();
     }
 
     /// Writes the file if anything changed since it was last written.
