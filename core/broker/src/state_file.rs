@@ -64,8 +64,11 @@ impl StateFile {
                 }
                 Ok(Some(state))
             }
-            (_, None) => Ok(None),
-            (_, Some(problem)) => Err(StateError::Unreadable { path: self.path.clone(), problem }),
+            (Ok(None), None) => Ok(None),
+            // A crash in the middle of a save leaves the backup alone: broken, it is no reason to begin with nothing.
+            (Err(problem), None) | (_, Some(problem)) => {
+                Err(StateError::Unreadable { path: self.path.clone(), problem })
+            }
         }
     }
 
@@ -119,6 +122,8 @@ mod tests {
         assert_eq!(file.load::<State>().unwrap().unwrap()["a"], 1);
         std::fs::write(dir.path().join("state.json"), "").unwrap();
         std::fs::write(dir.path().join("state.json.bak"), "nonsense").unwrap();
+        assert!(matches!(file.load::<State>(), Err(StateError::Unreadable { .. })));
+        std::fs::remove_file(dir.path().join("state.json")).unwrap();
         assert!(matches!(file.load::<State>(), Err(StateError::Unreadable { .. })));
     }
 }
