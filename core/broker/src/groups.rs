@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
-use crate::state_file::{StateError, StateFile};
+use crate::state_file::{StateError, StateFile, blocking};
 
 /// The most groups that this broker keeps: clients create them by themselves.
 pub const MAX_GROUPS: usize = 200_000;
@@ -123,7 +123,7 @@ impl Groups {
             return Err(GroupError::Unknown(group.to_owned()));
         }
         let config = SubscriptionGroupConfig::new(GroupName::new(group)?);
-        self.put_if(config, |before| before.is_none())
+        blocking(|| self.put_if(config, |before| before.is_none()))
     }
 
     /// Creates the group or changes its settings.
@@ -131,7 +131,7 @@ impl Groups {
     /// # Errors
     /// [`GroupError`]; nothing changed then.
     pub fn put(&self, config: SubscriptionGroupConfig) -> Result<Arc<SubscriptionGroupConfig>, GroupError> {
-        self.put_if(config, |_| true)
+        blocking(|| self.put_if(config, |_| true))
     }
 
     /// Puts the settings in place of those before, or leaves these if `wanted` says so.

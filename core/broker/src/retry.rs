@@ -110,7 +110,8 @@ impl Broker {
         if properties.len() > MAX_PROPERTIES_LEN {
             // Left as it is, the message is tried again by its consumer; nobody else can shorten it.
             let len = properties.len();
-            let text = format!("the message is illegal: its properties take {len} bytes with those of the retry");
+            let text =
+                format!("the message is illegal: its properties take {len} bytes with those of the retry");
             return Err(SendError::Illegal(text).into());
         }
         let Some(queue) = topic.queue(self.store(), queue_id) else {
@@ -145,8 +146,6 @@ impl Broker {
     pub(crate) fn retry_topic(&self, group: &GroupName, queues: u32) -> Result<Arc<Topic>, SendError> {
         let name = TopicName::retry_of(group);
         let text = name.to_string();
-        self.topics()
-            .find_or_put(&text, || TopicConfig::new(name, queues.max(1)))
-            .map_err(SendError::Create)
+        self.topics().find_or_put(&text, || TopicConfig::new(name, queues.max(1))).map_err(SendError::Create)
     }
 }

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use ferromq_model::dialect;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 /// Why state could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +90,15 @@ impl StateFile {
             File::open(dir)?.sync_all()?;
         }
         Ok(())
+    }
+}
+
+/// Runs work that waits for the disk. The other tasks of this thread go on elsewhere meanwhile: topics and groups come
+/// into being in the middle of sends and heartbeats.
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
+        _ => work(),
     }
 }
 

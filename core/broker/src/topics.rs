@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::config::BrokerConfig;
-use crate::state_file::{StateError, StateFile};
+use crate::state_file::{StateError, StateFile, blocking};
 
 /// The most queues that one topic may have on this broker.
 pub const MAX_QUEUES: u32 = 65_536;
@@ -191,8 +191,7 @@ impl Topics {
     /// # Errors
     /// [`TopicError`]; nothing changed then.
     pub fn put(&self, config: TopicConfig) -> Result<Arc<Topic>, TopicError> {
-        let file = self.changing.lock();
-        self.put_locked(&file, config)
+        blocking(|| self.put_locked(&self.changing.lock(), config))
     }
 
     /// The topic, made by `make` if there is none: two senders that create it at once get the same.
@@ -207,11 +206,13 @@ impl Topics {
         if let Some(topic) = self.find(topic) {
             return Ok(topic);
         }
-        let file = self.changing.lock();
-        match self.find(topic) {
-            Some(topic) => Ok(topic),
-            None => self.put_locked(&file, make()),
-        }
+        blocking(|| {
+            let file = self.changing.lock();
+            match self.find(topic) {
+                Some(topic) => Ok(topic),
+                None => self.put_locked(&file, make()),
+            }
+        })
     }
 
     fn put_locked(&self, file: &StateFile, config: TopicConfig) -> Result<Arc<Topic>, TopicError> {
