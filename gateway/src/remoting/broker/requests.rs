@@ -88,9 +88,12 @@ fn heartbeat(broker: &Broker, peer: &Peer, request: &Command<'_>) -> Outcome {
         return Err(Reply::error(ResponseCode::InvalidParameter, text));
     }
     let without_subscriptions = data.without_sub;
-    let known = data.consumer_data_set.iter().any(|consumer| {
-        without_subscriptions && broker.members().consumer_group(&consumer.group_name).is_none()
-    });
+    // Newer clients give a fingerprint and leave out what did not change, once they are told that nothing did.
+    let may_be_short = data.heartbeat_fingerprint != 0;
+    let unknown = data
+        .consumer_data_set
+        .iter()
+        .any(|consumer| without_subscriptions && broker.members().model_of(&consumer.group_name).is_none());
     let beat = Heartbeat {
         client: ClientInfo {
             id: data.client_id,
@@ -107,7 +110,7 @@ fn heartbeat(broker: &Broker, peer: &Peer, request: &Command<'_>) -> Outcome {
     };
     let changed = broker.heartbeat(peer, beat);
     // A short heartbeat of a group that nobody told us of in full must be followed by a full one.
-    let subscription_changed = !without_subscriptions || changed || known;
+    let subscription_changed = !may_be_short || changed || unknown;
     Ok(Reply::success().with_fields(&HeartBeatResponse { supports_v2: true, subscription_changed }).into())
 }
 
@@ -336,32 +339,43 @@ fn update_topic(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome
 fn change_attributes(attributes: &mut BTreeMap<String, String>, changes: &str) -> Result<(), Reply> {
     /// Attributes that this broker keeps and hands to clients; queues of a batch kind are not among what it stores.
     const KNOWN: [&str; 4] = ["queue.type", "cleanup.policy", "message.type", "reserve.time"];
-    let refuse = |text: String| Reply::error(ResponseCode::SystemError, text);
+    let refuse = |text: String| Err(Reply::error(ResponseCode::SystemError, text));
     for change in changes.split(',').map(str::trim).filter(|change| !change.is_empty()) {
-        let name = change[1..].split('=').next().unwrap_or_default();
-        if !KNOWN.contains(&name) {
-            return Err(refuse(format!("unsupported key: {name}")));
-        }
-        match (change.as_bytes()[0], change[1..].split_once('=')) {
-            (b'+', Some((name, value))) => {
-                let needs_other_store =
-                    matches!((name, value), ("queue.type", "BatchCQ") | ("cleanup.policy", "COMPACTION"));
-                if needs_other_store {
-                    return Err(refuse(format!("this broker does not support {name}={value}")));
-                }
-                attributes.insert(name.to_owned(), value.to_owned());
+        let set = change.strip_prefix('+').and_then(|set| set.split_once('='));
+        let removed = change.strip_prefix('-').filter(|name| !name.contains('='));
+        let (name, value) = match (set, removed) {
+            (Some((name, value)), _) => (name, Some(value)),
+            (None, Some(name)) => (name, None),
+            (None, None) => {
+                return refuse(format!("attribute change \"{change}\" is neither +name=value nor -name"));
             }
-            (b'-', None) => {
+        };
+        if !KNOWN.contains(&name) {
+            return refuse(format!("unsupported key: {name}"));
+        }
+        match (name, value) {
+            (_, None) => {
                 attributes.remove(name);
             }
-            _ => {
-                return Err(refuse(format!(
-                    "attribute change \"{change}\" is neither +name=value nor -name"
-                )));
+            ("queue.type", Some("BatchCQ")) | ("cleanup.policy", Some("COMPACTION")) => {
+                return refuse(format!("this broker does not support {change}"));
             }
+            (_, Some(value)) if is_attribute_value(name, value) => {
+                attributes.insert(name.to_owned(), value.to_owned());
+            }
+            (_, Some(value)) => return refuse(format!("value is not valid: {name}={value}")),
         }
     }
     Ok(())
+}
+
+fn is_attribute_value(name: &str, value: &str) -> bool {
+    match name {
+        "queue.type" => value == "SimpleCQ",
+        "cleanup.policy" => value == "DELETE",
+        "message.type" => ["UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION", "MIXED"].contains(&value),
+        _ => value.parse::<i64>().is_ok_and(|time| time >= -1),
+    }
 }
 
 fn delete_topic(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
