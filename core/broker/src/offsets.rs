@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::state_file::{StateError, StateFile};
 
 /// Positions that a broker keeps: of groups that clients make up, on all queues there are. No new one is noted beyond.
-pub const MAX_POSITIONS: usize = 8 << 20;
+const MAX_POSITIONS: usize = 8 << 20;
 /// Between topic and group in the file's keys; no name contains it.
 const SEPARATOR: char = '@';
 
