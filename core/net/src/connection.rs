@@ -183,11 +183,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         Poll::Ready(Ok(()))
     }
 
-    /// Gives the session whole frames from the buffer, as many as may be in flight; whether there was any.
+    /// Gives the session whole frames from the buffer, as many as may be in flight and until enough answers wait to be
+    /// written; whether there was any.
     fn give_frames<S: Session>(&mut self, session: &mut S) -> Result<bool, Closed> {
         let mut any = false;
         let outcome = loop {
-            if any && session.in_flight() >= self.limits.in_flight {
+            if any && (session.in_flight() >= self.limits.in_flight || self.out.len() >= HIGH_WATER) {
                 break Ok(());
             }
             match self.input.next_frame(&self.limits.frame) {
@@ -246,7 +247,9 @@ mod tests {
         idle: Duration::from_secs(120),
     };
 
-    /// Echoes bodies; a body of `wait` is answered when `release` turns true.
+    const MUCH: &[u8] = &[7; 100 << 10];
+
+    /// Echoes bodies, `much` with `MUCH`; a body of `wait` is answered when `release` turns true.
     struct Echo {
         scratch: HeaderScratch,
         waiting: VecDeque<i32>,
@@ -261,13 +264,9 @@ mod tests {
             if command.body == b"wait" {
                 self.waiting.push_back(command.opaque);
             } else {
-                encode_with_body(
-                    out.buffer(),
-                    &Head::response(&command, ResponseCode::Success),
-                    &(),
-                    command.body,
-                )
-                .unwrap();
+                let body = if command.body == b"much" { MUCH } else { command.body };
+                let head = Head::response(&command, ResponseCode::Success);
+                encode_with_body(out.buffer(), &head, &(), body).unwrap();
             }
             Ok(())
         }
@@ -383,6 +382,54 @@ mod tests {
         let (closed, rest) = tokio::join!(serve(server, &mut session, LIMITS, stopped), talk);
         assert!(matches!(closed, Closed::Stopped), "{closed}");
         assert!(rest.ends_with(b"late"));
+    }
+
+    #[tokio::test]
+    async fn answers_wait_up_to_a_limit_however_many_requests_came_at_once() {
+        let (mut client, server) = duplex(1 << 16);
+        let (mut session, _release) = echo();
+        let requests: Vec<u8> = (0..100).flat_map(|opaque| request(opaque, b"much")).collect();
+        client.write_all(&requests).await.unwrap();
+        let mut connection = Connection {
+            io: Unwritable(server),
+            input: Input::new(),
+            out: Outbox::default(),
+            limits: LIMITS,
+            moved: Instant::now(),
+            stopping: false,
+        };
+        for _ in 0..10 {
+            let polled = poll_fn(|cx| Poll::Ready(connection.poll(&mut session, cx))).await;
+            assert!(polled.is_pending());
+        }
+        assert!(connection.out.len() < HIGH_WATER + MUCH.len() + 1000, "{}", connection.out.len());
+    }
+
+    /// Takes nothing.
+    struct Unwritable<I>(I);
+
+    impl<I: AsyncRead + Unpin> AsyncRead for Unwritable<I> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            room: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(cx, room)
+        }
+    }
+
+    impl<I: Unpin> AsyncWrite for Unwritable<I> {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
     }
 
     #[tokio::test]
