@@ -118,11 +118,6 @@ impl BrokerSession {
         }
     }
 
-    /// The connection is gone: so are the clients that spoke on it.
-    pub fn closed(&self) {
-        self.broker.members().channel_closed(self.peer.channel);
-    }
-
     fn request(&mut self, request: &Command<'_>, out: &mut Outbox) {
         let asker = Asker::of(request);
         let code = request.request_code();
@@ -143,6 +138,13 @@ impl BrokerSession {
             Handled::Now(reply) => asker.answer(reply, out),
             Handled::Later(later) => self.later.push(later),
         }
+    }
+}
+
+/// The connection is gone, however it ended: so are the clients that spoke on it.
+impl Drop for BrokerSession {
+    fn drop(&mut self) {
+        self.broker.members().channel_closed(self.peer.channel);
     }
 }
 

@@ -57,7 +57,8 @@ impl Listeners {
                 let channel = ChannelId(this.next_channel());
                 let mut session = BrokerSession::new(broker, channel, peer);
                 let closed = this.run(stream, peer, &mut session).await;
-                session.closed();
+                // Before the log says so, its clients are gone from their groups.
+                drop(session);
                 note("broker", peer, &closed);
                 drop(place);
             }
@@ -74,7 +75,7 @@ impl Listeners {
                 let Accepted { stream, peer, place } = accepted;
                 let mut session = NamesrvSession::new(namesrv, this.next_channel(), peer);
                 let closed = this.run(stream, peer, &mut session).await;
-                session.closed();
+                drop(session);
                 note("NameServer", peer, &closed);
                 drop(place);
             }

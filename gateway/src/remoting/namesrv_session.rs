@@ -27,9 +27,11 @@ impl NamesrvSession {
             scratch: HeaderScratch::new(),
         }
     }
+}
 
-    /// The connection is gone: so is the broker that registered on it.
-    pub(crate) fn closed(&self) {
+/// The connection is gone, however it ended: so is the broker that registered on it.
+impl Drop for NamesrvSession {
+    fn drop(&mut self) {
         self.front.namesrv.channel_closed(self.channel);
     }
 }
