@@ -105,8 +105,12 @@ pub(crate) async fn run(plan: Plan, stop: impl Future<Output = ()>) -> Result<()
     if let Some((broker, tasks)) = running {
         tasks.await?;
         info!("flushing the store");
-        let store = broker.store().clone();
-        tokio::task::spawn_blocking(move || store.close()).await?.map_err(StartError::Close)?;
+        let closing = tokio::task::spawn_blocking(move || {
+            // Consumers say how far they are until their connection ends.
+            broker.save_progress();
+            broker.store().close()
+        });
+        closing.await?.map_err(StartError::Close)?;
     }
     Ok(())
 }

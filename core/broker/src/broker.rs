@@ -338,6 +338,12 @@ impl Broker {
     fn save(&self) {
         report("topics", self.inner.topics.save_now());
         report("groups", self.inner.groups.save_now());
+        self.save_progress();
+    }
+
+    /// Saves how far groups and delayed messages are, if that changed since it was last saved. [`Broker::run`] does so
+    /// by itself; whoever serves connections for longer than it runs calls this behind the last of them. Blocks.
+    pub fn save_progress(&self) {
         report("consumer offsets", self.inner.offsets.save());
         report("the progress of delayed messages", self.inner.delays.save());
     }
