@@ -186,16 +186,6 @@ impl LogFile {
         Ok(())
     }
 
-    /// The first place at or behind `from` that may have been written; the file's end if there is none.
-    pub(crate) fn next_data(&self, from: usize) -> usize {
-        match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(from as u64)) {
-            Ok(at) => (at as usize).clamp(from, self.len as usize),
-            Err(rustix::io::Errno::NXIO) => self.len as usize,
-            // A file system that does not tell.
-            Err(_) => from,
-        }
-    }
-
     /// How far the runway reaches beyond the tail.
     pub(crate) fn runway(&self) -> u64 {
         self.cleared.load(Ordering::Acquire).saturating_sub(self.written())

@@ -359,7 +359,12 @@ impl Queue {
 
     /// Takes over what the files hold of messages below `limit`.
     pub(crate) fn restore_below(&self, limit: PhysicalOffset) -> io::Result<Extent> {
-        let extent = self.on_files(|files| files.extent_below(limit))?.unwrap_or_default();
+        let nothing = Extent { whole: true, ..Extent::default() };
+        let extent = match limit {
+            PhysicalOffset::ZERO => None,
+            limit => self.on_files(|files| files.extent_below(limit))?,
+        };
+        let extent = extent.unwrap_or(nothing);
         self.restore(extent.min, extent.next);
         Ok(extent)
     }

@@ -295,19 +295,25 @@ impl QueueFiles {
     }
 
     /// Clears whatever stands at `end` and behind it, so that no reader, the reference broker's included, takes it
-    /// for entries.
+    /// for entries, and gives files their length.
     pub(crate) fn truncate(&self, end: QueueOffset) -> io::Result<()> {
-        for file in self.list()? {
-            let start = file.start / ENTRY_LEN;
-            if start >= end.0 || !file.start.is_multiple_of(self.file_len()) || file.len > self.file_len() {
-                let path = self.path_of(start);
+        for listed in self.list()? {
+            let start = listed.start / ENTRY_LEN;
+            let ours = listed.start.is_multiple_of(self.file_len());
+            let path = self.dir.join(format!("{:020}", listed.start));
+            if start > end.0 || !ours {
                 self.open.forget(&path);
-                std::fs::remove_file(self.dir.join(format!("{:020}", file.start)))?;
-            } else if start + self.entries_per_file > end.0 {
-                // Shortening and lengthening again leaves a hole, which reads as zeros.
-                let file = self.open.file(&self.path_of(start), None)?;
-                file.set_len((end.0 - start) * ENTRY_LEN)?;
-                file.set_len(self.file_len())?;
+                std::fs::remove_file(&path)?;
+            } else if listed.len != self.file_len() || start + self.entries_per_file > end.0 {
+                let file = self.open.file(&path, None)?;
+                let kept = (end.0 - start).min(self.entries_per_file) * ENTRY_LEN;
+                if listed.len > kept && is_written(&file, kept, listed.len)? {
+                    // Shortening and lengthening again leaves a hole, which reads as zeros.
+                    file.set_len(kept)?;
+                    file.set_len(self.file_len())?;
+                } else if listed.len != self.file_len() {
+                    file.set_len(self.file_len())?;
+                }
             }
         }
         Ok(())
@@ -354,6 +360,25 @@ impl QueueFiles {
         }
         Ok(())
     }
+}
+
+/// Whether anything but zeros stands in `from..upto`. Holes are not read: these files are nothing but holes mostly.
+fn is_written(file: &File, mut from: u64, upto: u64) -> io::Result<bool> {
+    let mut bytes = [0u8; 8192];
+    while from < upto {
+        let want = (upto - from).min(bytes.len() as u64) as usize;
+        let got = read_up_to(file, &mut bytes[..want], from)?;
+        if bytes[..got].iter().any(|&b| b != 0) {
+            return Ok(true);
+        }
+        from = match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(from + want as u64)) {
+            Ok(at) => at,
+            Err(rustix::io::Errno::NXIO) => upto,
+            // A file system that does not tell.
+            Err(_) => from + want as u64,
+        };
+    }
+    Ok(false)
 }
 
 fn read_up_to(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
@@ -434,6 +459,8 @@ mod tests {
         queue.truncate(QueueOffset(12)).unwrap();
         assert_eq!(queue.read(QueueOffset(0), 100).unwrap().len(), 12);
         assert_eq!(queue.file_starts().unwrap(), [0, 10]);
+        queue.truncate(QueueOffset(10)).unwrap();
+        queue.write(QueueOffset(10), &[entry(10), entry(11)]).unwrap();
         assert_eq!(queue.delete_before(QueueOffset(12)).unwrap(), 1);
         assert_eq!(queue.read(QueueOffset(10), 100).unwrap().len(), 2);
     }

@@ -135,8 +135,8 @@ impl Queues {
         Ok(())
     }
 
-    /// Sets every queue to what its files hold of messages below `limit`, and clears what lies above. A queue whose
-    /// older files are not whole is cleared altogether and makes the answer no.
+    /// Sets every queue to what its files hold of messages below `limit`. One whose older files are not whole is empty
+    /// then and makes the answer no. What lies above stays until [`Queues::clear_behind`].
     pub(crate) fn restore_below(&self, limit: PhysicalOffset) -> io::Result<bool> {
         let mut whole = true;
         for queue in self.all() {
@@ -145,9 +145,13 @@ impl Queues {
                 queue.restore(QueueOffset::ZERO, QueueOffset::ZERO);
                 whole = false;
             }
-            queue.truncate()?;
         }
         Ok(whole)
+    }
+
+    /// Clears what files hold behind their queue's end.
+    pub(crate) fn clear_behind(&self) -> io::Result<()> {
+        self.all().iter().try_for_each(|queue| queue.truncate())
     }
 
     pub(crate) fn count_with_messages(&self) -> usize {

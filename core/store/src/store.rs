@@ -823,7 +823,7 @@ impl Inner {
                 Ok(record) => record,
                 Err(_) => {
                     // A blank ends the file; damage was reported by recovery.
-                    inside = recovery::next_sound(&region[..end], base, inside, None).unwrap_or(end);
+                    inside = recovery::next_sound(&region[..end], base, inside).unwrap_or(end);
                     continue;
                 }
             };
