@@ -1,0 +1,249 @@
+//! What the engine's tests share: a broker over a small store, on a machine whose clock the test moves.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use ferromq_broker::members::{ChannelId, ClientInfo, ClientLink, Consumer, Heartbeat, Peer, Subscription};
+use ferromq_broker::send::{Send, SendBatch, SendError, Ticket};
+use ferromq_broker::{Broker, BrokerConfig};
+use ferromq_model::message::{SysFlag, TagsCode, find_property};
+use ferromq_model::record::Record;
+use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel, TagFilter};
+use ferromq_model::{
+    ByteSize, GroupName, Millis, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName,
+};
+use ferromq_store::host::{DiskUsage, Host};
+use ferromq_store::{FlushMode, Placed, Read, ReadLimit, Store, StoreConfig};
+
+/// A machine with a clock that stands still until it is moved.
+pub struct TestHost {
+    clock: AtomicI64,
+}
+
+impl TestHost {
+    pub fn advance(&self, span: Millis) {
+        self.clock.fetch_add(span.0 as i64, Ordering::SeqCst);
+    }
+}
+
+impl Host for TestHost {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.clock.load(Ordering::SeqCst))
+    }
+
+    fn disk_usage(&self, _: &Path) -> io::Result<DiskUsage> {
+        Ok(DiskUsage { total: 100, available: 90 })
+    }
+
+    fn sync_data(&self, _: &File) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn allocate(&self, file: &File, len: u64) -> io::Result<()> {
+        file.set_len(len)
+    }
+}
+
+/// A broker under test. Its background tasks run only where a test starts them.
+pub struct Rig {
+    pub broker: Broker,
+    pub host: Arc<TestHost>,
+    pub dir: tempfile::TempDir,
+    config: BrokerConfig,
+}
+
+impl Rig {
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        let mut config = BrokerConfig { name: "broker-a".to_owned(), ..BrokerConfig::default() };
+        change(&mut config);
+        let host = Arc::new(TestHost { clock: AtomicI64::new(1_700_000_000_000) });
+        let dir = tempfile::tempdir().unwrap();
+        Self { broker: open(&config, &host, dir.path()), host, dir, config }
+    }
+
+    /// Stops the broker and starts it again.
+    pub fn restart(self) -> Self {
+        self.restart_after(|_| {})
+    }
+
+    /// The same with something done to the store's directory in between.
+    pub fn restart_after(self, change: impl FnOnce(&Path)) -> Self {
+        self.broker.stop();
+        self.broker.save_progress();
+        self.broker.store().close().unwrap();
+        let Self { broker, host, dir, config } = self;
+        drop(broker);
+        change(dir.path());
+        Self { broker: open(&config, &host, dir.path()), host, dir, config }
+    }
+
+    /// Sends one message, or batch, by itself.
+    pub fn send(&self, send: &Send<'_>) -> Result<(Ticket, Vec<Placed>), SendError> {
+        let mut sends = SendBatch::new();
+        let ticket = self.broker.prepare(&mut sends, send)?;
+        self.broker.commit(&mut sends)?;
+        Ok((ticket, sends.placed(ticket).to_vec()))
+    }
+
+    /// Sends a message that must be taken; where it lies.
+    pub fn sent(&self, send: &Send<'_>) -> Placed {
+        self.send(send).unwrap().1[0]
+    }
+
+    /// All messages of a queue.
+    pub fn messages(&self, topic: &str, queue: u32) -> Vec<Message> {
+        let Some(queue) = self.broker.store().find_queue(topic, QueueId(queue)) else { return Vec::new() };
+        let mut messages = Vec::new();
+        let mut from = queue.min();
+        while from < queue.max() {
+            let limit = ReadLimit { messages: u32::MAX, bytes: usize::MAX };
+            match self.broker.store().read(&queue, from, limit, &TagFilter::All).unwrap() {
+                Read::Found(found) => {
+                    for piece in &found.records {
+                        let mut rest = &piece[..];
+                        while !rest.is_empty() {
+                            let record = Record::decode(rest).unwrap();
+                            record.verify().unwrap();
+                            rest = &rest[record.len..];
+                            messages
+                                .push(Message::of(&record, queue.tags_code(record.queue_offset).unwrap()));
+                        }
+                    }
+                    from = found.next;
+                }
+                Read::NoMatch { next } => from = next,
+                other => panic!("{other:?}"),
+            }
+        }
+        messages
+    }
+
+    /// Lets a consumer of `group` that subscribes to all of `topics` join.
+    pub fn join(&self, group: &str, client: &str, topics: &[(&str, &str)]) -> Peer {
+        let peer = peer(client.len() as u64);
+        self.broker.heartbeat(&peer, heartbeat(group, client, topics));
+        peer
+    }
+}
+
+fn open(config: &BrokerConfig, host: &Arc<TestHost>, root: &Path) -> Broker {
+    let store = StoreConfig {
+        root: root.to_owned(),
+        log_file_size: ByteSize::mib(1),
+        queue_file_size: ByteSize(2_000),
+        flush: FlushMode::Async,
+        max_message_size: ByteSize::kib(256),
+        index_slots: 64,
+        index_entries: 400,
+        ..StoreConfig::default()
+    };
+    let store = Store::open_on(store, &config.delay_levels, Arc::clone(host) as _).unwrap();
+    Broker::open(config.clone(), store, "10.0.0.2:10911".parse().unwrap()).unwrap()
+}
+
+struct Deaf;
+
+impl ClientLink for Deaf {
+    fn members_changed(&self, _: &GroupName) {}
+}
+
+pub fn peer(channel: u64) -> Peer {
+    let link: Arc<dyn ClientLink> = Arc::new(Deaf);
+    Peer { channel: ChannelId(channel), address: "10.0.0.9:50000".parse().unwrap(), link }
+}
+
+pub fn heartbeat(group: &str, client: &str, topics: &[(&str, &str)]) -> Heartbeat {
+    let subscription = |&(topic, expression): &(&str, &str)| Subscription {
+        topic: TopicName::new(topic).unwrap(),
+        expression: expression.to_owned(),
+        expression_type: "TAG".to_owned(),
+        filter: TagFilter::parse(expression),
+        version: 1,
+    };
+    Heartbeat {
+        client: ClientInfo { id: client.to_owned(), language: "JAVA".to_owned(), version: 479 },
+        producers: vec![],
+        consumers: vec![Consumer {
+            group: GroupName::new(group).unwrap(),
+            consume_type: ConsumeType::Passively,
+            model: MessageModel::Clustering,
+            from: ConsumeFromWhere::LastOffset,
+            subscriptions: Some(topics.iter().map(subscription).collect()),
+        }],
+    }
+}
+
+/// A plain message for queue 0.
+pub fn message<'a>(topic: &'a str, body: &'a str) -> Send<'a> {
+    Send {
+        topic,
+        default_topic: "TBW102",
+        default_queues: 4,
+        queue: Some(QueueId(0)),
+        sys_flag: SysFlag(0),
+        flag: 0,
+        born: Timestamp(1_699_999_999_000),
+        born_host: "10.0.0.9:50000".parse().unwrap(),
+        properties: "UNIQ_KEY\x010A0000090001\x02",
+        reconsume_times: 0,
+        max_reconsume_times: None,
+        unit_mode: false,
+        is_batch: false,
+        body: body.as_bytes(),
+    }
+}
+
+/// A property string.
+pub fn properties(pairs: &[(&str, &str)]) -> String {
+    pairs.iter().map(|(name, value)| format!("{name}\x01{value}\x02")).collect()
+}
+
+/// A stored message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub topic: String,
+    pub queue: u32,
+    pub at: QueueOffset,
+    pub physical: PhysicalOffset,
+    pub body: String,
+    pub properties: String,
+    pub sys_flag: i32,
+    pub reconsume_times: i32,
+    pub born: Timestamp,
+    pub tags: TagsCode,
+}
+
+impl Message {
+    fn of(record: &Record<'_>, tags: TagsCode) -> Self {
+        Self {
+            topic: record.topic.to_owned(),
+            queue: record.queue_id.0,
+            at: record.queue_offset,
+            physical: record.physical_offset,
+            body: String::from_utf8_lossy(record.body).into_owned(),
+            properties: record.properties.to_owned(),
+            sys_flag: record.sys_flag.0,
+            reconsume_times: record.reconsume_times,
+            born: record.born,
+            tags,
+        }
+    }
+
+    pub fn property(&self, name: &str) -> Option<&str> {
+        find_property(&self.properties, name)
+    }
+}
+
+/// What the messages say.
+pub fn bodies(messages: &[Message]) -> Vec<&str> {
+    messages.iter().map(|message| message.body.as_str()).collect()
+}
