@@ -104,7 +104,7 @@ fn properties_of_every_length_near_the_limit_are_taken_or_refused() {
         match rig.send(&Send { properties: &text, ..message("T", "a") }) {
             Ok(_) => taken += 1,
             Err(refused) => {
-                assert!(refused.to_string().contains("properties length limit 32767B"), "{refused}")
+                assert!(refused.to_string().contains("properties length limit 32767B"), "{refused}");
             }
         }
     }

@@ -259,14 +259,14 @@ fn any_flipped_bit_of_the_last_record_harms_no_other() {
     let len = last.end.since(last.physical) as usize;
     let whole = read_bytes(image.path(), last.physical.0, len);
     let body = Record::decode(&whole).unwrap().body.len();
-    for at in 0..len {
+    for (at, &byte) in whole.iter().enumerate() {
         // In the body all bits are alike to a checksum.
         let in_body = (90..88 + body - 2).contains(&at);
         let bits: Vec<u32> = if in_body { vec![at as u32 % 8] } else { (0..8).collect() };
         for bit in bits {
             let dir = scratch();
             copy_dir(image.path(), dir.path());
-            write_bytes(dir.path(), last.physical.0 + at as u64, &[whole[at] ^ 1 << bit]);
+            write_bytes(dir.path(), last.physical.0 + at as u64, &[byte ^ 1 << bit]);
             let store = reopen(dir.path());
             let report = store.recovery();
             let what = format!("bit {bit} of byte {at}: {report:?}");
@@ -436,12 +436,15 @@ fn queue_dir(dir: &Path, name: &str, id: u32) -> PathBuf {
     dir.join(format!("consumequeue/{name}/{id}"))
 }
 
+/// Takes files away from a store.
+type Lose = fn(&Path);
+
 #[test]
 fn lost_queue_files_are_rebuilt_after_a_clean_stop_and_after_a_kill() {
     let messages = mixed(0, 2000);
     let (killed, _) = killed_store(FlushMode::Async, &messages);
     let (closed, _) = closed_store(&messages);
-    let losses: [(&str, fn(&Path)); 8] = [
+    let losses: [(&str, Lose); 8] = [
         ("all queues", |dir| std::fs::remove_dir_all(dir.join("consumequeue")).unwrap()),
         ("one topic", |dir| std::fs::remove_dir_all(dir.join("consumequeue/A")).unwrap()),
         ("one queue", |dir| std::fs::remove_dir_all(queue_dir(dir, "B", 1)).unwrap()),
@@ -584,7 +587,7 @@ fn a_missing_or_damaged_side_file_costs_time_at_most() {
                     let _ = std::fs::remove_file(&path);
                 }
                 let store = reopen(dir.path());
-                assert_same(&read_all(&store), &expected(&messages), &format!("{name}"));
+                assert_same(&read_all(&store), &expected(&messages), name);
                 wait_until("the index has come to the end", || store.stats().index_behind == 0);
                 for (i, message) in messages.iter().enumerate() {
                     let found = store.find_by_key(
