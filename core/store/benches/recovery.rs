@@ -26,6 +26,12 @@ fn main() {
         let mut next = || args.next().expect("an argument");
         return fill(&PathBuf::from(next()), &next(), &next());
     }
+    if first == "open" {
+        let dir = PathBuf::from(args.next().expect("a directory"));
+        let config = StoreConfig { root: dir, flush: FlushMode::Async, ..StoreConfig::default() };
+        let _store = Store::open(config, &DelayLevels::default()).expect("a store");
+        std::process::exit(0);
+    }
     let gib: u64 = first.parse().expect("how many GiB");
     let queues: u32 = args.next().map_or(80_000, |text| text.parse().expect("how many queues"));
     let parent = args.next().map_or_else(std::env::temp_dir, PathBuf::from);
@@ -41,6 +47,8 @@ fn main() {
     let dir = tempfile::tempdir_in(&parent).expect("a directory");
     // A few messages for each queue.
     fill_and_die(dir.path(), u64::from(queues) * 4 * 330, queues);
+    // The first start makes most of the queues' files, the second finds them.
+    open_and_die(dir.path());
     open(dir.path(), &format!("killed, {queues} queues"));
     open(dir.path(), &format!("clean, {queues} queues"));
 }
@@ -58,6 +66,18 @@ fn fill_and_die(dir: &Path, bytes: u64, queues: u32) {
     println!("filled {} MiB over {queues} queues in {:.1?}", bytes >> 20, began.elapsed());
 }
 
+/// Has another process open the store and end without a stop.
+fn open_and_die(dir: &Path) {
+    let began = Instant::now();
+    let status = Command::new(std::env::current_exe().expect("a program"))
+        .arg("open")
+        .arg(dir)
+        .status()
+        .expect("it runs");
+    assert!(status.success());
+    println!("opened in another process in {:.2?}", began.elapsed());
+}
+
 fn open(dir: &Path, what: &str) {
     let before = resident_kib();
     let began = Instant::now();
@@ -66,7 +86,7 @@ fn open(dir: &Path, what: &str) {
     let took = began.elapsed();
     let report = store.recovery();
     println!(
-        "{what}: open after {took:.0?} (recovery {:.0?}), {} records from {} to {}, rebuilt: {}, private memory +{} KiB",
+        "{what}: open after {took:.2?} (recovery {:.2?}), {} records from {} to {}, rebuilt: {}, private memory +{} KiB",
         report.took,
         report.records,
         report.from,
@@ -77,7 +97,7 @@ fn open(dir: &Path, what: &str) {
     assert!(report.dropped.is_empty());
     let began = Instant::now();
     store.close().expect("a clean stop");
-    println!("{what}: closed after {:.0?}", began.elapsed());
+    println!("{what}: closed after {:.2?}", began.elapsed());
 }
 
 /// Memory of this process that is no file's.

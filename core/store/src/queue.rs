@@ -410,6 +410,13 @@ impl Queue {
         Ok(())
     }
 
+    /// Whether entries wait for the queue writer, who is told of the queue if they do.
+    pub(crate) fn list_as_dirty(&self) -> bool {
+        let mut tail = self.tail.lock();
+        tail.listed = !tail.entries.is_empty();
+        tail.listed
+    }
+
     /// Starts the queue anew at `first`: the entries before it in its file are filled up, and never delivered.
     pub(crate) fn begin_at(&self, first: QueueOffset) -> io::Result<()> {
         self.restore(first, first);

@@ -243,13 +243,29 @@ impl QueueFiles {
         next: QueueOffset,
     ) -> io::Result<Option<QueueEntry>> {
         let Some(last) = next.0.checked_sub(1) else { return Ok(None) };
-        let first_file = (min.0.min(last) / self.entries_per_file) * self.file_len();
-        let last_file = (last / self.entries_per_file) * self.file_len();
-        let files = self.list()?;
-        let needed = files.iter().filter(|file| file.start >= first_file && file.start <= last_file);
-        let whole = needed.clone().all(|file| file.len == self.file_len())
-            && needed.count() as u64 == (last_file - first_file) / self.file_len() + 1;
-        if whole { self.entry(QueueOffset(last)) } else { Ok(None) }
+        let last_file = last - last % self.entries_per_file;
+        let mut start = min.0.min(last) - min.0.min(last) % self.entries_per_file;
+        // A clean start asks every queue: nothing is listed, and no file stays open.
+        while start < last_file {
+            match std::fs::metadata(self.path_of(start)) {
+                Ok(meta) if meta.len() == self.file_len() => start += self.entries_per_file,
+                Ok(_) => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        let file = match File::open(self.path_of(last_file)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = [0; ENTRY_LEN as usize];
+        if file.metadata()?.len() != self.file_len()
+            || read_up_to(&file, &mut bytes, (last - last_file) * ENTRY_LEN)? < bytes.len()
+        {
+            return Ok(None);
+        }
+        Ok(QueueEntry::decode(&bytes))
     }
 
     /// Finds what the files hold of messages below `limit`.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferromq_model::delay::DelayLevels;
-use ferromq_model::message::{TagsCode, find_property, property};
+use ferromq_model::message::{NAME_END, PROPERTY_END, TagsCode, find_property, property};
 use ferromq_model::name::SCHEDULE_TOPIC;
 use ferromq_model::record::MIN_RECORD_LEN;
 use ferromq_model::record::{Entry, MAGIC_V1, MAGIC_V2, Record, RecordError};
@@ -374,7 +374,7 @@ impl Recovery<'_> {
                 at = next;
             }
         }
-        (walked.dropped, walked.dropped_bytes) = dispatch.finish()?;
+        (walked.dropped, walked.dropped_bytes) = dispatch.finish();
         Ok(walked)
     }
 
@@ -516,8 +516,8 @@ struct Dispatch<'a> {
     log_start: PhysicalOffset,
     /// Whether queues are made from what is walked over; otherwise they must have what comes before.
     rebuild: bool,
-    /// Records of one queue often follow each other.
-    last: Option<Arc<Queue>>,
+    /// The queues of the topic seen last that were asked for: records of one topic often follow each other.
+    topic: Vec<Arc<Queue>>,
     /// By the address of their queue; one each.
     suspects: HashMap<*const Queue, Suspect>,
     /// Messages that may be missing, by the bytes that were dropped so far.
@@ -533,7 +533,7 @@ impl<'a> Dispatch<'a> {
             recovery,
             log_start: recovery.files.front().map_or(PhysicalOffset::ZERO, |file| file.base()),
             rebuild,
-            last: None,
+            topic: Vec::new(),
             suspects: HashMap::new(),
             missing: 0,
             dropped: Vec::new(),
@@ -557,15 +557,9 @@ impl<'a> Dispatch<'a> {
         if record.queue_id.0 > MAX_QUEUE_ID {
             return Ok(Given::Refused(RecordError::Malformed("queue id")));
         }
-        let same =
-            |queue: &Arc<Queue>| queue.topic().as_str() == record.topic && queue.id() == record.queue_id;
-        let queue = match self.last.take().filter(same) {
-            Some(queue) => queue,
-            None => match self.recovery.queues.of_record(record) {
-                Some(queue) => queue,
-                // A topic name that no broker accepts.
-                None => return Ok(Given::Refused(RecordError::Malformed("topic"))),
-            },
+        let Some(queue) = self.queue_of(record) else {
+            // A topic name that no broker accepts.
+            return Ok(Given::Refused(RecordError::Malformed("topic")));
         };
         let entry = QueueEntry { physical: at, len: record.len as u32, tags: self.tags_of(record) };
         let given = match queue.push_next(record.queue_offset, entry) {
@@ -581,8 +575,23 @@ impl<'a> Dispatch<'a> {
         if self.in_memory >= ENTRIES_IN_MEMORY {
             self.write_out()?;
         }
-        self.last = Some(queue);
         Ok(given)
+    }
+
+    fn queue_of(&mut self, record: &Record<'_>) -> Option<Arc<Queue>> {
+        /// Looked through one by one.
+        const MOST: usize = 16;
+        if self.topic.first().is_none_or(|queue| queue.topic().as_str() != record.topic) {
+            self.topic.clear();
+        }
+        if let Some(queue) = self.topic.iter().find(|queue| queue.id() == record.queue_id) {
+            return Some(Arc::clone(queue));
+        }
+        let queue = self.recovery.queues.of_record(record)?;
+        if self.topic.len() < MOST {
+            self.topic.push(Arc::clone(&queue));
+        }
+        Some(queue)
     }
 
     /// Decides on a record that is not its queue's next.
@@ -665,7 +674,7 @@ impl<'a> Dispatch<'a> {
                 return TagsCode(record.stored.plus(schedule.span(level)).0);
             }
         }
-        TagsCode::of(find_property(record.properties, property::TAGS))
+        tags_in(record.properties)
     }
 
     fn write_out(&mut self) -> std::io::Result<()> {
@@ -673,15 +682,29 @@ impl<'a> Dispatch<'a> {
         self.recovery.queues.write_all_out()
     }
 
-    /// Writes the rest out; what was dropped, in order, and its bytes.
-    fn finish(mut self) -> std::io::Result<(Vec<Dropped>, u64)> {
+    /// What was dropped, in order, and its bytes. Entries that are left in memory are the queue writer's.
+    fn finish(mut self) -> (Vec<Dropped>, u64) {
         for suspect in std::mem::take(&mut self.suspects).into_values() {
             self.drop_bytes(suspect.into());
         }
-        self.write_out()?;
         self.dropped.sort_by_key(|dropped| dropped.at);
-        Ok((self.dropped, self.dropped_bytes))
+        (self.dropped, self.dropped_bytes)
     }
+}
+
+/// The code of the tag in a property string, as [`find_property`] finds it. Millions of records are asked for theirs, so
+/// properties that cannot be it are not taken apart.
+fn tags_in(properties: &str) -> TagsCode {
+    let mut tags = None;
+    let mut rest = properties;
+    while !rest.is_empty() {
+        let end = rest.bytes().position(|b| b == PROPERTY_END).unwrap_or(rest.len());
+        let value =
+            rest[..end].strip_prefix(property::TAGS).and_then(|rest| rest.strip_prefix(NAME_END as char));
+        tags = value.filter(|value| !value.is_empty()).or(tags);
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    TagsCode::of(tags)
 }
 
 impl From<Suspect> for Dropped {
@@ -690,6 +713,28 @@ impl From<Suspect> for Dropped {
             at: suspect.at,
             bytes: u64::from(suspect.entry.len),
             why: RecordError::Malformed("queue offset"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_found_as_everywhere_else() {
+        for properties in [
+            "",
+            "TAGS\x01a\x02",
+            "KEYS\x01k\x02TAGS\x01a\x02",
+            "TAGS\x01a\x02TAGS\x01b",
+            "TAGS\x01a\x02TAGS\x01\x02",
+            "\x02\x02TAGS\x01a=\x01b\x02",
+            "TAGSX\x01a\x02 TAGS\x01b\x02TAGS",
+            "中\x01文\x02TAGS\x01中文\x02",
+        ] {
+            let expected = TagsCode::of(find_property(properties, property::TAGS));
+            assert_eq!(tags_in(properties), expected, "{properties:?}");
         }
     }
 }

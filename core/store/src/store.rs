@@ -248,6 +248,8 @@ impl Store {
             threads: Mutex::default(),
             lock: Mutex::new(Some(lock)),
         });
+        let written_by_recovery = inner.queues.all().into_iter().filter(|queue| queue.list_as_dirty());
+        written_by_recovery.for_each(|queue| inner.log.put_back_dirty_queue(queue));
         inner.check_disk();
         Inner::start(&inner).map_err(OpenError::io("cannot start a thread for", root))?;
         Ok(Self { inner })
