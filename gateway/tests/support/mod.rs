@@ -111,9 +111,14 @@ impl Rig {
 
     /// Connects a client.
     pub fn connect(&self) -> Client {
+        self.connect_from("10.0.0.9:50000")
+    }
+
+    /// The same from an address.
+    pub fn connect_from(&self, address: &str) -> Client {
         let (near, far) = duplex(1 << 20);
         let channel = ChannelId(self.channels.fetch_add(1, Ordering::Relaxed));
-        let mut session = BrokerSession::new(self.broker.clone(), channel, "10.0.0.9:50000".parse().unwrap());
+        let mut session = BrokerSession::new(self.broker.clone(), channel, address.parse().unwrap());
         let limits =
             ConnectionLimits { frame: FrameLimits::default(), in_flight: 64, idle: Duration::from_secs(120) };
         let stopped = self.stop.subscribe();
@@ -125,6 +130,14 @@ impl Rig {
     pub fn stop(&self) {
         self.stop.send_replace(true);
         self.broker.stop();
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.host.open_gate();
+        // A store that the test has broken cannot be closed cleanly.
+        let _ = self.broker.store().close();
     }
 }
 
