@@ -19,7 +19,7 @@ use ferromq_model::record::{NewRecord, Record};
 use ferromq_model::subscription::TagFilter;
 use ferromq_model::topic::DataVersion;
 use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
-use ferromq_store::{AppendError, Batch, EntryTag, Queue, Read, ReadLimit};
+use ferromq_store::{AppendError, Batch, EntryTag, Queue, Read, ReadError, ReadLimit};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ use crate::state_file::{StateError, StateFile};
 
 /// Messages that are delivered with one append.
 const DELIVERED_TOGETHER: u32 = 32;
-/// The wait after the store refused a delivery: a full disk does not empty within milliseconds.
+/// The wait after the store refused to be read or written: a full disk does not empty within milliseconds.
 const REFUSED_WAIT: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -127,6 +127,15 @@ fn due_time(queue: &Queue, at: QueueOffset, level: u32, levels: &DelayLevels, no
     }
 }
 
+/// Messages cannot be delivered for now. Nothing is passed over for that: what was acknowledged is to arrive.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
 /// Stores what is due from `from` on under its real topic. Returns where to go on, and where the copies end.
 fn deliver(
     broker: &Broker,
@@ -135,7 +144,7 @@ fn deliver(
     level: u32,
     now: Timestamp,
     batch: &mut Batch,
-) -> Result<(QueueOffset, PhysicalOffset), AppendError> {
+) -> Result<(QueueOffset, PhysicalOffset), Refused> {
     let limit = ReadLimit { messages: DELIVERED_TOGETHER, bytes: usize::MAX };
     let (records, mut next) = match broker.store().read(queue, from, limit, &TagFilter::All) {
         Ok(Read::Found(found)) => (found.records, from),
@@ -143,10 +152,7 @@ fn deliver(
         Ok(Read::Before { min }) => return Ok((min, PhysicalOffset::ZERO)),
         Ok(Read::Beyond { max }) => return Ok((max, PhysicalOffset::ZERO)),
         Ok(Read::AtEnd | Read::Empty) => return Ok((from, PhysicalOffset::ZERO)),
-        Err(error) => {
-            tracing::error!(level, %from, %error, "a delayed message cannot be read and is passed over");
-            return Ok((from.plus(1), PhysicalOffset::ZERO));
-        }
+        Err(error) => return Err(error.into()),
     };
     batch.clear();
     // Where to go on behind each message of the batch.
@@ -167,13 +173,17 @@ fn deliver(
             }
         }
     }
+    if next == from {
+        tracing::error!(level, at = %from, "a delayed message is damaged and is dropped");
+        return Ok((from.plus(1), PhysicalOffset::ZERO));
+    }
     if !batch.is_empty()
         && let Err(refused) = broker.store().append(batch)
     {
         // What was stored before the refusal is delivered: the next round begins behind it.
         next = match batch.placed().len().checked_sub(1) {
             Some(last) => behind[last],
-            None => return Err(refused),
+            None => return Err(refused.into()),
         };
     }
     let end = batch.placed().last().map_or(PhysicalOffset::ZERO, |placed| placed.end);

@@ -195,3 +195,23 @@ async fn what_waits_for_a_topic_that_changes_goes_where_it_can_be_read() {
     rig.broker.stop();
     tasks.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_message_does_not_hold_up_those_behind_it() {
+    use std::os::unix::fs::FileExt as _;
+    let rig = Rig::new();
+    for body in ["a", "b", "c"] {
+        delayed(&rig, body, 1, 0);
+    }
+    let damaged = rig.messages("SCHEDULE_TOPIC_XXXX", 0)[1].physical;
+    let log = rig.dir.path().join("commitlog/00000000000000000000");
+    let log = std::fs::OpenOptions::new().write(true).open(log).unwrap();
+    // The record's magic.
+    log.write_all_at(&[0xFF; 4], damaged.0 + 4).unwrap();
+    rig.host.advance(Millis::secs(1));
+    let broker = rig.broker.clone();
+    let tasks = tokio::spawn(async move { broker.run().await });
+    assert_eq!(bodies(&delivered(&rig, "T", 0, 2).await), ["a", "c"]);
+    rig.broker.stop();
+    tasks.await.unwrap();
+}
