@@ -46,8 +46,12 @@ use tracing::{debug, info, warn};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a goodbye may hold up the stop of the broker.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The wait after the first failure; it doubles with each further one, up to the period.
+/// The wait after the first failure; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
+/// The longest wait: clients of a NameServer that comes back do not find the broker for so long.
+const LAST_RETRY: Duration = Duration::from_secs(5);
+/// A connection that held for so long was sound: its failure begins a new row of them.
+const SOUND: Duration = Duration::from_secs(1);
 
 /// Who the broker is, as NameServers and through them clients are told.
 #[derive(Clone, Debug)]
@@ -112,6 +116,7 @@ impl Registration {
                     told: None,
                     standing: Standing::Untried,
                     all_due: Instant::now(),
+                    registered_at: Instant::now(),
                     retry: FIRST_RETRY,
                 };
                 tasks.spawn(registrar.run(stopped.clone()));
@@ -152,6 +157,8 @@ struct Registrar {
     standing: Standing,
     /// When everything is to be told again.
     all_due: Instant,
+    /// When it began to list the broker, if it does.
+    registered_at: Instant,
     /// The wait after the next failure.
     retry: Duration,
 }
@@ -204,7 +211,7 @@ impl Registrar {
                 Err(failure) => {
                     self.failed(&failure);
                     sleep(self.retry).await;
-                    self.retry = (self.retry * 2).min(self.about.timing.period);
+                    self.retry = (self.retry * 2).min(LAST_RETRY.min(self.about.timing.period));
                     Round::All
                 }
             };
@@ -214,14 +221,11 @@ impl Registrar {
     /// Waits for a reason to register again; fails when the connection does.
     async fn next_round(&mut self) -> Result<Round, Failure> {
         let link = self.link.as_mut().ok_or(Failure::Closed)?;
-        let round = tokio::select! {
-            failure = link.closed() => return Err(failure),
-            () = sleep_until(self.all_due) => Round::All,
-            () = changed(&mut self.changes) => Round::Changes,
-        };
-        // The connection held, so the next failure is a new one.
-        self.retry = FIRST_RETRY;
-        Ok(round)
+        tokio::select! {
+            failure = link.closed() => Err(failure),
+            () = sleep_until(self.all_due) => Ok(Round::All),
+            () = changed(&mut self.changes) => Ok(Round::Changes),
+        }
     }
 
     async fn register(&mut self, round: Round) -> Result<(), Failure> {
@@ -268,6 +272,7 @@ impl Registrar {
         }
         if self.standing != Standing::Registered {
             self.standing = Standing::Registered;
+            self.registered_at = Instant::now();
             self.about.registered.send_modify(|servers| *servers += 1);
             info!(namesrv = self.server, broker = self.about.advertised.name, "registered");
         }
@@ -277,6 +282,9 @@ impl Registrar {
         self.link = None;
         if self.standing == Standing::Registered {
             self.about.registered.send_modify(|servers| *servers -= 1);
+            if self.registered_at.elapsed() >= SOUND {
+                self.retry = FIRST_RETRY;
+            }
         }
         if self.standing != Standing::Failing {
             self.standing = Standing::Failing;
