@@ -119,9 +119,16 @@ fn serve(plan: Plan) -> ExitCode {
 }
 
 fn failed(error: &(dyn Error + 'static)) -> ExitCode {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    let causes: String = causes.map(|cause| format!(": {cause}")).collect();
-    error!("{error}{causes}");
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |&cause| cause.source()) {
+        let cause = cause.to_string();
+        // Some errors tell their cause themselves.
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    error!("{text}");
     ExitCode::FAILURE
 }
 
