@@ -167,6 +167,14 @@ impl Store {
         std::fs::create_dir_all(root.join("config")).map_err(OpenError::io("cannot create", &root))?;
         let lock = DirLock::take(&root)?;
         let log_dir = config.commit_log_dir.clone().unwrap_or_else(|| root.join("commitlog"));
+        let staging = staging_beside(&root, &log_dir).map_err(OpenError::io("cannot use", &log_dir))?;
+        // A crash may have left it half allocated, as large as a log file.
+        match std::fs::remove_file(&staging) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(OpenError::io("cannot delete", staging)(error));
+            }
+            _ => {}
+        }
         let mut files = recovery::open_files(&log_dir, config.log_file_size.0)?;
         let queues = Queues::new(root.join("consumequeue"), config.queue_file_size.0);
         let checkpoint_path = root.join("checkpoint");
@@ -219,7 +227,7 @@ impl Store {
         let health = Arc::new(Health::default());
         let log = CommitLog::new(LogParts {
             dir: log_dir,
-            staging: root.join("next-log-file"),
+            staging,
             file_len: config.log_file_size.0,
             flush_mode: config.flush,
             host: Arc::clone(&host),
@@ -879,6 +887,19 @@ impl Inner {
         drop(lock);
         Ok(())
     }
+}
+
+/// Where new log files are allocated before they get their name: not in the log's directory, whose files the reference
+/// broker counts, but on the same file system, or else they could not be moved there.
+fn staging_beside(root: &Path, log_dir: &Path) -> io::Result<PathBuf> {
+    use std::os::unix::fs::MetadataExt as _;
+    const NAME: &str = "next-log-file";
+    std::fs::create_dir_all(log_dir)?;
+    let device = std::fs::metadata(log_dir)?.dev();
+    let is_near = |dir: &&Path| std::fs::metadata(dir).is_ok_and(|meta| meta.dev() == device);
+    let near = [Some(root), log_dir.parent()].into_iter().flatten().find(is_near);
+    // A file system of its own: what a crash leaves there for a moment, the next start removes.
+    Ok(near.unwrap_or(log_dir).join(NAME))
 }
 
 fn write_abort(path: &Path) -> io::Result<()> {

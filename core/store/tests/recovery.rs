@@ -773,3 +773,23 @@ fn records_are_found_by_their_magic_as_the_reference_writes_it() {
     assert!(store.record_at(placed[1].physical.plus(1)).is_none(), "only a record's start is one");
     store.close().unwrap();
 }
+
+#[test]
+fn a_log_on_another_file_system_gets_its_files_there() {
+    let memory = scratch();
+    let dir = tempfile::tempdir().unwrap();
+    let settings = || StoreConfig {
+        commit_log_dir: Some(memory.path().join("log/commitlog")),
+        ..config(dir.path(), FlushMode::Async)
+    };
+    let messages = mixed(0, 700);
+    let store = open(settings()).unwrap();
+    append_each(&store, &messages);
+    store.close().unwrap();
+    assert!(files_of(&memory.path().join("log/commitlog")).len() > 2);
+    std::fs::write(memory.path().join("log/next-log-file"), b"left by a crash").unwrap();
+    let store = open(settings()).unwrap();
+    assert_same(&read_all(&store), &expected(&messages), "on two file systems");
+    assert!(!memory.path().join("log/next-log-file").exists());
+    store.close().unwrap();
+}
