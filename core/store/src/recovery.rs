@@ -356,7 +356,8 @@ impl Recovery<'_> {
                     }
                     Err(error) => error,
                 };
-                if self.clean && error == RecordError::Empty {
+                // After a clean stop the log ends here, and there is no need to search.
+                if self.clean && !rebuild && error == RecordError::Empty && i + 1 == self.files.len() {
                     break 'files;
                 }
                 let next = match next_sound(file.raw(), file.base(), inside) {

@@ -366,15 +366,19 @@ fn a_damaged_blank_at_a_files_end_does_not_end_the_log() {
 #[test]
 fn a_hole_of_zeros_does_not_hide_the_messages_behind_it() {
     let messages = mixed(0, 1000);
-    let (dir, placed) = killed_store(FlushMode::Async, &messages);
-    for p in &placed[100..110] {
-        write_bytes(dir.path(), p.physical.0, &vec![0; p.end.since(p.physical) as usize]);
+    let (killed, placed) = killed_store(FlushMode::Async, &messages);
+    let (closed, _) = closed_store(&messages);
+    std::fs::remove_dir_all(closed.path().join("consumequeue")).unwrap();
+    for dir in [killed, closed] {
+        for p in &placed[100..110] {
+            write_bytes(dir.path(), p.physical.0, &vec![0; p.end.since(p.physical) as usize]);
+        }
+        let store = reopen(dir.path());
+        assert_eq!(store.recovery().dropped[0].at, placed[100].physical);
+        assert_eq!(store.recovery().end, placed.last().unwrap().end);
+        assert_without(&store, &messages, &(100..110).collect::<Vec<_>>());
+        store.close().unwrap();
     }
-    let store = reopen(dir.path());
-    assert_eq!(store.recovery().dropped[0].at, placed[100].physical);
-    assert_eq!(store.recovery().end, placed.last().unwrap().end);
-    assert_without(&store, &messages, &(100..110).collect::<Vec<_>>());
-    store.close().unwrap();
 }
 
 #[test]
