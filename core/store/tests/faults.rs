@@ -3,13 +3,20 @@
 
 mod support;
 
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ferromq_model::config::{ConfigValue, HourSet, Hours};
 use ferromq_model::delay::DelayLevels;
 use ferromq_model::subscription::TagFilter;
 use ferromq_model::{Millis, QueueId, QueueOffset, Timestamp};
+use ferromq_store::host::{DiskUsage, Host};
 use ferromq_store::{AppendError, FlushMode, Read, Store, StoreConfig};
+use parking_lot::Mutex;
 use support::{
     Message, NO_LIMIT, TestHost, append, append_one, block_on, config, read_queue, topic, wait_until,
 };
@@ -355,4 +362,84 @@ fn messages_of_a_topic_deleted_meanwhile_are_refused() {
     assert!(batch.placed().is_empty());
     append_one(&store, &message(1));
     store.close().unwrap();
+}
+
+/// A machine that loses power: of the log, it keeps what each file held when it was flushed last.
+struct Unplugged {
+    inner: Arc<TestHost>,
+    flushed: Mutex<HashMap<PathBuf, Vec<u8>>>,
+}
+
+impl Host for Unplugged {
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    fn disk_usage(&self, path: &Path) -> io::Result<DiskUsage> {
+        self.inner.disk_usage(path)
+    }
+
+    fn sync_data(&self, file: &File) -> io::Result<()> {
+        self.inner.sync_data(file)?;
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        let bytes = std::fs::read(&path)?;
+        self.flushed.lock().insert(path, bytes);
+        Ok(())
+    }
+
+    fn allocate(&self, file: &File, len: u64) -> io::Result<()> {
+        self.inner.allocate(file, len)
+    }
+}
+
+#[test]
+fn sync_flush_acknowledgements_survive_a_power_cut() {
+    for queues_are_lost in [false, true] {
+        let dir = support::scratch();
+        let host = Arc::new(Unplugged { inner: TestHost::new(), flushed: Mutex::default() });
+        let settings = config(dir.path(), FlushMode::Sync);
+        let store = Store::open_on(settings, &DelayLevels::default(), Arc::clone(&host) as _).unwrap();
+        let (mut sent, mut acknowledged) = (0, 0);
+        for burst in 0..60 {
+            let mut end = None;
+            for _ in 0..1 + burst % 9 {
+                end = Some(append_one(&store, &message(sent)).end);
+                sent += 1;
+            }
+            block_on(store.flushed_to(end.unwrap())).unwrap();
+            acknowledged = sent;
+        }
+        // These are in the page cache, and their queue entries perhaps on disk, when the power goes.
+        host.inner.close_gate();
+        for _ in 0..20 {
+            append_one(&store, &message(sent));
+            sent += 1;
+        }
+        let seen_before = store.find_queue("T", QueueId(0)).unwrap().max().0;
+        let cut = support::scratch();
+        support::copy_dir(dir.path(), cut.path());
+        let root = dir.path().canonicalize().unwrap();
+        for path in support::files_of(&cut.path().join("commitlog")) {
+            let original = root.join("commitlog").join(path.file_name().unwrap());
+            let bytes = host.flushed.lock().get(&original).cloned();
+            std::fs::write(&path, bytes.unwrap_or_else(|| vec![0; support::LOG_FILE as usize])).unwrap();
+        }
+        if queues_are_lost {
+            let _ = std::fs::remove_dir_all(cut.path().join("consumequeue"));
+        }
+        host.inner.open_gate();
+        store.close().unwrap();
+
+        let store = open_on(&TestHost::new(), config(cut.path(), FlushMode::Sync));
+        let queue = store.find_queue("T", QueueId(0)).unwrap();
+        let seen = read_queue(&store, &queue);
+        assert!(seen.len() >= acknowledged, "{} of {acknowledged}: {:?}", seen.len(), store.recovery());
+        assert!(seen.len() as u64 >= seen_before, "consumers saw what the power cut took");
+        for (i, (offset, seen)) in seen.iter().enumerate() {
+            assert_eq!((offset.0, seen), (i as u64, &message(i)));
+        }
+        let next = append_one(&store, &message(seen.len()));
+        assert_eq!(next.queue_offset.0, seen.len() as u64);
+        store.close().unwrap();
+    }
 }
