@@ -400,6 +400,7 @@ fn a_broker_serves_without_nameservers_and_is_known_as_soon_as_there_is_one() {
         let start = Instant::now();
         assert!(wait(PROMPTLY, || routes_to(namesrv, address)), "{}", read_log(&log));
         println!("known to a NameServer {:?} after its start", start.elapsed());
+        wait_for_log(&log, up, round);
         assert_eq!(read_log(&log).matches(up).count(), round, "{}", read_log(&log));
         server.kill();
         wait_for_log(&log, down, round + 1);
