@@ -753,6 +753,19 @@ impl Inner {
                 queue.sync()?;
             }
         }
+        match self.note_progress(newest) {
+            Ok(()) => Ok(true),
+            // What is noted already stays true: recovery has a little more to read.
+            Err(error) if is_full(&error) => {
+                tracing::warn!(%error, "no room to note how far the store has come");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says in checkpoint and manifest that all messages stored up to `newest` have durable queue entries.
+    fn note_progress(&self, newest: Timestamp) -> io::Result<()> {
         {
             let mut checkpoint = self.checkpoint.lock();
             checkpoint.times.queues = newest;
@@ -764,7 +777,7 @@ impl Inner {
         if self.stopping() || noted.queues != Some(self.queues.count_with_messages()) {
             self.write_manifest(&mut noted)?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Follows the log and puts the keys of its messages into the index.
