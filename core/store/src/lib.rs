@@ -17,7 +17,7 @@
 //! | `checkpoint`, `manifest`, `recovery` | what a crash leaves, and putting it right |
 //! | `retention` | what is deleted when |
 //! | `health` | whether messages are taken, and why not |
-//! | `store` | the handle, and the threads behind it |
+//! | `store` | the handle; below it `background`, what its threads do, and `lock`, the right to the directory |
 
 mod batch;
 mod checkpoint;
