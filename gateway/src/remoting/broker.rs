@@ -46,6 +46,9 @@ use sends::Sends;
 /// by itself.
 const MAX_PUSHES: usize = 256;
 
+/// Clients from this version on mean it when they say how often a message may be redelivered (RocketMQ 3.4.9).
+const HONOURS_MAX_RECONSUME: i32 = 121;
+
 /// Whom an answer goes to.
 #[derive(Clone, Copy, Debug)]
 struct Asker {

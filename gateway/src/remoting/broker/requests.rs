@@ -27,11 +27,8 @@ use ferromq_protocol::header::{
     SendBack, UnregisterClient, UpdateConsumerOffset, UpdateTopic, ViewMessage,
 };
 
-use super::{Asker, Handled, codes};
+use super::{Asker, HONOURS_MAX_RECONSUME, Handled, codes};
 use crate::remoting::reply::Reply;
-
-/// Clients from this version on mean it when they say how often a message may be redelivered (RocketMQ 3.4.9).
-const HONOURS_MAX_RECONSUME: i32 = 121;
 
 /// Handles one request.
 pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker: Asker) -> Handled {

@@ -16,11 +16,8 @@ use ferromq_protocol::header::{Header, SendMessage, SendMessageResponse};
 use ferromq_store::{AppendError, FlushWatch, Placed};
 use tokio::time::{Instant, Sleep};
 
-use super::{Asker, codes};
+use super::{Asker, HONOURS_MAX_RECONSUME, codes};
 use crate::remoting::reply::Reply;
-
-/// Clients from this version on mean it when they say how often a message may be redelivered (RocketMQ 3.4.9).
-const HONOURS_MAX_RECONSUME: i32 = 121;
 
 /// A send that was accepted and waits for its append.
 struct Pending {
