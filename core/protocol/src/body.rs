@@ -13,10 +13,12 @@
 //! | [`register`] | what a broker tells NameServers |
 //! | [`member`] | heartbeats, members of groups, queue locks |
 //! | [`table`] | lists and tables of topics, groups and settings |
+//! | [`object_keys`] | maps from queues and other objects |
 
 mod json;
 mod loose;
 pub mod member;
+pub mod object_keys;
 pub mod register;
 pub mod route;
 pub mod table;
@@ -29,6 +31,7 @@ pub use member::{
     ConsumerData, ConsumerList, HeartbeatData, LockBatchRequest, LockBatchResponse, MessageQueue,
     ProducerData, SubscriptionData,
 };
+pub use object_keys::{ByQueue, ObjectKeyed};
 pub use register::{RegisterBrokerBody, TopicConfigWrapper};
 pub use route::{
     BrokerData, BrokerMemberGroup, BrokerMemberGroupBody, ClusterInfo, QueueData, TopicRouteData,

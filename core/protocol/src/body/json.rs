@@ -107,6 +107,11 @@ impl Formatter for Format {
         Ok(())
     }
 
+    /// Bytes are JSON that is written already: what this serializer has no words for.
+    fn write_byte_array<W: ?Sized + Write>(&mut self, writer: &mut W, value: &[u8]) -> io::Result<()> {
+        writer.write_all(value)
+    }
+
     fn write_char_escape<W: ?Sized + Write>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
         self.before_text(writer)?;
         CompactFormatter.write_char_escape(writer, escape)
