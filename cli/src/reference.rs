@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Args;
+use ferromq_gateway::remoting::compatibility;
 use ferromq_model::config::Key;
 
 use crate::foreign;
@@ -11,15 +12,26 @@ use crate::settings::{Config, Part};
 /// Prints what can be set.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
-    /// Print the page docs/configuration.md
+    /// Print a page of docs/ instead
     #[arg(long, hide = true)]
-    markdown: bool,
+    page: Option<Page>,
+}
+
+/// Pages of docs/ that are printed from tables in the code.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Page {
+    Configuration,
+    Compatibility,
 }
 
 impl ConfigArgs {
     /// The text that was asked for.
     pub(crate) fn text(&self) -> String {
-        if self.markdown { markdown() } else { text(|_| true) }
+        match self.page {
+            None => text(|_| true),
+            Some(Page::Configuration) => markdown(),
+            Some(Page::Compatibility) => compatibility::markdown(),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ enum Task {
     },
     /// FerroMQ and the official Java broker, measured in one run: prints a section for docs/benchmarks.md
     Bench(bench::Args),
-    /// Prints docs/configuration.md from the tables of settings
+    /// Prints the pages of docs/ that derive from tables in the code
     Docs,
 }
 
@@ -56,8 +56,10 @@ fn check() -> Result<()> {
     let mut rustdoc = cargo(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
     rustdoc.env("RUSTDOCFLAGS", "-D warnings");
     run("documentation", rustdoc)?;
-    if printed_settings()? != std::fs::read_to_string(settings_page()).unwrap_or_default() {
-        bail!("docs/configuration.md is stale: run `cargo xtask docs`");
+    for page in PAGES {
+        if printed(page)? != std::fs::read_to_string(path_of(page)).unwrap_or_default() {
+            bail!("docs/{page}.md is stale: run `cargo xtask docs`");
+        }
     }
     if cargo(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
         run(
@@ -84,23 +86,29 @@ fn test(arguments: &[OsString]) -> Result<()> {
     Err(tests.exec()).context("cannot run the tests")
 }
 
+/// Pages of docs/ that the binary prints from its tables.
+const PAGES: [&str; 2] = ["configuration", "compatibility"];
+
 fn docs() -> Result<()> {
-    let page = settings_page();
-    std::fs::write(&page, printed_settings()?).with_context(|| format!("cannot write {}", page.display()))
+    for page in PAGES {
+        let path = path_of(page);
+        std::fs::write(&path, printed(page)?).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }
 
-fn printed_settings() -> Result<String> {
-    let output = cargo(["run", "--quiet", "--locked", "-p", "ferromq", "--", "config", "--markdown"])
+fn printed(page: &str) -> Result<String> {
+    let output = cargo(["run", "--quiet", "--locked", "-p", "ferromq", "--", "config", "--page", page])
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
-        bail!("`ferromq config --markdown` failed: {}", output.status);
+        bail!("`ferromq config --page {page}` failed: {}", output.status);
     }
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn settings_page() -> PathBuf {
-    root().join("docs/configuration.md")
+fn path_of(page: &str) -> PathBuf {
+    root().join("docs").join(page).with_extension("md")
 }
 
 fn root() -> &'static Path {

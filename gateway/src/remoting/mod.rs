@@ -1,6 +1,7 @@
 //! The remoting front-ends: RocketMQ's native protocol in, calls into the engines, answers out.
 
 pub mod broker;
+pub mod compatibility;
 pub mod listen;
 pub mod namesrv;
 mod namesrv_session;

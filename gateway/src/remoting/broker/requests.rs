@@ -28,6 +28,7 @@ use ferromq_protocol::header::{
 };
 
 use super::{Asker, HONOURS_MAX_RECONSUME, Handled, codes};
+use crate::remoting::compatibility;
 use crate::remoting::reply::Reply;
 
 /// Handles one request.
@@ -59,7 +60,13 @@ pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker:
         RequestCode::DeleteSubscriptionGroup => delete_group(broker, request, asker),
         RequestCode::GetSubscriptionGroupConfig => group_config(broker, request),
         RequestCode::GetAllSubscriptionGroupConfig => all_groups(broker),
-        _ => Err(Reply::not_supported(request.code)),
+        _ => Err(match compatibility::why_not_on_broker(code) {
+            Some(why) => {
+                let text = format!(" request type {} not supported: {why}", request.code);
+                Reply::error(ResponseCode::RequestCodeNotSupported, text)
+            }
+            None => Reply::not_supported(request.code),
+        }),
     };
     handled.unwrap_or_else(Handled::Now)
 }
