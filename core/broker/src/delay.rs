@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferromq_model::delay::DelayLevels;
+use ferromq_model::filter::MessageFilter;
 use ferromq_model::message::{TagsCode, find_property, property};
 use ferromq_model::name::{HALF_TOPIC, SCHEDULE_TOPIC};
 use ferromq_model::record::{NewRecord, Record};
-use ferromq_model::subscription::TagFilter;
 use ferromq_model::topic::DataVersion;
 use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 use ferromq_store::{AppendError, Batch, EntryTag, Queue, Read, ReadError, ReadLimit};
@@ -146,7 +146,7 @@ fn deliver(
     batch: &mut Batch,
 ) -> Result<(QueueOffset, PhysicalOffset), Refused> {
     let limit = ReadLimit { messages: DELIVERED_TOGETHER, bytes: usize::MAX };
-    let (records, mut next) = match broker.store().read(queue, from, limit, &TagFilter::All) {
+    let (records, mut next) = match broker.store().read(queue, from, limit, &MessageFilter::All) {
         Ok(Read::Found(found)) => (found.records, from),
         Ok(Read::NoMatch { next }) => return Ok((next, PhysicalOffset::ZERO)),
         Ok(Read::Before { min }) => return Ok((min, PhysicalOffset::ZERO)),

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel, TagFilter};
+use ferromq_model::filter::{FilterError, MessageFilter};
+use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel};
 use ferromq_model::{GroupName, Millis, Timestamp, TopicName};
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
@@ -70,8 +71,8 @@ pub struct Subscription {
     pub expression: String,
     /// `TAG` or `SQL92`.
     pub expression_type: String,
-    /// What passes.
-    pub filter: TagFilter,
+    /// What passes, or why the expression says nothing.
+    pub filter: Result<MessageFilter, FilterError>,
     /// When the client made it; a newer one replaces an older.
     pub version: i64,
 }
@@ -469,7 +470,7 @@ mod tests {
                 topic: TopicName::new(topic).unwrap(),
                 expression: "*".into(),
                 expression_type: "TAG".into(),
-                filter: TagFilter::All,
+                filter: Ok(MessageFilter::All),
                 version: 1,
             };
             topics.iter().map(all).collect()

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferromq_model::filter::{FilterError, MessageFilter};
 use ferromq_model::group::SubscriptionGroupConfig;
-use ferromq_model::subscription::{MessageModel, TagFilter};
+use ferromq_model::subscription::MessageModel;
 use ferromq_model::{Millis, QueueId, QueueOffset};
 use ferromq_store::{Found, Queue, Read, ReadError, ReadLimit};
 use tokio::time::Instant;
@@ -126,9 +127,9 @@ pub enum PullError {
     /// The client knows newer subscriptions than its heartbeats told.
     #[error("the consumer's subscription not latest")]
     SubscriptionOutdated,
-    /// SQL expressions.
-    #[error("The broker does not support consumer to filter message by {0}")]
-    UnsupportedFilter(String),
+    /// The expression is none.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
     /// The files cannot be read.
     #[error(transparent)]
     Store(#[from] ReadError),
@@ -169,7 +170,7 @@ struct Look {
     queue: Arc<Queue>,
     from: QueueOffset,
     limit: ReadLimit,
-    filter: TagFilter,
+    filter: MessageFilter,
     topic_flag: i32,
     group_flag: i32,
 }
@@ -228,16 +229,9 @@ impl Broker {
     }
 
     /// The filter of a pull: its own, or its group's.
-    fn wanted(&self, ask: &Pull<'_>, group: &SubscriptionGroupConfig) -> Result<TagFilter, PullError> {
-        let tags_only = |kind: &str| match kind {
-            "" | "TAG" => Ok(()),
-            other => Err(PullError::UnsupportedFilter(other.to_owned())),
-        };
+    fn wanted(&self, ask: &Pull<'_>, group: &SubscriptionGroupConfig) -> Result<MessageFilter, PullError> {
         match ask.wanted {
-            Wanted::Expression { text, kind } => {
-                tags_only(kind.unwrap_or_default())?;
-                Ok(TagFilter::parse(text))
-            }
+            Wanted::Expression { text, kind } => Ok(MessageFilter::compile(kind.unwrap_or_default(), text)?),
             Wanted::Subscribed { version } => {
                 let broadcasting = self.members().model_of(ask.group) == Some(MessageModel::Broadcasting);
                 if broadcasting && !group.consume_broadcast_enable {
@@ -249,8 +243,7 @@ impl Broker {
                 if subscription.version < version {
                     return Err(PullError::SubscriptionOutdated);
                 }
-                tags_only(&subscription.expression_type)?;
-                Ok(subscription.filter)
+                Ok(subscription.filter?)
             }
         }
     }

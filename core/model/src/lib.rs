@@ -13,7 +13,8 @@
 //! | [`record`] | the stored record: encode, patch, decode, verify |
 //! | [`batch`] | the body of a client's batch, message by message |
 //! | [`topic`], [`group`] | settings of topics and consumer groups, as they are kept and exchanged |
-//! | [`subscription`] | what a consumer asks for: tags, modes, where to start |
+//! | [`subscription`] | how a consumer consumes: modes, where to start |
+//! | [`filter`] | which messages a consumer wants |
 //! | [`delay`] | the table of delay levels |
 //! | [`dialect`] | reading the JSON dialect that Java brokers write |
 //! | [`config`] | the `config_keys!` table that settings, help and docs derive from |
@@ -22,6 +23,7 @@ pub mod batch;
 pub mod config;
 pub mod delay;
 pub mod dialect;
+pub mod filter;
 pub mod group;
 pub mod ids;
 pub mod message;

@@ -1,52 +1,6 @@
-//! What a consumer asks for: which tags, in which mode, from where.
+//! How a consumer consumes: in which mode, by which way, from where. Which messages it wants is [`crate::filter`]'s.
 
 use std::str::FromStr;
-
-use crate::message::{TagsCode, java_hash};
-
-/// Which messages of a topic a subscription lets through, decided on the broker by the tag's hash alone; the client
-/// compares the text again, so a collision costs bytes, never a wrong delivery.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum TagFilter {
-    /// Every message.
-    #[default]
-    All,
-    /// Messages whose tag has one of these hashes, sorted.
-    Codes(Vec<i32>),
-}
-
-/// The most tags an expression may name.
-pub const MAX_TAGS: usize = 1024;
-
-impl TagFilter {
-    /// Reads `TagA || TagB`; empty and `*` let everything through.
-    #[must_use]
-    pub fn parse(expression: &str) -> Self {
-        let expression = expression.trim();
-        if expression.is_empty() || expression == "*" {
-            return Self::All;
-        }
-        let mut codes: Vec<i32> = expression
-            .split("||")
-            .map(str::trim)
-            .filter(|tag| !tag.is_empty())
-            .take(MAX_TAGS)
-            .map(java_hash)
-            .collect();
-        codes.sort_unstable();
-        codes.dedup();
-        Self::Codes(codes)
-    }
-
-    /// Whether a message with this code passes. Only the low 32 bits count.
-    #[must_use]
-    pub fn admits(&self, code: TagsCode) -> bool {
-        match self {
-            Self::All => true,
-            Self::Codes(codes) => codes.binary_search(&(code.0 as i32)).is_ok(),
-        }
-    }
-}
 
 macro_rules! wire_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
@@ -137,14 +91,6 @@ wire_enum! {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tag_expressions_admit_by_hash() {
-        let filter = TagFilter::parse(" TagA||  TagB ");
-        assert!(filter.admits(TagsCode::of(Some("TagA"))) && filter.admits(TagsCode::of(Some("TagB"))));
-        assert!(!filter.admits(TagsCode::of(Some("TagC"))) && !filter.admits(TagsCode::of(None)));
-        assert_eq!((TagFilter::parse("*"), TagFilter::parse(" ")), (TagFilter::All, TagFilter::All));
-    }
 
     #[test]
     fn enum_names_are_read_in_every_clients_spelling() {

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferromq_model::delay::DelayLevels;
+use ferromq_model::filter::MessageFilter;
 use ferromq_model::record::Record;
-use ferromq_model::subscription::TagFilter;
 use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 use parking_lot::Mutex;
 
@@ -353,7 +353,7 @@ impl Store {
         self.inner.delete_topic(topic)
     }
 
-    /// Reads visible messages of `queue` from `from` on whose tags pass `filter`.
+    /// Reads visible messages of `queue` from `from` on that pass `filter`.
     ///
     /// # Errors
     /// [`ReadError`] if the queue's files cannot be read.
@@ -362,7 +362,7 @@ impl Store {
         queue: &Queue,
         from: QueueOffset,
         limit: ReadLimit,
-        filter: &TagFilter,
+        filter: &MessageFilter,
     ) -> Result<Read, ReadError> {
         self.inner.read(queue, from, limit, filter)
     }
@@ -530,7 +530,7 @@ impl Inner {
         queue: &Queue,
         from: QueueOffset,
         limit: ReadLimit,
-        filter: &TagFilter,
+        filter: &MessageFilter,
     ) -> Result<Read, ReadError> {
         /// Entries that one read looks at when its filter lets nothing through (RocketMQ: `maxFilterMessageSize`).
         const MAX_LOOKED_AT: usize = 800;
@@ -546,7 +546,8 @@ impl Inner {
         }
         let most = limit.messages.min(self.config.max_pull_count).max(1);
         let most_bytes = limit.bytes.min(self.config.max_pull_bytes.0 as usize);
-        let scan = if *filter == TagFilter::All { most as usize } else { MAX_LOOKED_AT.max(most as usize) };
+        let scan =
+            if *filter == MessageFilter::All { most as usize } else { MAX_LOOKED_AT.max(most as usize) };
         let entries = queue
             .entries(from, scan)
             .map_err(|source| ReadError::Io { topic: format!("{}/{}", queue.topic(), queue.id()), source })?;
@@ -554,7 +555,7 @@ impl Inner {
         let mut region: Option<(PhysicalOffset, Bytes)> = None;
         let mut run: Option<(usize, usize)> = None;
         for entry in entries {
-            if entry.is_filler() || !filter.admits(entry.tags) {
+            if entry.is_filler() || !filter.admits_tags(entry.tags) {
                 found.next = found.next.plus(1);
                 continue;
             }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ferromq_model::config::Percent;
 use ferromq_model::delay::DelayLevels;
+use ferromq_model::filter::MessageFilter;
 use ferromq_model::record::Record;
-use ferromq_model::subscription::TagFilter;
 use ferromq_model::{QueueId, QueueOffset};
 use ferromq_store::{AppendError, FlushMode, Read, ReadLimit, Store, StoreConfig};
 use support::{Message, append, block_on, config, copy_dir, flush, open, read_queue, scratch, split, topic};
@@ -36,7 +36,7 @@ fn follow(store: &Store, id: u32, written: &AtomicBool) -> Vec<Message> {
     let mut seen = Vec::new();
     loop {
         let last_look = written.load(Ordering::SeqCst);
-        match store.read(&queue, QueueOffset(seen.len() as u64), limit, &TagFilter::All).unwrap() {
+        match store.read(&queue, QueueOffset(seen.len() as u64), limit, &MessageFilter::All).unwrap() {
             Read::Found(found) => {
                 for bytes in split(&found.records) {
                     let record = Record::decode(&bytes).unwrap();
@@ -193,7 +193,7 @@ fn readers_and_writers_go_on_while_old_files_are_deleted() {
             loop {
                 let last_look = written.load(Ordering::SeqCst);
                 let limit = ReadLimit { messages: 32, bytes: 1 << 20 };
-                match store.read(&queue, from, limit, &TagFilter::All).unwrap() {
+                match store.read(&queue, from, limit, &MessageFilter::All).unwrap() {
                     Read::Found(found) => {
                         for bytes in split(&found.records) {
                             let record = Record::decode(&bytes).unwrap();

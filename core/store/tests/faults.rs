@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use ferromq_model::config::{ConfigValue, HourSet, Hours};
 use ferromq_model::delay::DelayLevels;
-use ferromq_model::subscription::TagFilter;
+use ferromq_model::filter::MessageFilter;
 use ferromq_model::{Millis, QueueId, QueueOffset, Timestamp};
 use ferromq_store::host::{DiskUsage, Host};
 use ferromq_store::{AppendError, FlushMode, Read, Store, StoreConfig};
@@ -86,7 +86,7 @@ fn with_sync_flush_a_message_is_invisible_until_it_is_flushed() {
     let placed = append_one(&store, &message(0));
     let queue = store.find_queue("T", QueueId(0)).unwrap();
     host.await_flush_at_gate();
-    assert!(matches!(store.read(&queue, QueueOffset(0), NO_LIMIT, &TagFilter::All), Ok(Read::Empty)));
+    assert!(matches!(store.read(&queue, QueueOffset(0), NO_LIMIT, &MessageFilter::All), Ok(Read::Empty)));
     assert_eq!((queue.max(), queue.next()), (QueueOffset(0), QueueOffset(1)));
 
     let waiter = Arc::clone(&queue);
@@ -256,7 +256,7 @@ fn files_are_deleted_when_their_time_is_over_in_the_hours_allowed() {
     let queue = store.find_queue("T", QueueId(0)).unwrap();
     let mut held = Vec::new();
     while held.len() < stored {
-        match store.read(&queue, QueueOffset(held.len() as u64), NO_LIMIT, &TagFilter::All).unwrap() {
+        match store.read(&queue, QueueOffset(held.len() as u64), NO_LIMIT, &MessageFilter::All).unwrap() {
             Read::Found(found) => held.extend(support::split(&found.records)),
             other => panic!("{other:?}"),
         }
@@ -283,7 +283,7 @@ fn files_are_deleted_when_their_time_is_over_in_the_hours_allowed() {
     assert_eq!(left.last().unwrap().0, QueueOffset(stored as u64 - 1));
     assert!(queue.min().0 > 0);
     assert!(matches!(
-        store.read(&queue, QueueOffset(0), NO_LIMIT, &TagFilter::All),
+        store.read(&queue, QueueOffset(0), NO_LIMIT, &MessageFilter::All),
         Ok(Read::Before { min }) if min == queue.min()
     ));
     store.close().unwrap();

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use ferromq_model::config::Percent;
 use ferromq_model::delay::DelayLevels;
+use ferromq_model::filter::MessageFilter;
 use ferromq_model::record::Record;
-use ferromq_model::subscription::TagFilter;
 use ferromq_model::{Millis, PhysicalOffset, QueueId, QueueOffset, Timestamp};
 use ferromq_store::{Batch, FlushMode, Read, ReadLimit, Store, StoreConfig};
 use support::{Message, TestHost, block_on, config, copy_dir, flush, scratch, split, topic, wait_until};
@@ -162,7 +162,7 @@ impl Case {
             bytes: 1 + self.random.below(9000) as usize,
         };
         let tag = if self.random.below(2) == 0 { None } else { Some(self.random.pick(&TAGS)) };
-        let filter = tag.map_or(TagFilter::All, TagFilter::parse);
+        let filter = tag.map_or(MessageFilter::All, MessageFilter::tags);
         let queue = self.store.find_queue(&key.0, QueueId(key.1)).unwrap();
         let what = format!("read {key:?} from {from} {limit:?} {tag:?}, {min}..{}", known.len());
         let passes = |known: &Known| tag.is_none() || known.message.tag.as_deref() == tag;

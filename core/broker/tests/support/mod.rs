@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use ferromq_broker::members::{ChannelId, ClientInfo, ClientLink, Consumer, Heartbeat, Peer, Subscription};
 use ferromq_broker::send::{Send, SendBatch, SendError, Ticket};
 use ferromq_broker::{Broker, BrokerConfig};
+use ferromq_model::filter::MessageFilter;
 use ferromq_model::message::{SysFlag, TagsCode, find_property};
 use ferromq_model::record::Record;
-use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel, TagFilter};
+use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel};
 use ferromq_model::{
     ByteSize, GroupName, Millis, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName,
 };
@@ -106,7 +107,7 @@ impl Rig {
         let mut from = queue.min();
         while from < queue.max() {
             let limit = ReadLimit { messages: u32::MAX, bytes: usize::MAX };
-            match self.broker.store().read(&queue, from, limit, &TagFilter::All).unwrap() {
+            match self.broker.store().read(&queue, from, limit, &MessageFilter::All).unwrap() {
                 Read::Found(found) => {
                     for piece in &found.records {
                         let mut rest = &piece[..];
@@ -166,7 +167,7 @@ pub fn heartbeat(group: &str, client: &str, topics: &[(&str, &str)]) -> Heartbea
         topic: TopicName::new(topic).unwrap(),
         expression: expression.to_owned(),
         expression_type: "TAG".to_owned(),
-        filter: TagFilter::parse(expression),
+        filter: Ok(MessageFilter::tags(expression)),
         version: 1,
     };
     Heartbeat {

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferromq_model::delay::DelayLevels;
+use ferromq_model::filter::MessageFilter;
 use ferromq_model::message::{SysFlag, TagsCode};
 use ferromq_model::record::{NewRecord, Record};
-use ferromq_model::subscription::TagFilter;
 use ferromq_model::{ByteSize, Millis, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 use ferromq_store::host::{DiskUsage, Host};
 use ferromq_store::{
@@ -165,7 +165,7 @@ pub fn read_queue(store: &Store, queue: &Queue) -> Vec<(QueueOffset, Message)> {
     let mut messages = Vec::new();
     let mut from = queue.min();
     loop {
-        match store.read(queue, from, NO_LIMIT, &TagFilter::All).unwrap() {
+        match store.read(queue, from, NO_LIMIT, &MessageFilter::All).unwrap() {
             Read::Found(found) => {
                 let records = split(&found.records);
                 assert_eq!(records.len(), found.count as usize);

@@ -5,6 +5,7 @@ use ferromq_broker::pull::{Forbidden, PullError};
 use ferromq_broker::retry::SendBackError;
 use ferromq_broker::send::SendError;
 use ferromq_broker::topics::TopicError;
+use ferromq_model::filter::FilterError;
 use ferromq_protocol::code::ResponseCode;
 use ferromq_store::AppendError;
 
@@ -90,7 +91,7 @@ pub(super) fn pull(error: &PullError) -> Reply {
         PullError::NoQueue { .. } => ResponseCode::InvalidParameter,
         PullError::NotSubscribed => ResponseCode::SubscriptionNotExist,
         PullError::SubscriptionOutdated => ResponseCode::SubscriptionNotLatest,
-        PullError::UnsupportedFilter(_) | PullError::Store(_) => ResponseCode::SystemError,
+        PullError::Filter(FilterError::UnknownKind(_)) | PullError::Store(_) => ResponseCode::SystemError,
     };
     Reply::error(code, error.to_string())
 }

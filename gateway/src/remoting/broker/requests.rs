@@ -10,8 +10,8 @@ use ferromq_broker::locks::LockedQueue;
 use ferromq_broker::members::{ClientInfo, Consumer, Heartbeat, MAX_CLIENT_ID_LEN, Peer, Subscription};
 use ferromq_broker::retry;
 use ferromq_broker::{Broker, Position};
+use ferromq_model::filter::MessageFilter;
 use ferromq_model::group::SubscriptionGroupConfig;
-use ferromq_model::subscription::TagFilter;
 use ferromq_model::topic::TopicConfig;
 use ferromq_model::{GroupName, QueueOffset, Timestamp, TopicName};
 use ferromq_protocol::body::{
@@ -130,11 +130,12 @@ fn consumer_of(data: ConsumerData, without_subscriptions: bool) -> Option<Consum
 }
 
 fn subscription_of(data: SubscriptionData) -> Option<Subscription> {
+    let expression_type = data.expression_type.unwrap_or_default();
     Some(Subscription {
         topic: TopicName::new(&data.topic).ok()?,
-        filter: TagFilter::parse(&data.sub_string),
+        filter: MessageFilter::compile(&expression_type, &data.sub_string),
         expression: data.sub_string,
-        expression_type: data.expression_type.unwrap_or_default(),
+        expression_type,
         version: data.sub_version,
     })
 }
