@@ -21,6 +21,7 @@ use crate::locks::OrderLocks;
 use crate::members::{Heartbeat, Members, Peer};
 use crate::offsets::ConsumerOffsets;
 use crate::state_file::{StateError, StateFile};
+use crate::stats::{self, Stats};
 use crate::topics::{TopicError, Topics};
 
 /// How often silent clients and expired locks are looked for.
@@ -46,6 +47,7 @@ struct Inner {
     members: Members,
     locks: OrderLocks,
     delays: DelayProgress,
+    stats: Stats,
     counter: AtomicU32,
     stop: watch::Sender<bool>,
 }
@@ -89,6 +91,7 @@ impl Broker {
                 members,
                 locks: OrderLocks::default(),
                 delays,
+                stats: Stats::default(),
                 counter: AtomicU32::new(0),
                 stop: watch::channel(false).0,
             }),
@@ -141,6 +144,17 @@ impl Broker {
     #[must_use]
     pub fn locks(&self) -> &OrderLocks {
         &self.inner.locks
+    }
+
+    /// What it counts of its traffic.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.inner.stats
+    }
+
+    /// Takes note of where all counters stand. [`Broker::run`] does so each second.
+    pub fn sample_stats(&self) {
+        self.stats().tick(self.topics(), self.store().appended(), self.store().now());
     }
 
     pub(crate) fn delay_progress(&self) -> &DelayProgress {
@@ -284,6 +298,7 @@ impl Broker {
     /// [`crate::groups::GroupError::Save`].
     pub fn delete_group(&self, group: &str, with_offsets: bool) -> Result<(), crate::groups::GroupError> {
         self.groups().remove(group)?;
+        self.topics().all().iter().for_each(|topic| topic.stats().forget_group(group));
         if with_offsets {
             self.offsets().forget_group(group);
         }
@@ -307,6 +322,7 @@ impl Broker {
         self.every(&mut tasks, self.config().delay_offset_interval.duration(), |broker| {
             report("the progress of delayed messages", broker.inner.delays.save());
         });
+        self.every(&mut tasks, stats::TICK.duration(), Self::sample_stats);
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a broker task failed");

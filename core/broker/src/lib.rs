@@ -11,6 +11,7 @@
 //! | `retry`, `delay` | messages that come again, and messages that come later |
 //! | `members`, `locks`, `offsets` | who consumes, in which order, and how far |
 //! | `topics`, `groups` | settings, kept in files |
+//! | `stats` | what is counted of all that, for operators |
 //! | `state_file` | how such files are written and read |
 
 mod broker;
@@ -24,6 +25,7 @@ pub mod pull;
 pub mod retry;
 pub mod send;
 mod state_file;
+pub mod stats;
 pub mod topics;
 
 pub use broker::{Broker, Position};

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::broker::Broker;
 use crate::groups::GroupError;
+use crate::topics::Topic;
 
 /// The longest that a pull is held, whatever its client asks: a connection is not kept busy for ever.
 pub const MAX_HOLD: Millis = Millis::mins(2);
@@ -171,8 +172,8 @@ struct Look {
     from: QueueOffset,
     limit: ReadLimit,
     filter: MessageFilter,
-    topic_flag: i32,
-    group_flag: i32,
+    topic: Arc<Topic>,
+    group: Arc<SubscriptionGroupConfig>,
 }
 
 impl Broker {
@@ -213,8 +214,8 @@ impl Broker {
             from: ask.from.unwrap_or_default(),
             limit: ReadLimit { messages: ask.max, bytes: usize::MAX },
             filter,
-            topic_flag: topic.config().topic_sys_flag,
-            group_flag: group.group_sys_flag,
+            topic,
+            group,
         };
         let pulled = match ask.from {
             Some(_) => look.look(self)?,
@@ -261,12 +262,20 @@ impl Look {
             Read::Beyond { max } => Outcome::Moved { next: max },
             Read::Before { min } => Outcome::Moved { next: min },
         };
+        match &outcome {
+            Outcome::Found(found) => {
+                let group = self.group.group_name.as_str();
+                broker.stats().found(&self.topic, group, u64::from(found.count), found.bytes as u64);
+            }
+            _ => broker.stats().missed(),
+        }
         Ok(self.answer(outcome))
     }
 
     fn answer(&self, outcome: Outcome) -> Pulled {
         let (min, max) = (self.queue.min(), self.queue.max());
-        Pulled { outcome, min, max, topic_flag: self.topic_flag, group_flag: self.group_flag }
+        let (topic_flag, group_flag) = (self.topic.config().topic_sys_flag, self.group.group_sys_flag);
+        Pulled { outcome, min, max, topic_flag, group_flag }
     }
 }
 

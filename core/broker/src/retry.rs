@@ -139,7 +139,20 @@ impl Broker {
         let mut batch = Batch::new();
         batch.push(Arc::clone(queue), &copy, tag);
         self.store().append(&mut batch)?;
+        self.count_sent_back(find_property(&properties, property::RETRY_TOPIC), ask.group, dead);
         Ok(batch.placed().first().map(|placed| placed.end))
+    }
+
+    /// Counts a message that came back at the topic that it was first sent to.
+    pub(crate) fn count_sent_back(&self, topic: Option<&str>, group: &str, dead: bool) {
+        if let Some(topic) = topic.and_then(|topic| self.topics().find(topic)) {
+            topic.stats().count(group, |stats| {
+                stats.sent_back.add(1, 0);
+                if dead {
+                    stats.dead_letters.add(1, 0);
+                }
+            });
+        }
     }
 
     /// `%RETRY%<group>`, made when the group first appears: its members look for it at once.

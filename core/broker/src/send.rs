@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use ferromq_model::message::{
     MAX_PROPERTIES_LEN, NAME_END, PROPERTY_END, SysFlag, TagsCode, find_property, property, push_property,
@@ -283,7 +284,17 @@ impl Broker {
     /// # Errors
     /// Why the tickets without a place are not stored.
     pub fn commit(&self, sends: &mut SendBatch) -> Result<(), AppendError> {
-        self.store().append(&mut sends.batch)
+        let began = Instant::now();
+        let outcome = self.store().append(&mut sends.batch);
+        let stored = sends.batch.placed().len() as u64;
+        // With sync flush a message is stored when it is flushed, which whoever waits for it notes.
+        if !self.store().flushes_before_ack() {
+            self.stats().put_times.took(began.elapsed(), stored);
+        }
+        if outcome.is_err() {
+            self.stats().put_times.failed(sends.batch.len() as u64 - stored);
+        }
+        outcome
     }
 
     fn check_size(&self, body: usize, properties: usize) -> Result<(), SendError> {

@@ -17,7 +17,7 @@ use ferromq_model::name::{
 };
 use ferromq_model::topic::{DataVersion, Permission, TopicConfig};
 use ferromq_model::{NameError, QueueId, TopicName};
-use ferromq_store::{Queue, Store};
+use ferromq_store::{Appended, Queue, Store};
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 use crate::config::BrokerConfig;
 use crate::state_file::{StateError, StateFile, blocking};
+use crate::stats::TopicStats;
 
 /// The most queues that one topic may have on this broker.
 pub const MAX_QUEUES: u32 = 65_536;
@@ -36,12 +37,23 @@ pub const MAX_TOPICS: usize = 200_000;
 pub struct Topic {
     config: TopicConfig,
     queues: Box<[OnceLock<Arc<Queue>>]>,
+    stats: Arc<TopicStats>,
 }
 
 impl Topic {
     fn new(config: TopicConfig) -> Self {
         let queues = config.read_queue_nums.max(config.write_queue_nums).min(MAX_QUEUES);
-        Self { config, queues: (0..queues).map(|_| OnceLock::new()).collect() }
+        let queues = (0..queues).map(|_| OnceLock::new()).collect();
+        Self { config, queues, stats: Arc::default() }
+    }
+
+    /// The same topic with other settings: it goes on counting where it was.
+    fn changed(&self, config: TopicConfig) -> Self {
+        let mut changed = Self { stats: Arc::clone(&self.stats), ..Self::new(config) };
+        for (after, before) in changed.queues.iter_mut().zip(&self.queues) {
+            after.clone_from(before);
+        }
+        changed
     }
 
     /// Its settings.
@@ -61,6 +73,21 @@ impl Topic {
     pub fn queue(&self, store: &Store, id: QueueId) -> Option<&Arc<Queue>> {
         let slot = self.queues.get(id.0 as usize)?;
         Some(slot.get_or_init(|| store.queue(&self.config.topic_name, id)))
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub fn stats(&self) -> &TopicStats {
+        &self.stats
+    }
+
+    /// What was appended to each of its queues since the start.
+    pub(crate) fn appended(&self) -> impl Iterator<Item = (QueueId, Appended)> {
+        let id = |index| QueueId(index as u32);
+        self.queues
+            .iter()
+            .enumerate()
+            .filter_map(move |(index, queue)| Some((id(index), queue.get()?.appended())))
     }
 
     /// Queues that it has, for reading or writing.
@@ -167,6 +194,12 @@ impl Topics {
         self.table.read().get(topic).cloned()
     }
 
+    /// All topics, in no order.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Topic>> {
+        self.table.read().values().cloned().collect()
+    }
+
     /// All settings and their version, topics in no order.
     #[must_use]
     pub fn snapshot(&self) -> (DataVersion, Vec<TopicConfig>) {
@@ -235,7 +268,10 @@ impl Topics {
         let version = self.save(file, |saved| {
             saved.insert(name.to_string(), config.clone());
         })?;
-        let topic = Arc::new(Topic::new(config));
+        let topic = Arc::new(match before {
+            Some(before) => before.changed(config),
+            None => Topic::new(config),
+        });
         self.table.write().insert(name, Arc::clone(&topic));
         self.announce(version);
         Ok(topic)

@@ -40,6 +40,6 @@ mod store;
 pub use batch::{Batch, EntryTag, MessageKeys, Placed};
 pub use config::{FlushMode, StoreConfig};
 pub use error::{AppendError, OpenError, ReadError};
-pub use queue::Queue;
+pub use queue::{Appended, Queue};
 pub use recovery::{Dropped, RecoveryReport};
-pub use store::{FlushWatch, Found, Read, ReadLimit, Stats, Store};
+pub use store::{FlushWatch, Found, Read, ReadLimit, Stats, Store, StoreDisks};

@@ -48,6 +48,24 @@ struct Tail {
     listed: bool,
     /// Below this, files are flushed.
     synced: u64,
+    appended: Appended,
+}
+
+/// What was appended since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of their records.
+    pub bytes: u64,
+}
+
+impl Appended {
+    /// The sum of both.
+    #[must_use]
+    pub const fn plus(self, more: Self) -> Self {
+        Self { messages: self.messages + more.messages, bytes: self.bytes + more.bytes }
+    }
 }
 
 impl Tail {
@@ -121,6 +139,12 @@ impl Queue {
         QueueOffset(self.tail.lock().next())
     }
 
+    /// What was appended since the store was opened.
+    #[must_use]
+    pub fn appended(&self) -> Appended {
+        self.tail.lock().appended
+    }
+
     /// Waits until a message at `from` or behind it may be seen. Cancel safe.
     pub async fn wait_beyond(&self, from: QueueOffset) {
         loop {
@@ -179,6 +203,7 @@ impl Queue {
         let mut tail = self.tail.lock();
         let offset = QueueOffset(tail.next());
         tail.entries.push(entry);
+        tail.appended = tail.appended.plus(Appended { messages: 1, bytes: u64::from(entry.len) });
         let newly_dirty = !std::mem::replace(&mut tail.listed, true);
         Pushed { offset, newly_dirty }
     }

@@ -30,10 +30,10 @@ use crate::commit_log::{CommitLog, LogParts, Signal};
 use crate::config::{FlushMode, StoreConfig};
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::health::{Full, Health};
-use crate::host::{Host, SystemHost};
+use crate::host::{DiskUsage, Host, SystemHost};
 use crate::index::{Index, MAX_FOUND, Shape, TopicHash};
 use crate::manifest::{self, Deletions, Manifest};
-use crate::queue::Queue;
+use crate::queue::{Appended, Queue};
 use crate::queue_file::QueueEntry;
 use crate::queues::Queues;
 use crate::recovery::{self, Recovery, RecoveryReport};
@@ -135,6 +135,15 @@ pub struct Stats {
     pub flushes: u64,
     /// Bytes that the indexer has yet to look at.
     pub index_behind: u64,
+}
+
+/// The file systems that a store uses; mostly one and the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreDisks {
+    /// That of the commit log.
+    pub log: DiskUsage,
+    /// That of everything else.
+    pub rest: DiskUsage,
 }
 
 impl Store {
@@ -442,6 +451,23 @@ impl Store {
             flushes: log.flushes(),
             index_behind: behind,
         }
+    }
+
+    /// What was appended to all queues since the store was opened.
+    #[must_use]
+    pub fn appended(&self) -> Appended {
+        self.inner.log.appended()
+    }
+
+    /// How full the file systems of the messages and of the rest are.
+    ///
+    /// # Errors
+    /// As the system call.
+    pub fn disk_usage(&self) -> io::Result<StoreDisks> {
+        let Inner { config, host, .. } = &*self.inner;
+        let rest = host.disk_usage(&config.root)?;
+        let log = config.commit_log_dir.as_ref().map_or(Ok(rest), |dir| host.disk_usage(dir))?;
+        Ok(StoreDisks { log, rest })
     }
 
     /// Looks for files to delete and at the disk now, instead of at the next interval.
