@@ -10,7 +10,7 @@ const NOT_HONOURED: &[(&str, &str)] = &[
     (
         "Identity, network and limits of the broker",
         "
-        ackMessageThreadPoolNums aclEnable adminBrokerThreadPoolNums allowRecallWhenBrokerNotWriteable
+        ackMessageThreadPoolNums aclEnable adminBrokerThreadPoolNums 
         asyncSendEnable authenticationEnabled authorizationEnabled broadcastOffsetExpireMaxSecond
         broadcastOffsetExpireSecond brokerConfigPath brokerFastFailureEnable brokerHeartbeatInterval
         brokerIP2 brokerNotActiveTimeoutMillis cgColdReadThreshold clearRetryTopicWhenDeleteTopic
@@ -26,7 +26,7 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         messageStorePlugIn metricsExporterType metricsOtelCardinalityLimit metricsPromExporterPort
         processReplyMessageThreadPoolNums pullMessageThreadPoolNums pullThreadPoolQueueCapacity
         putMessageFutureThreadPoolNums queryMessageThreadPoolNums realTimeNotifyConsumerChange
-        recallMessageEnable recoverThreadPoolNums rejectPullConsumerEnable rocketmqHome
+        recoverThreadPoolNums rejectPullConsumerEnable rocketmqHome
         sendMessageThreadPoolNums sendThreadPoolQueueCapacity serverLoadBalancerEnable slaveReadEnable
         splitMetadataSize splitRegistrationSize startAcceptSendRequestTimeStamp storeReplyMessageEnable
         subscriptionExpiredTimeout transferMsgByHeap useServerSideResetOffset
@@ -72,7 +72,7 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         flushLeastPagesWhenWarmMapedFile forceVerifyPropCRC haFlowControlEnable haHousekeepingInterval
         haMasterAddress haMaxGapNotInSync haMaxTimeSlaveNotCatchup haSendHeartbeatInterval
         haTransferBatchSize inSyncReplicas logicalDiskSpaceCleanForciblyThreshold
-        mappedFileSizeConsumeQueueExt mappedFileSizeTimerLog mappedFileSwapEnable
+        mappedFileSizeConsumeQueueExt mappedFileSwapEnable
         mapperFileSizeBatchConsumeQueue maxAsyncPutMessageRequests maxFilterMessageSize
         maxHaTransferByteInSecond maxLmqConsumeQueueNum maxMsgsNumBatch maxOffsetMapSize
         maxRecoveryCommitlogFiles maxTransferBytesOnMessageInDisk maxTransferCountOnMessageInDisk
@@ -82,9 +82,9 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         rocksdbCompressionType rocksdbCQDoubleWriteEnable rocksdbFlushWalFrequency
         rocksdbWalFileRollingThreshold slaveTimeout storePathBrokerIdentity storePathDLedgerCommitLog
         storePathEpochFile storeType syncFromLastFile syncMasterFlushOffsetWhenStartup timerCheckMetricsWhen
-        timerCongestNumEachSlot timerEnableCheckMetrics timerEnableRetryUntilSuccess timerFlushIntervalMs
-        timerGetMessageThreadNum timerMaxDelaySec timerPrecisionMs timerPutMessageThreadNum
-        timerRollWindowSlot timerSkipUnknownError timerStopDequeue timerStopEnqueue timerWheelEnable
+        timerEnableCheckMetrics timerEnableRetryUntilSuccess 
+        timerGetMessageThreadNum timerPutMessageThreadNum
+        timerSkipUnknownError timerStopDequeue timerStopEnqueue 
         topicQueueLockNum totalReplicas transientStorePoolEnable transientStorePoolSize
         useReentrantLockWhenPutMessage warmMapedFileEnable writeWithoutMmap
         ",

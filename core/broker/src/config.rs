@@ -2,9 +2,10 @@
 //!
 //! Names, defaults and units are RocketMQ's.
 
+use ferromq_model::config::Secs;
 use ferromq_model::delay::DelayLevels;
 use ferromq_model::topic::Permission;
-use ferromq_model::{Millis, config_enum, config_keys};
+use ferromq_model::{ByteSize, Millis, config_enum, config_keys};
 
 config_enum! {
     /// The part that a broker plays in replication. RocketMQ's other roles are refused rather than ignored: a
@@ -67,9 +68,45 @@ config_keys! {
         /// How often the progress of delayed delivery is saved.
         "flushDelayOffsetInterval" => delay_offset_interval: Millis = Millis::secs(10), Restart,
             in Millis(100)..=Millis::hours(1);
+        /// Whether messages may ask for a delivery time of their own (`TIMER_DELIVER_MS`, `TIMER_DELAY_MS`,
+        /// `TIMER_DELAY_SEC`).
+        "timerWheelEnable" => timers: bool = true, Restart;
+        /// How exact delivery times are kept: 100, 200, 500 or 1000; another value counts as the next lower of them.
+        "timerPrecisionMs" => timer_precision: Millis = Millis::secs(1), Restart,
+            in Millis(100)..=Millis::mins(1);
+        /// How far ahead a delivery time may lie, in seconds.
+        "timerMaxDelaySec" => timer_max_delay: Secs = Secs(259_200), Restart, in Secs(1)..=Secs(31_536_000);
+        /// How many precision units ahead messages wait in the wheel; those due later are put back once or more on their
+        /// way. Outside of 2 to 604740 it is 604740.
+        "timerRollWindowSlot" => timer_roll_window: u32 = 172_800, Restart;
+        /// How often the progress of timers is made durable: what is delivered between that and a crash has to be
+        /// recognised in the log when the broker starts again.
+        "timerFlushIntervalMs" => timer_flush_interval: Millis = Millis::secs(1), Restart,
+            in Millis(10)..=Millis::mins(1);
+        /// Bytes per file of the timer log.
+        "mappedFileSizeTimerLog" => timer_log_file_size: ByteSize = ByteSize::mib(100), NewStore,
+            in ByteSize::kib(1)..=ByteSize::mib(2047);
+        /// Messages of one precision unit from which on more are refused: some of them at first, all of them from twice
+        /// as many on.
+        "timerCongestNumEachSlot" => timer_congestion: u32 = i32::MAX as u32, Restart, in 1..=i32::MAX as u32;
+        /// Whether a timer message may be taken back before it is delivered. RocketMQ's default is `false`. Nothing is
+        /// opened by this: taking one back needs the handle that its sender was given, and writing to its topic.
+        "recallMessageEnable" => recall: bool = true, Restart;
+        /// Whether messages may be taken back on a broker that takes no messages.
+        "allowRecallWhenBrokerNotWriteable" => recall_when_not_writable: bool = true, Restart;
+
         /// How often consumer offsets are saved.
         "flushConsumerOffsetInterval" => consumer_offset_interval: Millis = Millis::secs(5), Restart,
             in Millis(100)..=Millis::hours(1);
+    }
+}
+
+impl BrokerConfig {
+    /// `timerPrecisionMs` as it is kept.
+    #[must_use]
+    pub fn timer_precision(&self) -> Millis {
+        const KEPT: [u64; 4] = [1000, 500, 200, 100];
+        Millis(KEPT.into_iter().find(|&kept| kept <= self.timer_precision.0).unwrap_or(100))
     }
 }
 

@@ -8,7 +8,9 @@
 //! | `broker` | the handle, and the tasks behind it |
 //! | `send` | validation, auto-created topics, where a message goes |
 //! | `pull` | reading a queue, and waiting for messages |
-//! | `retry`, `delay` | messages that come again, and messages that come later |
+//! | `deferral` | whether a message comes later, and where it waits |
+//! | `delay`, `timer`, `recall` | delivering those of a delay level, those of a time, and taking the latter back |
+//! | `retry` | messages that come again |
 //! | `members`, `locks`, `offsets` | who consumes, in which order, and how far |
 //! | `topics`, `groups` | settings, kept in files |
 //! | `stats` | what is counted of all that, for operators |
@@ -16,12 +18,14 @@
 
 mod broker;
 pub mod config;
+pub mod deferral;
 mod delay;
 pub mod groups;
 pub mod locks;
 pub mod members;
 mod offsets;
 pub mod pull;
+pub mod recall;
 pub mod retry;
 pub mod send;
 mod state_file;

@@ -18,14 +18,16 @@ use ferromq_model::message::{
     MAX_PROPERTIES_LEN, NAME_END, PROPERTY_END, SysFlag, TagsCode, find_property, property, push_property,
     without_properties,
 };
-use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, RETRY_PREFIX, SCHEDULE_TOPIC, TRACE_TOPIC};
+use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, RETRY_PREFIX, TRACE_TOPIC};
 use ferromq_model::record::NewRecord;
 use ferromq_model::topic::{Permission, TopicConfig, TopicFilterType};
 use ferromq_model::{GroupName, NameError, PhysicalOffset, QueueId, Timestamp, TopicName, batch};
 use ferromq_store::{AppendError, Batch, EntryTag, MessageKeys, Placed};
 
 use crate::broker::Broker;
+use crate::deferral::{self, DeferError, GROWTH_ON_THE_WAY};
 use crate::groups::GroupError;
+use crate::recall::RecallHandle;
 use crate::topics::{Topic, TopicError};
 
 /// Records that one [`SendBatch`] holds at most, in bytes: beyond it the caller commits before it prepares more.
@@ -102,6 +104,9 @@ pub enum SendError {
     /// A feature that this broker does not have or does not allow.
     #[error("{0}")]
     Unsupported(String),
+    /// It is to come later than allowed, or than possible.
+    #[error(transparent)]
+    Defer(#[from] DeferError),
     /// The topic could not be created.
     #[error(transparent)]
     Create(TopicError),
@@ -135,6 +140,8 @@ pub struct SendBatch {
     batch: Batch,
     /// The topic of the last send: senders mostly stay with one.
     last_topic: Option<(u64, Arc<Topic>)>,
+    /// Handles by which timer messages are taken back, with the message that each belongs to.
+    recalls: Vec<(u32, String)>,
 }
 
 impl SendBatch {
@@ -170,9 +177,17 @@ impl SendBatch {
         all.get(ticket.first as usize..end.min(all.len())).unwrap_or_default()
     }
 
+    /// By what the ticket's message can be taken back, if it is a timer message.
+    #[must_use]
+    pub fn recall_handle(&self, ticket: Ticket) -> Option<&str> {
+        let found = self.recalls.iter().find(|(message, _)| *message == ticket.first);
+        found.filter(|_| ticket.count == 1).map(|(_, handle)| handle.as_str())
+    }
+
     /// Empties it.
     pub fn clear(&mut self) {
         self.batch.clear();
+        self.recalls.clear();
     }
 }
 
@@ -230,6 +245,8 @@ struct Target<'a> {
     wait: bool,
     /// What the message can be found by.
     keys: MessageKeys<'a>,
+    /// For a timer message: its real topic, and the slot that it waits in.
+    recall: Option<(Arc<Topic>, Timestamp)>,
 }
 
 impl Broker {
@@ -273,8 +290,25 @@ impl Broker {
                 tag: EntryTag::Tags(TagsCode::of(found.tags)),
                 wait: found.wait,
                 keys: found.keys,
+                recall: None,
             }
         };
+        self.encode(sends, send, &target)?;
+        Ok(Ticket { first, count: 1, queue, wait: target.wait })
+    }
+
+    /// As [`Broker::prepare`], for what the broker itself sends to a topic that it has found, also while it takes no
+    /// messages from clients.
+    pub(crate) fn prepare_own(
+        &self,
+        sends: &mut SendBatch,
+        send: &Send<'_>,
+        topic: Arc<Topic>,
+        queue: QueueId,
+    ) -> Result<Ticket, SendError> {
+        self.store().writable()?;
+        let first = sends.batch.len() as u32;
+        let target = self.redirect(send, topic, queue, &scan(send.properties))?;
         self.encode(sends, send, &target)?;
         Ok(Ticket { first, count: 1, queue, wait: target.wait })
     }
@@ -415,6 +449,7 @@ impl Broker {
             tag: EntryTag::Tags(TagsCode::of(found.tags)),
             wait: found.wait,
             keys: found.keys,
+            recall: None,
         };
         if let Some(group) = target.topic.name().retry_group() {
             let config = self.groups().find_or_create(group)?;
@@ -428,44 +463,19 @@ impl Broker {
                 push_property(&mut kept, property::DELAY, "-1");
             }
         }
-        let asked = find_property(&kept, property::DELAY).and_then(|level| level.trim().parse::<i64>().ok());
-        match asked.and_then(|asked| self.config().delay_levels.resolve(asked)) {
-            Some(level) => kept = self.delay(&kept, level, &mut target)?,
-            None => {
-                let timers =
-                    [property::TIMER_DELAY_SEC, property::TIMER_DELAY_MS, property::TIMER_DELIVER_MS];
-                if timers.iter().any(|timer| find_property(&kept, timer).is_some()) {
-                    let text = "accurate timer message is not enabled, timerWheelEnable is false";
-                    return Err(SendError::Unsupported(text.to_owned()));
-                }
-            }
+        if let Some(deferred) = self.defer(target.topic.name(), target.queue, &kept)? {
+            // The name that a handle for taking it back needs.
+            target.recall = deferred.slot.map(|slot| (Arc::clone(&target.topic), slot));
+            target.topic = deferred.topic;
+            target.queue = deferred.queue;
+            target.tag = deferred.tag;
+            kept = deferred.properties;
         }
-        self.check_size(send.body.len(), kept.len())?;
+        // What it is given on its way must fit as well.
+        let growth = if target.recall.is_some() { GROWTH_ON_THE_WAY } else { 0 };
+        self.check_size(send.body.len(), kept.len() + growth)?;
         target.properties = Cow::Owned(kept);
         Ok(target)
-    }
-
-    /// Sends the message to wait in the schedule topic, where its level's queue is delivered in order.
-    fn delay(&self, properties: &str, level: u32, target: &mut Target<'_>) -> Result<String, SendError> {
-        let moved = [
-            property::REAL_TOPIC,
-            property::REAL_QUEUE_ID,
-            property::DELAY,
-            property::TIMER_DELAY_SEC,
-            property::TIMER_DELAY_MS,
-            property::TIMER_DELIVER_MS,
-        ];
-        let mut kept = without_properties(properties, &moved);
-        push_property(&mut kept, property::DELAY, &level.to_string());
-        push_property(&mut kept, property::REAL_TOPIC, target.topic.name().as_str());
-        push_property(&mut kept, property::REAL_QUEUE_ID, &target.queue.to_string());
-        target.topic = self
-            .topics()
-            .find(SCHEDULE_TOPIC)
-            .ok_or_else(|| SendError::NoTopic(SCHEDULE_TOPIC.to_owned()))?;
-        target.queue = QueueId(level - 1);
-        target.tag = EntryTag::DueAfter(self.config().delay_levels.span(level));
-        Ok(kept)
     }
 
     /// `%DLQ%<group>`, made when it is first needed.
@@ -514,6 +524,12 @@ impl Broker {
             body: send.body,
             properties: &[properties, separator, unique_key, self.suffix()],
         };
+        if let (Some((topic, slot)), Some(key)) = (&target.recall, keys.unique)
+            && topic.name().retry_group().is_none()
+        {
+            let handle = RecallHandle::of(topic.name().as_str(), &self.config().name, *slot, key);
+            sends.recalls.push((sends.batch.len() as u32, handle.encode()));
+        }
         sends.batch.push_with_keys(Arc::clone(queue), &record, target.tag, keys);
         Ok(())
     }
@@ -548,8 +564,7 @@ impl Broker {
         for item in &items {
             self.check_size(item.body.len(), item.properties.len())?;
             let found = scan(item.properties);
-            let delayed = found.special
-                && find_property(item.properties, property::DELAY).is_some_and(|level| level != "0");
+            let delayed = found.special && deferral::is_asked_for(item.properties);
             if delayed
                 || find_property(item.properties, property::TRANSACTION_PREPARED).is_some_and(|v| v == "true")
             {

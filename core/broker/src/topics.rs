@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use ferromq_model::name::{
     AUTO_CREATE_TOPIC, BENCHMARK_TOPIC, HALF_TOPIC, OFFSET_MOVED_TOPIC, OP_HALF_TOPIC, SCHEDULE_TOPIC,
-    SELF_TEST_TOPIC,
+    SELF_TEST_TOPIC, TIMER_TOPIC,
 };
 use ferromq_model::topic::{DataVersion, Permission, TopicConfig};
 use ferromq_model::{NameError, QueueId, TopicName};
@@ -346,6 +346,9 @@ fn system_topics(config: &BrokerConfig) -> Vec<TopicConfig> {
     add(&config.name, 1, template(config.broker_topic));
     add(OFFSET_MOVED_TOPIC, 1, Permission::READ_WRITE);
     add(SCHEDULE_TOPIC, config.delay_levels.count(), Permission::READ_WRITE);
+    if config.timers {
+        add(TIMER_TOPIC, 1, Permission::READ_WRITE);
+    }
     add(HALF_TOPIC, 1, Permission::READ_WRITE);
     add(OP_HALF_TOPIC, 1, Permission::READ_WRITE);
     add(&format!("{}_REPLY_TOPIC", config.cluster), 1, Permission::READ_WRITE);

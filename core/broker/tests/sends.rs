@@ -219,11 +219,6 @@ fn a_delay_level_sends_a_message_to_wait_with_its_destination() {
         rig.sent(&Send { properties: &text, ..message("now", not_delayed) });
     }
     assert_eq!(bodies(&rig.messages("now", 0)), ["0", "-1", "soon"]);
-    let timer = properties(&[("TIMER_DELAY_SEC", "5")]);
-    assert!(matches!(
-        rig.send(&Send { properties: &timer, ..message("T", "a") }),
-        Err(SendError::Unsupported(_))
-    ));
 }
 
 #[test]

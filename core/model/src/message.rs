@@ -32,6 +32,8 @@ pub mod property {
         REAL_QUEUE_ID = "REAL_QID";
         /// `true`: a half message.
         TRANSACTION_PREPARED = "TRAN_MSG";
+        /// The producer's group.
+        PRODUCER_GROUP = "PGROUP";
         /// First offset message id of a message that was sent back.
         ORIGIN_MESSAGE_ID = "ORIGIN_MESSAGE_ID";
         /// The client's id of the message.
@@ -58,6 +60,16 @@ pub mod property {
         TIMER_DELAY_MS = "TIMER_DELAY_MS";
         /// Delivery time asked for, in milliseconds since the epoch.
         TIMER_DELIVER_MS = "TIMER_DELIVER_MS";
+        /// The slot that a timer message waits in: it is due a precision unit later. Whoever carries it has been admitted.
+        TIMER_OUT_MS = "TIMER_OUT_MS";
+        /// When a timer message was put into its slot; `i64::MAX` if it never was.
+        TIMER_ENQUEUE_MS = "TIMER_ENQUEUE_MS";
+        /// When it was taken out.
+        TIMER_DEQUEUE_MS = "TIMER_DEQUEUE_MS";
+        /// How often it was put back because the wheel does not reach that far.
+        TIMER_ROLL_TIMES = "TIMER_ROLL_TIMES";
+        /// Marks a message of the same slot as taken back: `<real topic>+<unique key>`.
+        TIMER_DELETE_KEY = "TIMER_DEL_UNIQKEY";
     }
 }
 

@@ -165,8 +165,9 @@ impl TopicName {
     /// Whether clients are kept from sending to it.
     #[must_use]
     pub fn is_send_forbidden(&self) -> bool {
-        const FORBIDDEN: [&str; 6] = [
+        const FORBIDDEN: [&str; 7] = [
             SCHEDULE_TOPIC,
+            TIMER_TOPIC,
             HALF_TOPIC,
             OP_HALF_TOPIC,
             TRANS_CHECK_MAX_TOPIC,

@@ -1,5 +1,6 @@
 //! Which error is which response code. Each match is exhaustive on purpose: a new error has to be given its code here.
 
+use ferromq_broker::deferral::DeferError;
 use ferromq_broker::groups::GroupError;
 use ferromq_broker::pull::{Forbidden, PullError};
 use ferromq_broker::retry::SendBackError;
@@ -54,11 +55,21 @@ pub(super) fn send(error: &SendError) -> Reply {
         SendError::Store(error) => return append(error),
         SendError::Group(error) => return group(error),
         SendError::Create(error) => return topic(error),
+        SendError::Defer(error) => return defer(error),
         SendError::IllegalTopic(_) | SendError::NoQueue { .. } => ResponseCode::InvalidParameter,
         SendError::ForbiddenTopic(_) | SendError::NotWritable(_) => ResponseCode::NoPermission,
         SendError::NoTopic(_) => ResponseCode::TopicNotExist,
         SendError::Illegal(_) => ResponseCode::MessageIllegal,
         SendError::Unsupported(_) => ResponseCode::NoPermission,
+    };
+    Reply::error(code, error.to_string())
+}
+
+pub(super) fn defer(error: &DeferError) -> Reply {
+    let code = match error {
+        DeferError::Illegal { .. } => ResponseCode::MessageIllegal,
+        // As the reference: clients that try again on this code do so elsewhere.
+        DeferError::NoTimers | DeferError::Congested { .. } => ResponseCode::SystemError,
     };
     Reply::error(code, error.to_string())
 }

@@ -44,6 +44,8 @@ struct Stored {
     /// Where further messages of a client's batch start.
     rest: Vec<PhysicalOffset>,
     key: std::ops::Range<usize>,
+    /// By what a timer message can be taken back.
+    recall: Option<Box<str>>,
 }
 
 type Reached = Pin<Box<dyn Future<Output = Result<(), AppendError>> + Send>>;
@@ -173,10 +175,13 @@ impl Sends {
                 group.end = end;
                 let start = group.keys.len();
                 group.keys.push_str(&self.keys[key]);
-                group.sends.push(Stored { asker, ticket, first: *first, rest, key: start..group.keys.len() });
+                let key = start..group.keys.len();
+                let recall = self.batch.recall_handle(ticket).map(Box::from);
+                group.sends.push(Stored { asker, ticket, first: *first, rest, key, recall });
             } else {
                 let ids = self.text.write(broker, first.physical, &rest);
-                answer_stored(broker, asker, ResponseCode::Success, ticket, first, ids, &self.keys[key], out);
+                let names = Names { ids, key: &self.keys[key], recall: self.batch.recall_handle(ticket) };
+                answer_stored(broker, asker, ResponseCode::Success, ticket, first, names, out);
             }
         }
         self.pending = pending;
@@ -244,8 +249,8 @@ impl Sends {
             match outcome {
                 Ok(code) => {
                     let ids = self.text.write(broker, send.first.physical, &send.rest);
-                    let key = &group.keys[send.key];
-                    answer_stored(broker, send.asker, *code, send.ticket, &send.first, ids, key, out);
+                    let names = Names { ids, key: &group.keys[send.key], recall: send.recall.as_deref() };
+                    answer_stored(broker, send.asker, *code, send.ticket, &send.first, names, out);
                 }
                 Err(error) => send.asker.answer(with_origin(broker, codes::append(error)), out),
             }
@@ -253,24 +258,33 @@ impl Sends {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one answer, from the two places that have them")]
+/// What a stored message is called.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    /// Where it lies, as clients write it.
+    ids: &'a str,
+    /// What its client calls it; empty for none.
+    key: &'a str,
+    /// By what it can be taken back.
+    recall: Option<&'a str>,
+}
+
 fn answer_stored(
     broker: &Broker,
     asker: Asker,
     code: ResponseCode,
     ticket: Ticket,
     first: &Placed,
-    message_id: &str,
-    unique_key: &str,
+    names: Names<'_>,
     out: &mut Outbox,
 ) {
     let header = SendMessageResponse {
-        message_id,
+        message_id: names.ids,
         queue: ticket.queue,
         offset: first.queue_offset,
-        transaction_id: Some(unique_key).filter(|key| !key.is_empty()),
+        transaction_id: Some(names.key).filter(|key| !key.is_empty()),
         batch_id: None,
-        recall_handle: None,
+        recall_handle: names.recall,
         region: &broker.config().region,
         trace: broker.config().trace_on,
     };
