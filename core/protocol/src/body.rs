@@ -13,12 +13,14 @@
 //! | [`register`] | what a broker tells NameServers |
 //! | [`member`] | heartbeats, members of groups, queue locks |
 //! | [`table`] | lists and tables of topics, groups and settings |
+//! | [`offsets`] | positions of groups, as tools read and move them |
 //! | [`object_keys`] | maps from queues and other objects |
 
 mod json;
 mod loose;
 pub mod member;
 pub mod object_keys;
+pub mod offsets;
 pub mod register;
 pub mod route;
 pub mod table;
@@ -32,6 +34,7 @@ pub use member::{
     ProducerData, SubscriptionData,
 };
 pub use object_keys::{ByQueue, ObjectKeyed};
+pub use offsets::{ConsumerStatusBody, CorrectionOffsets, ResetOffsetBody};
 pub use register::{RegisterBrokerBody, TopicConfigWrapper};
 pub use route::{
     BrokerData, BrokerMemberGroup, BrokerMemberGroupBody, ClusterInfo, QueueData, TopicRouteData,

@@ -2,7 +2,7 @@
 //!
 //! The macro `headers!` turns one table entry into a struct with borrowed texts, its decoder, its encoder for both
 //! serializations, a round-trip test, and a row of [`TABLE`] that documentation is printed from.
-//! The tables themselves are in [`broker`] and [`namesrv`].
+//! The tables themselves are in [`broker`], [`clients`] and [`namesrv`].
 //!
 //! Always true:
 //! * decoding is one pass over the fields; unknown ones are skipped, the last of several equal ones counts;
@@ -11,6 +11,7 @@
 //! * an error names the field, by its letter if the sender wrote that.
 
 pub mod broker;
+pub mod clients;
 pub mod namesrv;
 mod values;
 
@@ -18,6 +19,7 @@ use crate::code::RequestCode;
 use crate::frame::Fields;
 
 pub use broker::*;
+pub use clients::*;
 pub use namesrv::*;
 pub use values::{Boundary, FieldValue, Forbidden, PullFlags};
 
@@ -85,7 +87,7 @@ pub struct FieldRow {
 }
 
 /// Every header, for documentation.
-pub const TABLE: &[&[Row]] = &[broker::TABLE, namesrv::TABLE];
+pub const TABLE: &[&[Row]] = &[broker::TABLE, clients::TABLE, namesrv::TABLE];
 
 #[cold]
 fn invalid(field: &'static str, expected: &'static str, value: &str) -> HeaderError {

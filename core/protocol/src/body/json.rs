@@ -80,6 +80,11 @@ impl Formatter for Format {
         writer.write_all(b"\"")
     }
 
+    fn write_u32<W: ?Sized + Write>(&mut self, writer: &mut W, value: u32) -> io::Result<()> {
+        self.before_number();
+        CompactFormatter.write_u32(writer, value)
+    }
+
     fn write_i64<W: ?Sized + Write>(&mut self, writer: &mut W, value: i64) -> io::Result<()> {
         self.before_number();
         CompactFormatter.write_i64(writer, value)

@@ -233,3 +233,17 @@ fn the_checksum_has_no_top_bit() {
     // The plain CRC-32 of this text is 0xCBF43926.
     assert_eq!(checksum(b"123456789"), 0x4BF4_3926);
 }
+
+#[test]
+fn positions_have_the_references_bytes() {
+    let queue = r#"{"brokerName":"b","queueId":0,"topic":"T"}"#;
+    let reset: ResetOffsetBody = golden(&format!(r#"{{"offsetTable":{{{queue}:5}}}}"#));
+    let list = String::from_utf8(encode(&reset.into_list())).unwrap();
+    assert_eq!(list, r#"{"offsetTable":[{"brokerName":"b","offset":5,"queueId":0,"topic":"T"}]}"#);
+    golden::<ConsumerStatusBody>(&format!(
+        r#"{{"consumerTable":{{"client":{{{queue}:7}}}},"messageQueueTable":{{}}}}"#
+    ));
+    let of_client = format!(r#"{{"messageQueueTable":{{{queue}:-1}}}}"#);
+    assert_eq!(decode::<ConsumerStatusBody>(of_client.as_bytes()).unwrap().message_queue_table.0.len(), 1);
+    golden::<CorrectionOffsets>(r#"{"correctionOffsets":{0:100}}"#);
+}
