@@ -11,12 +11,14 @@
 //! | `deferral` | whether a message comes later, and where it waits |
 //! | `delay`, `timer`, `recall` | delivering those of a delay level, those of a time, and taking the latter back |
 //! | `retry` | messages that come again |
+//! | `clients` | what clients are told and asked on their connections |
 //! | `members`, `locks`, `offsets` | who consumes, in which order, and how far |
 //! | `topics`, `groups` | settings, kept in files |
 //! | `stats` | what is counted of all that, for operators |
 //! | `state_file` | how such files are written and read |
 
 mod broker;
+pub mod clients;
 pub mod config;
 pub mod deferral;
 mod delay;

@@ -17,6 +17,8 @@ use ferromq_model::{GroupName, Millis, Timestamp, TopicName};
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
+pub use crate::clients::ClientLink;
+
 /// Memberships that one connection may have, over all its clients and groups; more are left out.
 pub const MAX_MEMBERSHIPS: usize = 4096;
 /// Topics that one group may subscribe to; more are left out.
@@ -27,12 +29,6 @@ pub const MAX_CLIENT_ID_LEN: usize = 1024;
 /// One connection, for as long as it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelId(pub u64);
-
-/// How a front-end reaches a client on its connection.
-pub trait ClientLink: Send + Sync {
-    /// Tells the client that members joined or left `group`. Best effort: clients also look by themselves.
-    fn members_changed(&self, group: &GroupName);
-}
 
 /// The other end of a connection.
 #[derive(Clone)]
@@ -123,8 +119,18 @@ struct ConsumerGroup {
 struct Table {
     consumers: HashMap<GroupName, ConsumerGroup, RandomState>,
     producers: HashMap<GroupName, BTreeMap<String, Member>, RandomState>,
+    /// Clients that are a member of any producer group: replies are handed to them by their id alone.
+    producing: HashMap<String, Producing, RandomState>,
     /// Memberships by connection; none with 0.
     memberships: Memberships,
+}
+
+#[derive(Debug)]
+struct Producing {
+    /// Where it last spoke.
+    peer: Peer,
+    /// Producer groups that it is a member of; none with 0.
+    groups: usize,
 }
 
 #[derive(Default, Debug)]
@@ -213,11 +219,24 @@ impl Members {
         let mut changed = false;
         {
             let mut table = self.table.write();
-            let Table { consumers, producers, memberships } = &mut *table;
+            let Table { consumers, producers, producing, memberships } = &mut *table;
             let member = || Member { info: beat.client.clone(), peer: peer.clone(), seen: now };
             for group in beat.producers {
-                if memberships.join(producers.entry(group).or_default(), member()).is_err() {
+                let members = producers.entry(group).or_default();
+                let before = members.len();
+                if memberships.join(members, member()).is_err() {
                     break;
+                }
+                let joined = members.len() - before;
+                match producing.get_mut(&beat.client.id) {
+                    Some(client) => {
+                        client.groups += joined;
+                        client.peer = peer.clone();
+                    }
+                    None => {
+                        let client = Producing { peer: peer.clone(), groups: joined };
+                        producing.insert(beat.client.id.clone(), client);
+                    }
                 }
             }
             for consumer in beat.consumers {
@@ -264,7 +283,7 @@ impl Members {
         let mut notices = Notices::new();
         {
             let mut table = self.table.write();
-            let Table { consumers, producers, memberships } = &mut *table;
+            let Table { consumers, producers, producing, memberships } = &mut *table;
             let own = |member: &Member| member.peer.channel == peer.channel;
             if let Some(name) = producer
                 && let Some(members) = producers.get_mut(name)
@@ -272,6 +291,7 @@ impl Members {
             {
                 members.remove(client);
                 memberships.left(peer.channel);
+                left_producers(producing, client);
                 if members.is_empty() {
                     producers.remove(name);
                 }
@@ -321,7 +341,7 @@ impl Members {
         let mut notices = Notices::new();
         {
             let mut table = self.table.write();
-            let Table { consumers, producers, memberships } = &mut *table;
+            let Table { consumers, producers, producing, memberships } = &mut *table;
             let mut stays = |member: &Member| {
                 let gone = gone(member);
                 if gone {
@@ -330,7 +350,13 @@ impl Members {
                 !gone
             };
             for members in producers.values_mut() {
-                members.retain(|_, member| stays(member));
+                members.retain(|id, member| {
+                    let stays = stays(member);
+                    if !stays {
+                        left_producers(producing, id);
+                    }
+                    stays
+                });
             }
             for (name, group) in consumers {
                 let before = group.members.len();
@@ -384,6 +410,36 @@ impl Members {
         table.producers.get(group).into_iter().flatten().map(|(_, member)| member.connection()).collect()
     }
 
+    /// The way to one member of a consumer group, and what it says of itself.
+    #[must_use]
+    pub fn consumer(&self, group: &str, client: &str) -> Option<(ClientInfo, Peer)> {
+        self.table.read().consumers.get(group)?.members.get(client).map(Member::reach)
+    }
+
+    /// The same for all members of a consumer group.
+    #[must_use]
+    pub fn consumers(&self, group: &str) -> Vec<(ClientInfo, Peer)> {
+        let table = self.table.read();
+        table
+            .consumers
+            .get(group)
+            .map_or_else(Vec::new, |group| group.members.values().map(Member::reach).collect())
+    }
+
+    /// The way to a member of a producer group, another one for each `turn`.
+    #[must_use]
+    pub fn producer(&self, group: &str, turn: u32) -> Option<Peer> {
+        let table = self.table.read();
+        let members = table.producers.get(group).filter(|members| !members.is_empty())?;
+        members.values().nth(turn as usize % members.len()).map(|member| member.peer.clone())
+    }
+
+    /// The way to a client that is a member of any producer group.
+    #[must_use]
+    pub fn producing_client(&self, client: &str) -> Option<Peer> {
+        self.table.read().producing.get(client).map(|client| client.peer.clone())
+    }
+
     /// How a live group shares messages; `None` if nobody consumes for it.
     #[must_use]
     pub fn model_of(&self, group: &str) -> Option<MessageModel> {
@@ -398,7 +454,21 @@ impl Members {
     }
 }
 
+/// Notes that a client left one of its producer groups.
+fn left_producers(producing: &mut HashMap<String, Producing, RandomState>, client: &str) {
+    if let Some(known) = producing.get_mut(client) {
+        known.groups -= 1;
+        if known.groups == 0 {
+            producing.remove(client);
+        }
+    }
+}
+
 impl Member {
+    fn reach(&self) -> (ClientInfo, Peer) {
+        (self.info.clone(), self.peer.clone())
+    }
+
     fn connection(&self) -> Connection {
         Connection { client: self.info.clone(), address: self.peer.address, seen: self.seen }
     }
@@ -537,6 +607,30 @@ mod tests {
         members.unregister("b", None, Some("G"), &other, |_| true);
         let table = members.table.read();
         assert!(table.producers.is_empty() && table.consumers.is_empty() && table.memberships.0.is_empty());
+        assert!(table.producing.is_empty());
+    }
+
+    #[test]
+    fn a_producing_client_is_found_where_it_last_spoke_until_it_left_its_last_group() {
+        let members = Members::new(true);
+        let beat = |groups: &[&str]| Heartbeat {
+            producers: groups.iter().map(|group| GroupName::new(group).unwrap()).collect(),
+            consumers: vec![],
+            ..beat("a", None)
+        };
+        let found = || members.producing_client("a").map(|peer| peer.channel.0);
+        let ((old, _), (new, _)) = (peer(1), peer(2));
+        members.heartbeat(&old, beat(&["P", "Q"]), |_| true, Timestamp(0));
+        members.heartbeat(&old, beat(&["P", "Q"]), |_| true, Timestamp(1));
+        assert_eq!(found(), Some(1));
+        members.heartbeat(&new, beat(&["P"]), |_| true, Timestamp(2));
+        assert_eq!(found(), Some(2));
+        members.channel_closed(ChannelId(1));
+        assert_eq!(found(), Some(2), "it is still a member of P");
+        assert_eq!(members.producer("P", 7).unwrap().channel, ChannelId(2));
+        assert!(members.producer("Q", 0).is_none());
+        members.unregister("a", Some("P"), None, &new, |_| true);
+        assert_eq!(found(), None);
     }
 
     #[test]

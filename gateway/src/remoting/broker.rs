@@ -15,9 +15,11 @@
 //! | `broker` | the session: dispatch, and answers that are ready later |
 //! | `broker/sends` | sends, and their wait for the disk |
 //! | `broker/pulls` | pulls |
+//! | `broker/calls` | what the broker tells and asks its clients |
 //! | `broker/requests` | everything else |
 //! | `broker/codes` | which error is which response code |
 
+mod calls;
 mod codes;
 mod pulls;
 mod requests;
@@ -28,23 +30,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
 use ferromq_broker::Broker;
-use ferromq_broker::members::{ChannelId, ClientLink, Peer};
-use ferromq_model::GroupName;
+use ferromq_broker::members::{ChannelId, Peer};
 use ferromq_net::{Outbox, Session};
 use ferromq_protocol::code::RequestCode;
-use ferromq_protocol::frame::{Command, FrameError, Head, HeaderScratch, Serialization, encode_command};
-use ferromq_protocol::header::NotifyConsumerIdsChanged;
+use ferromq_protocol::frame::{Command, FrameError, HeaderScratch, Serialization};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::mpsc;
 
 use crate::remoting::reply::Reply;
+use calls::LinkEnd;
 use sends::Sends;
-
-/// Frames that wait to be pushed to one client; more are dropped, since a client that does not read them asks again
-/// by itself.
-const MAX_PUSHES: usize = 256;
 
 /// Clients from this version on mean it when they say how often a message may be redelivered (RocketMQ 3.4.9).
 const HONOURS_MAX_RECONSUME: i32 = 121;
@@ -84,40 +79,25 @@ pub struct BrokerSession {
     sends: Sends,
     /// Requests whose answers are not ready.
     later: FuturesUnordered<Later>,
-    pushes: mpsc::Receiver<Bytes>,
-}
-
-/// Pushes frames onto a client's connection.
-struct Link {
-    pushes: mpsc::Sender<Bytes>,
-}
-
-impl ClientLink for Link {
-    fn members_changed(&self, group: &GroupName) {
-        let mut frame = BytesMut::new();
-        // Pushes are one-way, so that their number never meets an answer.
-        let head = Head::request(RequestCode::NotifyConsumerIdsChanged, 0).oneway();
-        if encode_command(&mut frame, &head, &NotifyConsumerIdsChanged { group: group.as_str() }, 0).is_ok() {
-            let _ = self.pushes.try_send(frame.freeze());
-        }
-    }
+    /// What the broker wants of this client.
+    calls: LinkEnd,
 }
 
 impl BrokerSession {
     /// The session of the connection `channel` to `address`.
     #[must_use]
     pub fn new(broker: Broker, channel: ChannelId, address: SocketAddr) -> Self {
-        let (pushes, received) = mpsc::channel(MAX_PUSHES);
+        let (link, calls) = calls::link(&broker.config().name);
         // An IPv4 client on an IPv6 socket is an IPv4 client: what is stored of it is four bytes long.
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        let peer = Peer { channel, address, link: Arc::new(Link { pushes }) };
+        let peer = Peer { channel, address, link: Arc::new(link) };
         Self {
             sends: Sends::new(&broker),
             broker,
             peer,
             scratch: HeaderScratch::new(),
             later: FuturesUnordered::new(),
-            pushes: received,
+            calls,
         }
     }
 
@@ -169,8 +149,9 @@ impl Session for BrokerSession {
     fn frame(&mut self, frame: &[u8], out: &mut Outbox) -> Result<(), FrameError> {
         let mut scratch = std::mem::take(&mut self.scratch);
         let outcome = Command::decode(frame, &mut scratch).map(|command| {
-            // Answers to our own requests: all of those are one-way, so there is nothing to match.
-            if !command.is_response() {
+            if command.is_response() {
+                self.calls.answered(&command);
+            } else {
                 self.request(&command, out);
             }
         });
@@ -187,9 +168,7 @@ impl Session for BrokerSession {
         while let Poll::Ready(Some((asker, reply))) = self.later.poll_next_unpin(cx) {
             asker.answer(reply, out);
         }
-        while let Poll::Ready(Some(frame)) = self.pushes.poll_recv(cx) {
-            out.push(frame);
-        }
+        self.calls.poll(cx, out);
     }
 
     fn in_flight(&self) -> usize {
