@@ -28,8 +28,8 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         putMessageFutureThreadPoolNums queryMessageThreadPoolNums realTimeNotifyConsumerChange
         recoverThreadPoolNums rejectPullConsumerEnable rocketmqHome
         sendMessageThreadPoolNums sendThreadPoolQueueCapacity serverLoadBalancerEnable slaveReadEnable
-        splitMetadataSize splitRegistrationSize startAcceptSendRequestTimeStamp storeReplyMessageEnable
-        subscriptionExpiredTimeout transferMsgByHeap useServerSideResetOffset
+        splitMetadataSize splitRegistrationSize startAcceptSendRequestTimeStamp
+        subscriptionExpiredTimeout transferMsgByHeap
         validateSystemTopicWhenUpdateTopic waitTimeMillsInAckQueue waitTimeMillsInAdminBrokerQueue
         waitTimeMillsInHeartbeatQueue waitTimeMillsInLitePullQueue waitTimeMillsInPullQueue
         waitTimeMillsInSendQueue waitTimeMillsInTransactionQueue

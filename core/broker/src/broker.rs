@@ -223,10 +223,11 @@ impl Broker {
         self.topics().find(topic)?.queue(self.store(), id).cloned()
     }
 
-    /// Notes how far a group has consumed. Offsets beyond the queue's end count as its end.
-    pub fn commit_offset(&self, group: &str, topic: &str, id: QueueId, next: QueueOffset) {
+    /// Notes how far a group has consumed. Offsets beyond the queue's end count as its end. `false` if the group was
+    /// moved meanwhile and goes on elsewhere.
+    pub fn commit_offset(&self, group: &str, topic: &str, id: QueueId, next: QueueOffset) -> bool {
         let end = self.queue(topic, id).map(|queue| queue.max());
-        self.offsets().commit(group, topic, id, end.map_or(next, |end| next.min(end)));
+        self.offsets().commit(group, topic, id, end.map_or(next, |end| next.min(end)))
     }
 
     /// Where a group goes on in a queue. With `zero_if_young`, a queue that has its first message in memory still, or

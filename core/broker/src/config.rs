@@ -60,6 +60,12 @@ config_keys! {
         /// How long a client may be silent before it counts as gone.
         "channelExpiredTimeout" => client_timeout: Millis = Millis::mins(2), Restart,
             in Millis::secs(1)..=Millis::hours(24);
+        /// How groups are moved when an operator resets their offsets: by the next pull of each queue, or by telling all
+        /// members at once, who must be there then.
+        "useServerSideResetOffset" => server_side_reset: bool = true, Restart;
+        /// Whether replies to requests are stored beside being handed to who waits for them.
+        "storeReplyMessageEnable" => store_replies: bool = true, Restart;
+
         /// Whether transactional messages are refused.
         "rejectTransactionMessage" => reject_transactions: bool = false, Restart;
 

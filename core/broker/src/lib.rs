@@ -13,6 +13,7 @@
 //! | `retry` | messages that come again |
 //! | `clients` | what clients are told and asked on their connections |
 //! | `members`, `locks`, `offsets` | who consumes, in which order, and how far |
+//! | `resets` | groups that operators move to other positions |
 //! | `topics`, `groups` | settings, kept in files |
 //! | `stats` | what is counted of all that, for operators |
 //! | `state_file` | how such files are written and read |
@@ -28,6 +29,7 @@ pub mod members;
 mod offsets;
 pub mod pull;
 pub mod recall;
+pub mod resets;
 pub mod retry;
 pub mod send;
 mod state_file;

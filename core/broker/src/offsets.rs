@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ferromq_model::topic::DataVersion;
 use ferromq_model::{QueueId, QueueOffset, Timestamp};
@@ -35,6 +36,8 @@ struct Table {
     offsets: HashMap<String, ByQueue, RandomState>,
     /// Positions in `offsets`.
     count: usize,
+    /// Where groups were moved to that have not pulled since. A restart forgets them: members start over by then.
+    moved: HashMap<String, ByQueue, RandomState>,
     changed: bool,
 }
 
@@ -42,6 +45,8 @@ struct Table {
 #[derive(Debug)]
 pub struct ConsumerOffsets {
     table: Mutex<Table>,
+    /// Queues in `Table::moved`, so that a pull need not look while there are none.
+    moves: AtomicUsize,
     file: Mutex<StateFile>,
 }
 
@@ -54,8 +59,8 @@ impl ConsumerOffsets {
         });
         let offsets: HashMap<_, ByQueue, _> = offsets.collect();
         let count = offsets.values().map(BTreeMap::len).sum();
-        let table = Table { version: saved.data_version, offsets, count, changed: false };
-        Ok(Self { table: Mutex::new(table), file: Mutex::new(file) })
+        let table = Table { version: saved.data_version, offsets, count, ..Table::default() };
+        Ok(Self { table: Mutex::new(table), moves: AtomicUsize::new(0), file: Mutex::new(file) })
     }
 
     /// The next offset that `group` is to consume, if it ever committed one.
@@ -65,27 +70,74 @@ impl ConsumerOffsets {
         table.offsets.get(&key(topic, group))?.get(&queue.0).map(|&at| QueueOffset(at))
     }
 
-    /// Notes that everything before `next` is consumed. Smaller than before is legitimate: a reset.
-    pub(crate) fn commit(&self, group: &str, topic: &str, queue: QueueId, next: QueueOffset) {
+    /// Notes that everything before `next` is consumed. Smaller than before is legitimate: a reset. `false` while the
+    /// group was moved and its members have not heard of it.
+    pub(crate) fn commit(&self, group: &str, topic: &str, queue: QueueId, next: QueueOffset) -> bool {
         let mut table = self.table.lock();
-        let Table { offsets, count, changed, .. } = &mut *table;
         let key = key(topic, group);
-        if let Some(known) = offsets.get_mut(&key).and_then(|queues| queues.get_mut(&queue.0)) {
-            *changed |= *known != next.0;
-            *known = next.0;
-            return;
+        if !table.moved.is_empty() && table.moved.get(&key).is_some_and(|moved| moved.contains_key(&queue.0))
+        {
+            return false;
         }
-        if *count >= MAX_POSITIONS {
-            tracing::warn!(
-                group,
-                topic,
-                "there are {MAX_POSITIONS} consumer offsets: a new one is not noted"
-            );
-            return;
+        table.put(key, queue, next);
+        true
+    }
+
+    /// Moves a group: what its members commit does not count until one of them heard of it.
+    pub(crate) fn reset(&self, group: &str, topic: &str, queue: QueueId, next: QueueOffset) {
+        let mut table = self.table.lock();
+        let key = key(topic, group);
+        table.put(key.clone(), queue, next);
+        table.moved.entry(key).or_default().insert(queue.0, next.0);
+        self.count_moves(&table);
+    }
+
+    /// Where the group was moved to, once: the pull that asks tells its member.
+    pub(crate) fn take_move(&self, group: &str, topic: &str, queue: QueueId) -> Option<QueueOffset> {
+        if self.moves.load(Ordering::Relaxed) == 0 {
+            return None;
         }
-        offsets.entry(key).or_default().insert(queue.0, next.0);
-        *count += 1;
-        *changed = true;
+        let mut table = self.table.lock();
+        let key = key(topic, group);
+        let queues = table.moved.get_mut(&key)?;
+        let next = queues.remove(&queue.0)?;
+        if queues.is_empty() {
+            table.moved.remove(&key);
+        }
+        self.count_moves(&table);
+        Some(QueueOffset(next))
+    }
+
+    fn count_moves(&self, table: &Table) {
+        self.moves.store(table.moved.values().map(BTreeMap::len).sum(), Ordering::Relaxed);
+    }
+
+    /// Gives a group the positions of another one in a topic, in place of its own.
+    pub(crate) fn copy(&self, from: &str, to: &str, topic: &str) {
+        let mut table = self.table.lock();
+        let Some(positions) = table.offsets.get(&key(topic, from)).cloned() else { return };
+        let key = key(topic, to);
+        if let Some(before) = table.offsets.remove(&key) {
+            table.count -= before.len();
+            table.changed = true;
+        }
+        for (queue, next) in positions {
+            table.put(key.clone(), QueueId(queue), QueueOffset(next));
+        }
+    }
+
+    /// All positions in a topic: the group, the queue, the next offset.
+    pub(crate) fn of_topic(&self, topic: &str) -> Vec<(String, QueueId, QueueOffset)> {
+        let table = self.table.lock();
+        let of_topic = table.offsets.iter().filter_map(|(key, queues)| {
+            let (of, group) = key.split_once(SEPARATOR)?;
+            (of == topic).then_some((group, queues))
+        });
+        of_topic
+            .flat_map(|(group, queues)| {
+                queues.iter().map(|(&id, &next)| (group.to_owned(), QueueId(id), QueueOffset(next)))
+            })
+            .collect()
     }
 
     /// Topics that `group` has offsets for.
@@ -111,6 +163,10 @@ impl ConsumerOffsets {
         table
             .offsets
             .retain(|key, _| key.split_once(SEPARATOR).is_none_or(|(topic, group)| keep(topic, group)));
+        table
+            .moved
+            .retain(|key, _| key.split_once(SEPARATOR).is_none_or(|(topic, group)| keep(topic, group)));
+        self.count_moves(&table);
         table.changed |= table.offsets.len() != before;
         table.count = table.offsets.values().map(BTreeMap::len).sum();
     }
@@ -132,6 +188,23 @@ impl ConsumerOffsets {
             }
         };
         file.save(&saved).inspect_err(|_| self.table.lock().changed = true)
+    }
+}
+
+impl Table {
+    fn put(&mut self, key: String, queue: QueueId, next: QueueOffset) {
+        if let Some(known) = self.offsets.get_mut(&key).and_then(|queues| queues.get_mut(&queue.0)) {
+            self.changed |= *known != next.0;
+            *known = next.0;
+            return;
+        }
+        if self.count >= MAX_POSITIONS {
+            tracing::warn!(key, "there are {MAX_POSITIONS} consumer offsets: a new one is not noted");
+            return;
+        }
+        self.offsets.entry(key).or_default().insert(queue.0, next.0);
+        self.count += 1;
+        self.changed = true;
     }
 }
 

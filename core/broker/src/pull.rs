@@ -206,7 +206,8 @@ impl Broker {
             return Err(PullError::NoQueue { queue, topic: ask.topic.to_owned(), queues });
         };
         let filter = self.wanted(ask, &group)?;
-        if let Some(next) = ask.commit {
+        let moved = self.offsets().take_move(ask.group, ask.topic, id);
+        if let (Some(next), None) = (ask.commit, moved) {
             self.commit_offset(ask.group, ask.topic, id, next);
         }
         let look = Look {
@@ -218,6 +219,7 @@ impl Broker {
             group,
         };
         let pulled = match ask.from {
+            _ if let Some(next) = moved => look.answer(Outcome::Moved { next }),
             Some(_) => look.look(self)?,
             None => look.answer(Outcome::Moved { next: look.queue.min() }),
         };
@@ -292,6 +294,11 @@ impl HeldPull {
                 () = tokio::time::sleep_until(self.deadline) => false,
                 () = broker.stopped() => false,
             };
+            let Look { queue, topic, group, .. } = &self.look;
+            let (group, topic) = (group.group_name.as_str(), topic.name().as_str());
+            if let Some(next) = broker.offsets().take_move(group, topic, queue.id()) {
+                return Ok(self.look.answer(Outcome::Moved { next }));
+            }
             if !arrived {
                 // Messages that did not pass are behind the client for good.
                 let next = self.look.from;

@@ -16,11 +16,13 @@
 //! | `broker/sends` | sends, and their wait for the disk |
 //! | `broker/pulls` | pulls |
 //! | `broker/calls` | what the broker tells and asks its clients |
+//! | `broker/consumers` | what operators ask about consumers |
 //! | `broker/requests` | everything else |
 //! | `broker/codes` | which error is which response code |
 
 mod calls;
 mod codes;
+mod consumers;
 mod pulls;
 mod requests;
 mod sends;

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "a module of a test binary")]
 
+mod clients;
 mod members;
 mod offsets;
 mod pulls;
@@ -76,6 +77,7 @@ pub const UNIQUE: &str = "UNIQ_KEY\u{1}U\u{2}";
 
 /// All of them.
 pub fn rows() -> Vec<Row> {
-    let areas = [sends::rows(), pulls::rows(), members::rows(), offsets::rows(), settings::rows()];
+    let areas =
+        [sends::rows(), pulls::rows(), members::rows(), offsets::rows(), settings::rows(), clients::rows()];
     areas.into_iter().flatten().collect()
 }

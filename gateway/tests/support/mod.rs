@@ -18,7 +18,7 @@ use ferromq_model::{ByteSize, Millis, Timestamp};
 use ferromq_net::{Closed, ConnectionLimits, serve};
 use ferromq_protocol::code::RequestCode;
 use ferromq_protocol::frame::{
-    Command, FrameLimits, Head, HeaderScratch, Serialization, encode_with_body, frame_len,
+    Command, FrameLimits, Head, HeaderScratch, Language, Serialization, encode_with_body, frame_len,
 };
 use ferromq_store::host::{DiskUsage, Host};
 use ferromq_store::{FlushMode, Store, StoreConfig};
@@ -89,6 +89,10 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(flush: FlushMode) -> Self {
+        Self::with(flush, |_| {})
+    }
+
+    pub fn with(flush: FlushMode, change: impl FnOnce(&mut BrokerConfig)) -> Self {
         // In memory where the machine has a directory there: nothing here is about disks.
         let memory = Path::new("/dev/shm");
         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
@@ -103,7 +107,8 @@ impl Rig {
             index_entries: 400,
             ..StoreConfig::default()
         };
-        let config = BrokerConfig { name: "broker-a".to_owned(), ..BrokerConfig::default() };
+        let mut config = BrokerConfig { name: "broker-a".to_owned(), ..BrokerConfig::default() };
+        change(&mut config);
         let store = Store::open_on(store, &config.delay_levels, Arc::clone(&host) as _).unwrap();
         let broker = Broker::open(config, store, "10.0.0.2:10911".parse().unwrap()).unwrap();
         Self { broker, host, stop: watch::channel(false).0, channels: AtomicU64::new(1), _dir: dir }
@@ -123,7 +128,14 @@ impl Rig {
             ConnectionLimits { frame: FrameLimits::default(), in_flight: 64, idle: Duration::from_secs(120) };
         let stopped = self.stop.subscribe();
         let serving = tokio::spawn(async move { serve(far, &mut session, limits, stopped).await });
-        Client { stream: near, serialization: Serialization::Json, version: 479, opaque: 0, serving }
+        Client {
+            stream: near,
+            serialization: Serialization::Json,
+            version: 479,
+            language: Language::Java,
+            opaque: 0,
+            serving,
+        }
     }
 
     /// Ends connections as a stop of the process does.
@@ -146,6 +158,7 @@ pub struct Client {
     stream: DuplexStream,
     pub serialization: Serialization,
     pub version: i32,
+    pub language: Language,
     opaque: i32,
     serving: JoinHandle<Closed>,
 }
@@ -181,6 +194,7 @@ impl Client {
             serialization: self.serialization,
             code,
             version: self.version,
+            language: self.language,
             flag: if oneway { 2 } else { 0 },
             ..Head::request(RequestCode::HeartBeat, self.opaque)
         };
@@ -207,9 +221,59 @@ impl Client {
         answer
     }
 
+    /// The same as a client that answers what the broker asks it meanwhile, and lets pass what it is told.
+    pub async fn ask_and_answer(&mut self, code: i32, fields: &[(&str, &str)], body: &[u8]) -> Answer {
+        let opaque = self.tell(code, fields, body).await;
+        loop {
+            let frame = self.read().await;
+            match frame.flag {
+                0 => self.answer(&frame, 0, canned_answer(frame.code).as_bytes()).await,
+                1 => {
+                    assert_eq!(frame.opaque, opaque, "{frame:?}");
+                    return frame;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Answers a question of the broker.
+    pub async fn answer(&mut self, question: &Answer, code: i32, body: &[u8]) {
+        let head = Head {
+            serialization: self.serialization,
+            code,
+            version: self.version,
+            flag: 1,
+            ..Head::request(RequestCode::HeartBeat, question.opaque)
+        };
+        let mut frame = Vec::new();
+        encode_with_body(&mut frame, &head, &(), body).unwrap();
+        self.write(&frame).await;
+    }
+
     /// Reads the next frame.
     pub async fn read(&mut self) -> Answer {
         self.try_read().await.expect("the connection ended")
+    }
+
+    /// Reads up to the next question of the broker.
+    pub async fn question(&mut self) -> Answer {
+        loop {
+            let frame = self.read().await;
+            if frame.flag == 0 {
+                return frame;
+            }
+        }
+    }
+
+    /// Reads up to the next thing with this code that the broker tells.
+    pub async fn told(&mut self, code: RequestCode) -> Answer {
+        loop {
+            let frame = self.read().await;
+            if (frame.flag, frame.code) == (2, code.code()) {
+                return frame;
+            }
+        }
     }
 
     /// Reads the next frame, if the connection does not end.
@@ -238,6 +302,20 @@ impl Client {
     pub async fn close(self) -> Closed {
         drop(self.stream);
         self.serving.await.unwrap()
+    }
+}
+
+/// What a client says when the broker asks.
+pub fn canned_answer(question: i32) -> &'static str {
+    match RequestCode::from_i32(question) {
+        Some(RequestCode::GetConsumerStatusFromClient) => {
+            r#"{"messageQueueTable":{{"brokerName":"broker-a","queueId":0,"topic":"T"}:7}}"#
+        }
+        Some(RequestCode::GetConsumerRunningInfo) => r#"{"properties":{"PROP_CONSUMEORDERLY":"false"}}"#,
+        Some(RequestCode::ConsumeMessageDirectly) => {
+            r#"{"autoCommit":true,"consumeResult":"CR_SUCCESS","order":false,"spentTimeMills":3}"#
+        }
+        _ => "",
     }
 }
 

@@ -3,6 +3,7 @@
 use ferromq_broker::deferral::DeferError;
 use ferromq_broker::groups::GroupError;
 use ferromq_broker::pull::{Forbidden, PullError};
+use ferromq_broker::resets::ResetError;
 use ferromq_broker::retry::SendBackError;
 use ferromq_broker::send::SendError;
 use ferromq_broker::topics::TopicError;
@@ -103,6 +104,17 @@ pub(super) fn pull(error: &PullError) -> Reply {
         PullError::NotSubscribed => ResponseCode::SubscriptionNotExist,
         PullError::SubscriptionOutdated => ResponseCode::SubscriptionNotLatest,
         PullError::Filter(FilterError::UnknownKind(_)) | PullError::Store(_) => ResponseCode::SystemError,
+    };
+    Reply::error(code, error.to_string())
+}
+
+pub(super) fn reset(error: &ResetError) -> Reply {
+    let code = match error {
+        ResetError::NoTopic(_) => ResponseCode::TopicNotExist,
+        ResetError::NoGroup(_) => ResponseCode::SubscriptionGroupNotExist,
+        ResetError::NotOnline { .. } => ResponseCode::ConsumerNotOnline,
+        ResetError::NoQueue { .. } => ResponseCode::InvalidParameter,
+        ResetError::OutOfRange { .. } | ResetError::NeverConsumed(_) => ResponseCode::SystemError,
     };
     Reply::error(code, error.to_string())
 }

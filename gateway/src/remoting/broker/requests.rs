@@ -27,7 +27,7 @@ use ferromq_protocol::header::{
     SendBack, UnregisterClient, UpdateConsumerOffset, UpdateTopic, ViewMessage,
 };
 
-use super::{Asker, HONOURS_MAX_RECONSUME, Handled, codes};
+use super::{Asker, HONOURS_MAX_RECONSUME, Handled, codes, consumers};
 use crate::remoting::compatibility;
 use crate::remoting::reply::Reply;
 
@@ -60,6 +60,12 @@ pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker:
         RequestCode::DeleteSubscriptionGroup => delete_group(broker, request, asker),
         RequestCode::GetSubscriptionGroupConfig => group_config(broker, request),
         RequestCode::GetAllSubscriptionGroupConfig => all_groups(broker),
+        RequestCode::InvokeBrokerToResetOffset => consumers::reset_offset(broker, request),
+        RequestCode::InvokeBrokerToGetConsumerStatus => consumers::consumer_status(broker, request, asker),
+        RequestCode::GetConsumerRunningInfo => consumers::running_info(broker, request, asker),
+        RequestCode::ConsumeMessageDirectly => consumers::consume_directly(broker, request, asker),
+        RequestCode::CloneGroupOffset => consumers::clone_offsets(broker, request),
+        RequestCode::QueryCorrectionOffset => consumers::correction_offsets(broker, request),
         _ => Err(match compatibility::why_not_on_broker(code) {
             Some(why) => {
                 let text = format!(" request type {} not supported: {why}", request.code);
@@ -71,7 +77,8 @@ pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker:
     handled.unwrap_or_else(Handled::Now)
 }
 
-type Outcome = Result<Handled, Reply>;
+/// The answer, or one that tells what went wrong.
+pub(super) type Outcome = Result<Handled, Reply>;
 
 /// Runs what may block on a thread for it.
 fn blocking(asker: Asker, work: impl FnOnce() -> Reply + Send + 'static) -> Outcome {
@@ -196,10 +203,14 @@ fn update_offset(broker: &Broker, request: &Command<'_>) -> Outcome {
         return Err(Reply::error(ResponseCode::InvalidParameter, text));
     }
     // A negative number is how clients say "none": there is nothing to note.
-    if let Some(offset) = header.offset {
-        broker.commit_offset(header.group, header.topic, header.queue, offset);
+    let noted = header
+        .offset
+        .is_none_or(|offset| broker.commit_offset(header.group, header.topic, header.queue, offset));
+    let mut reply = Reply::success();
+    if !noted {
+        reply.remark = Some("Offset has been previously reset".into());
     }
-    Ok(Reply::success().into())
+    Ok(reply.into())
 }
 
 fn offset_reply(offset: QueueOffset) -> Outcome {
