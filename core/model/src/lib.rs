@@ -14,7 +14,7 @@
 //! | [`batch`] | the body of a client's batch, message by message |
 //! | [`topic`], [`group`] | settings of topics and consumer groups, as they are kept and exchanged |
 //! | [`subscription`] | how a consumer consumes: modes, where to start |
-//! | [`filter`] | which messages a consumer wants |
+//! | [`filter`], [`sql`] | which messages a consumer wants: tags, or a SQL92 expression |
 //! | [`delay`] | the table of delay levels |
 //! | [`dialect`] | reading the JSON dialect that Java brokers write |
 //! | [`config`] | the `config_keys!` table that settings, help and docs derive from |
@@ -29,6 +29,7 @@ pub mod ids;
 pub mod message;
 pub mod name;
 pub mod record;
+pub mod sql;
 pub mod subscription;
 pub mod topic;
 
