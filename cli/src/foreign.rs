@@ -18,10 +18,10 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         configManagerVersion consumerFallbehindThreshold consumerManageThreadPoolNums
         consumerOffsetUpdateVersionStep defaultMessageRequestMode defaultPopShareQueueNum
         delayOffsetUpdateVersionStep disableConsumeIfConsumerReadSlowly enableBroadcastOffsetStore
-        enableCalcFilterBitMap enableCreateSysGroup enableMixedMessageType enablePropertyFilter
+        enableCalcFilterBitMap enableCreateSysGroup enableMixedMessageType
         enableRegisterProducer enableSingleTopicRegister enableSplitMetadata enableSplitRegistration
         endTransactionThreadPoolNums fetchNamesrvAddrByAddressServer fetchNameSrvAddrByDnsLookup
-        filterSupportRetry forceRegister globalColdReadThreshold heartbeatThreadPoolNums highSpeedMode
+        forceRegister globalColdReadThreshold heartbeatThreadPoolNums highSpeedMode
         litePullMessageThreadPoolNums loadBalanceThreadPoolNums lockInStrictMode maxTopicLength
         messageStorePlugIn metricsExporterType metricsOtelCardinalityLimit metricsPromExporterPort
         processReplyMessageThreadPoolNums pullMessageThreadPoolNums pullThreadPoolQueueCapacity

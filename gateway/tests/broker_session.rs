@@ -30,6 +30,22 @@ async fn send(client: &mut Client, body: &str) -> support::Answer {
 }
 
 #[tokio::test]
+async fn a_subscription_that_cannot_be_read_is_complained_of_when_it_is_pulled_for() {
+    let rig = Rig::new(FlushMode::Async);
+    let mut client = rig.connect();
+    send(&mut client, "a").await;
+    let beat = heartbeat("C", "T").replace(
+        r#""expressionType":"TAG","subString":"*""#,
+        r#""expressionType":"SQL92","subString":"a >""#,
+    );
+    assert_eq!(client.ask(HeartBeat.code(), &[], beat.as_bytes()).await.code, 0);
+    assert_eq!(client.read().await.code, NotifyConsumerIdsChanged.code());
+    let answer = client.ask(PullMessage.code(), &pull_fields("T", "0", "0", "0"), b"").await;
+    assert_eq!(answer.code, 27, "{answer:?}");
+    assert!(answer.remark.contains("column 4: expected a property"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_pull_sees_the_sends_before_it_and_not_those_behind_it() {
     let rig = Rig::new(FlushMode::Async);
     let mut client = rig.connect();

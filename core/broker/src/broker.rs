@@ -16,6 +16,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::config::BrokerConfig;
 use crate::delay::{self, DelayProgress};
+use crate::filters::Filters;
 use crate::groups::Groups;
 use crate::locks::OrderLocks;
 use crate::members::{Heartbeat, Members, Peer};
@@ -44,6 +45,7 @@ struct Inner {
     topics: Topics,
     groups: Groups,
     offsets: ConsumerOffsets,
+    filters: Filters,
     members: Members,
     locks: OrderLocks,
     delays: DelayProgress,
@@ -78,6 +80,7 @@ impl Broker {
         push_property(&mut suffix, property::TRACE_ON, if config.trace_on { "true" } else { "false" });
         push_property(&mut suffix, property::CLUSTER, &config.cluster);
         debug_assert!(suffix.ends_with(PROPERTY_END as char));
+        let filters = Filters::new(config.property_filter, config.filter_retries);
         let members = Members::new(config.notify_group_changes);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -88,6 +91,7 @@ impl Broker {
                 topics,
                 groups,
                 offsets,
+                filters,
                 members,
                 locks: OrderLocks::default(),
                 delays,
@@ -132,6 +136,12 @@ impl Broker {
     #[must_use]
     pub fn offsets(&self) -> &ConsumerOffsets {
         &self.inner.offsets
+    }
+
+    /// Compiles what consumers want.
+    #[must_use]
+    pub fn filters(&self) -> &Filters {
+        &self.inner.filters
     }
 
     /// Who is connected.

@@ -66,6 +66,12 @@ config_keys! {
         /// Whether replies to requests are stored beside being handed to who waits for them.
         "storeReplyMessageEnable" => store_replies: bool = true, Restart;
 
+        /// Whether consumers may filter by properties, with SQL92 expressions. RocketMQ's default is `false`, and a
+        /// consumer that asks for it does not start there; here what it costs is paid by those pulls alone.
+        "enablePropertyFilter" => property_filter: bool = true, Restart;
+        /// Whether the SQL92 expression of a subscription to a group's retry topic stands for those of the topics that
+        /// its messages came from. Clients subscribe to their retry topic without an expression, and are not concerned.
+        "filterSupportRetry" => filter_retries: bool = false, Restart;
         /// Whether transactional messages are refused.
         "rejectTransactionMessage" => reject_transactions: bool = false, Restart;
 

@@ -23,6 +23,7 @@ pub mod clients;
 pub mod config;
 pub mod deferral;
 mod delay;
+pub mod filters;
 pub mod groups;
 pub mod locks;
 pub mod members;

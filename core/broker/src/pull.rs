@@ -128,9 +128,12 @@ pub enum PullError {
     /// The client knows newer subscriptions than its heartbeats told.
     #[error("the consumer's subscription not latest")]
     SubscriptionOutdated,
-    /// The expression is none.
+    /// The pull's expression is none.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// That of the group's subscription is none.
+    #[error(transparent)]
+    NoFilter(FilterError),
     /// The files cannot be read.
     #[error(transparent)]
     Store(#[from] ReadError),
@@ -234,7 +237,9 @@ impl Broker {
     /// The filter of a pull: its own, or its group's.
     fn wanted(&self, ask: &Pull<'_>, group: &SubscriptionGroupConfig) -> Result<MessageFilter, PullError> {
         match ask.wanted {
-            Wanted::Expression { text, kind } => Ok(MessageFilter::compile(kind.unwrap_or_default(), text)?),
+            Wanted::Expression { text, kind } => {
+                Ok(self.on_topic(ask, self.filters().compile(kind.unwrap_or_default(), text)?))
+            }
             Wanted::Subscribed { version } => {
                 let broadcasting = self.members().model_of(ask.group) == Some(MessageModel::Broadcasting);
                 if broadcasting && !group.consume_broadcast_enable {
@@ -246,9 +251,14 @@ impl Broker {
                 if subscription.version < version {
                     return Err(PullError::SubscriptionOutdated);
                 }
-                Ok(subscription.filter?)
+                Ok(self.on_topic(ask, subscription.filter.map_err(PullError::NoFilter)?))
             }
         }
+    }
+
+    fn on_topic(&self, ask: &Pull<'_>, filter: MessageFilter) -> MessageFilter {
+        let of_group = || self.members().consumer_group(ask.group).map(|group| group.subscriptions);
+        self.filters().on_topic(ask.topic, filter, || of_group().unwrap_or_default())
     }
 }
 

@@ -101,9 +101,9 @@ fn what_may_not_be_read_is_refused_in_the_references_order() {
     for queue in [None, Some(QueueId(1))] {
         assert!(matches!(rig.broker.pull(&Pull { queue, ..pull(0) }), Err(PullError::NoQueue { .. })));
     }
-    let sql = Wanted::Expression { text: "a > 1", kind: Some("SQL92") };
-    let refused = rig.broker.pull(&Pull { wanted: sql, ..pull(0) }).unwrap_err();
-    assert_eq!(refused.to_string(), "The broker does not support consumer to filter message by SQL92");
+    let other = Wanted::Expression { text: "a > 1", kind: Some("XPATH") };
+    let refused = rig.broker.pull(&Pull { wanted: other, ..pull(0) }).unwrap_err();
+    assert_eq!(refused.to_string(), "The broker does not support consumer to filter message by XPATH");
 
     let mut group = (*rig.broker.groups().find("G").unwrap()).clone();
     group.consume_enable = false;

@@ -33,6 +33,9 @@ pub enum FilterError {
     /// There is no such kind of expression here.
     #[error("The broker does not support consumer to filter message by {0}")]
     UnknownKind(String),
+    /// It is a Java class, which only RocketMQ 3 ever ran.
+    #[error("The broker does not support consumer to filter message by a class: use tags or SQL92")]
+    Class,
     /// It is not written as its kind asks.
     #[error("parse the consumer's subscription failed: {0}")]
     Syntax(#[from] SqlError),

@@ -610,6 +610,10 @@ impl Inner {
             if start + len > bytes.len() {
                 break;
             }
+            if filter.reads_records() && !admits(filter, &bytes[start..start + len]) {
+                found.next = found.next.plus(1);
+                continue;
+            }
             // Records that follow each other in the log leave as one piece.
             run = match run {
                 Some((first, end)) if end == start => Some((first, start + len)),
@@ -737,6 +741,11 @@ impl Inner {
         drop(lock);
         Ok(())
     }
+}
+
+/// Whether the record's properties pass. What is no record passes nowhere: its reader could not tell what it is.
+fn admits(filter: &MessageFilter, record: &[u8]) -> bool {
+    Record::decode(record).is_ok_and(|record| filter.admits_properties(record.properties))
 }
 
 /// Where new log files are allocated before they get their name: not in the log's directory, whose files the reference

@@ -72,7 +72,7 @@ pub const BROKER: &[Entry] = &[
     (UnlockBatchMq, since(FIRST, "tests/tests/interop.rs::orderly_handover")),
     (GetAllConsumerOffset, LATER),
     (GetAllDelayOffset, LATER),
-    (CheckClientConfig, since(FIRST, "gateway/tests/contract/members.rs::CheckClientConfig")),
+    (CheckClientConfig, since(FIRST, "gateway/tests/contract/filters.rs::CheckClientConfig")),
     (GetTimerCheckPoint, LATER),
     (GetTimerMetrics, LATER),
     (

@@ -1,7 +1,7 @@
 //! Membership and order locks.
 
 use ferromq_protocol::code::RequestCode::{
-    CheckClientConfig, GetConsumerListByGroup, HeartBeat, LockBatchMq, UnlockBatchMq, UnregisterClient,
+    GetConsumerListByGroup, HeartBeat, LockBatchMq, UnlockBatchMq, UnregisterClient,
 };
 
 use super::{Row, row};
@@ -11,7 +11,6 @@ const NO_GROUP: &str = "no consumer for this group, nobody";
 const LOCK: &str = r#"{"clientId":"C","consumerGroup":"G","mqSet":[{"brokerName":"b","queueId":0,"topic":"T"}],"onlyThisBroker":false}"#;
 
 pub fn rows() -> Vec<Row> {
-    let sql = r#"{"clientId":"C","group":"G","subscriptionData":{"topic":"T","subString":"a > 1","expressionType":"SQL92"}}"#;
     vec![
         row(HeartBeat, "again", &[], 0)
             .with_body(heartbeat("C", "T"))
@@ -26,8 +25,6 @@ pub fn rows() -> Vec<Row> {
         row(GetConsumerListByGroup, "members", &[("consumerGroup", "G")], 0)
             .contains(r#"{"consumerIdList":["C"]}"#),
         row(GetConsumerListByGroup, "nobody", &[("consumerGroup", "nobody")], 1).remark(NO_GROUP),
-        row(CheckClientConfig, "tags", &[], 0).with_body(sql.replace("SQL92", "TAG")),
-        row(CheckClientConfig, "SQL", &[], 1).with_body(sql).remark("by SQL92"),
         row(LockBatchMq, "free", &[], 0)
             .with_body(LOCK)
             .contains(r#"{"lockOKMQSet":[{"brokerName":"b","queueId":0,"topic":"T"}]}"#),

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a module of a test binary")]
 
 mod clients;
+mod filters;
 mod members;
 mod offsets;
 mod pulls;
@@ -77,7 +78,13 @@ pub const UNIQUE: &str = "UNIQ_KEY\u{1}U\u{2}";
 
 /// All of them.
 pub fn rows() -> Vec<Row> {
-    let areas =
-        [sends::rows(), pulls::rows(), members::rows(), offsets::rows(), settings::rows(), clients::rows()];
-    areas.into_iter().flatten().collect()
+    let mut rows = Vec::new();
+    rows.extend(clients::rows());
+    rows.extend(filters::rows());
+    rows.extend(members::rows());
+    rows.extend(offsets::rows());
+    rows.extend(pulls::rows());
+    rows.extend(sends::rows());
+    rows.extend(settings::rows());
+    rows
 }

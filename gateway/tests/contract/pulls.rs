@@ -24,10 +24,6 @@ pub fn rows() -> Vec<Row> {
             .into_iter()
             .map(|(name, value)| (name, if name == "subscription" { "other" } else { value }));
         rows.push(row(request, "filtered out", &filtered.collect::<Vec<_>>(), 20).answers(FOUND));
-        let sql = pull_fields("T", "0", "4", "0")
-            .into_iter()
-            .map(|(name, value)| (name, if name == "expressionType" { "SQL92" } else { value }));
-        rows.push(row(request, "SQL", &sql.collect::<Vec<_>>(), 1).remark("by SQL92"));
         rows.push(row(request, "no field", &[], 29).remark("missing"));
     }
     rows

@@ -129,8 +129,8 @@ impl<'a> Lexer<'a> {
             {
                 // Only a line's end makes it a comment: `--5` at the end of a selector is 5, twice negated.
                 self.at += end;
-            } else if rest.starts_with("/*") {
-                let end = rest[2..].find("*/").map(|end| end + 4);
+            } else if let Some(comment) = rest.strip_prefix("/*") {
+                let end = comment.find("*/").map(|end| end + 4);
                 self.at += end.ok_or_else(|| self.error(self.at, "this comment has no closing \"*/\""))?;
             } else {
                 return Ok(());

@@ -223,7 +223,7 @@ impl<'a> Parser<'a> {
         let at = left.at;
         let how = match self.token {
             Token::Word(Word::Between) => return self.between(left, negated),
-            Token::Word(Word::In) => return self.one_of(left, negated),
+            Token::Word(Word::In) => return self.one_of(&left, negated),
             Token::Word(Word::Contains) => Like::Contains,
             Token::Word(Word::StartsWith) => Like::StartsWith,
             Token::Word(Word::EndsWith) => Like::EndsWith,
@@ -249,7 +249,7 @@ impl<'a> Parser<'a> {
         self.above(Expr::Between { negated, parts }, value.at, &depths)
     }
 
-    fn one_of(&mut self, value: Part, negated: bool) -> Result<Part, SqlError> {
+    fn one_of(&mut self, value: &Part, negated: bool) -> Result<Part, SqlError> {
         let Expr::Property(name) = value.expr else {
             return Err(self.lexer.error(value.at, "only a property can be looked for by IN"));
         };

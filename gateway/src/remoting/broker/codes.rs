@@ -86,6 +86,14 @@ pub(super) fn send_back(error: &SendBackError) -> Reply {
     Reply::error(code, error.to_string())
 }
 
+pub(super) fn filter(error: &FilterError) -> Reply {
+    let code = match error {
+        FilterError::UnknownKind(_) | FilterError::Class => ResponseCode::SystemError,
+        FilterError::Syntax(_) => ResponseCode::SubscriptionParseFailed,
+    };
+    Reply::error(code, error.to_string())
+}
+
 pub(super) fn pull(error: &PullError) -> Reply {
     let code = match error {
         PullError::Group(error) => return group(error),
@@ -103,7 +111,11 @@ pub(super) fn pull(error: &PullError) -> Reply {
         PullError::NoQueue { .. } => ResponseCode::InvalidParameter,
         PullError::NotSubscribed => ResponseCode::SubscriptionNotExist,
         PullError::SubscriptionOutdated => ResponseCode::SubscriptionNotLatest,
-        PullError::Filter(FilterError::UnknownKind(_)) | PullError::Store(_) => ResponseCode::SystemError,
+        PullError::Filter(error) => return filter(error),
+        PullError::NoFilter(FilterError::Syntax(_)) => ResponseCode::FilterDataNotExist,
+        PullError::NoFilter(FilterError::UnknownKind(_) | FilterError::Class) | PullError::Store(_) => {
+            ResponseCode::SystemError
+        }
     };
     Reply::error(code, error.to_string())
 }

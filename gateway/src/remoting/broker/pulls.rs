@@ -2,6 +2,7 @@
 
 use ferromq_broker::Broker;
 use ferromq_broker::pull::{Accepted, Outcome, Pull, PullError, Pulled, Wanted};
+use ferromq_model::filter::FilterError;
 use ferromq_protocol::code::ResponseCode;
 use ferromq_protocol::frame::Command;
 use ferromq_protocol::header::{Header, PullFlags, PullMessage, PullMessageResponse};
@@ -14,6 +15,9 @@ pub(super) fn pull(broker: &Broker, request: &Command<'_>, asker: Asker) -> Hand
         Ok(header) => header,
         Err(error) => return Reply::from(error).into(),
     };
+    if header.flags.has(PullFlags::CLASS_FILTER) {
+        return codes::filter(&FilterError::Class).into();
+    }
     let ask = Pull {
         group: header.group,
         topic: header.topic,

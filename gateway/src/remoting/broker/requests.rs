@@ -10,7 +10,7 @@ use ferromq_broker::locks::LockedQueue;
 use ferromq_broker::members::{ClientInfo, Consumer, Heartbeat, MAX_CLIENT_ID_LEN, Peer, Subscription};
 use ferromq_broker::retry;
 use ferromq_broker::{Broker, Position};
-use ferromq_model::filter::MessageFilter;
+use ferromq_model::filter::{FilterError, MessageFilter};
 use ferromq_model::group::SubscriptionGroupConfig;
 use ferromq_model::topic::TopicConfig;
 use ferromq_model::{GroupName, QueueOffset, Timestamp, TopicName};
@@ -40,7 +40,7 @@ pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker:
         RequestCode::HeartBeat => heartbeat(broker, peer, request),
         RequestCode::UnregisterClient => unregister(broker, peer, request),
         RequestCode::GetConsumerListByGroup => consumer_list(broker, request),
-        RequestCode::CheckClientConfig => check_client_config(request),
+        RequestCode::CheckClientConfig => check_client_config(broker, request),
         RequestCode::QueryConsumerOffset => query_offset(broker, request),
         RequestCode::UpdateConsumerOffset => update_offset(broker, request),
         RequestCode::GetMaxOffset => max_offset(broker, request),
@@ -116,7 +116,7 @@ fn heartbeat(broker: &Broker, peer: &Peer, request: &Command<'_>) -> Outcome {
         consumers: data
             .consumer_data_set
             .into_iter()
-            .filter_map(|consumer| consumer_of(consumer, without_subscriptions))
+            .filter_map(|consumer| consumer_of(broker, consumer, without_subscriptions))
             .collect(),
     };
     let changed = broker.heartbeat(peer, beat);
@@ -125,26 +125,35 @@ fn heartbeat(broker: &Broker, peer: &Peer, request: &Command<'_>) -> Outcome {
     Ok(Reply::success().with_fields(&HeartBeatResponse { supports_v2: true, subscription_changed }).into())
 }
 
-fn consumer_of(data: ConsumerData, without_subscriptions: bool) -> Option<Consumer> {
+fn consumer_of(broker: &Broker, data: ConsumerData, without_subscriptions: bool) -> Option<Consumer> {
     Some(Consumer {
         group: GroupName::new(&data.group_name).ok()?,
         consume_type: data.consume_type,
         model: data.message_model,
         from: data.consume_from_where,
-        subscriptions: (!without_subscriptions)
-            .then(|| data.subscription_data_set.into_iter().filter_map(subscription_of).collect()),
+        subscriptions: (!without_subscriptions).then(|| {
+            data.subscription_data_set.into_iter().filter_map(|d| subscription_of(broker, d)).collect()
+        }),
     })
 }
 
-fn subscription_of(data: SubscriptionData) -> Option<Subscription> {
+fn subscription_of(broker: &Broker, data: SubscriptionData) -> Option<Subscription> {
+    let filter = filter_of(broker, &data);
     let expression_type = data.expression_type.unwrap_or_default();
     Some(Subscription {
         topic: TopicName::new(&data.topic).ok()?,
-        filter: MessageFilter::compile(&expression_type, &data.sub_string),
+        filter,
         expression: data.sub_string,
         expression_type,
         version: data.sub_version,
     })
+}
+
+fn filter_of(broker: &Broker, data: &SubscriptionData) -> Result<MessageFilter, FilterError> {
+    if data.class_filter_mode {
+        return Err(FilterError::Class);
+    }
+    broker.filters().compile(data.expression_type.as_deref().unwrap_or_default(), &data.sub_string)
 }
 
 fn unregister(broker: &Broker, peer: &Peer, request: &Command<'_>) -> Outcome {
@@ -164,20 +173,17 @@ fn consumer_list(broker: &Broker, request: &Command<'_>) -> Outcome {
 }
 
 /// Clients ask at their start whether an expression is understood.
-fn check_client_config(request: &Command<'_>) -> Outcome {
+fn check_client_config(broker: &Broker, request: &Command<'_>) -> Outcome {
     #[derive(serde::Deserialize)]
     struct Ask {
         #[serde(rename = "subscriptionData")]
         subscription: Option<SubscriptionData>,
     }
     let ask: Ask = body::decode(request.body)?;
-    match ask.subscription.and_then(|subscription| subscription.expression_type) {
-        Some(kind) if !kind.is_empty() && kind != "TAG" => {
-            let text = format!("The broker does not support consumer to filter message by {kind}");
-            Err(Reply::error(ResponseCode::SystemError, text))
-        }
-        _ => Ok(Reply::success().into()),
+    if let Some(subscription) = ask.subscription {
+        filter_of(broker, &subscription).map_err(|error| codes::filter(&error))?;
     }
+    Ok(Reply::success().into())
 }
 
 fn query_offset(broker: &Broker, request: &Command<'_>) -> Outcome {
