@@ -13,7 +13,7 @@ mod foreign;
 mod logging;
 mod namesrv;
 mod plan;
-mod properties;
+
 mod reference;
 mod serve;
 mod settings;

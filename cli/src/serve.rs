@@ -192,7 +192,6 @@ async fn start_broker(
         id: config.id,
         addr: host.to_string(),
         ha_addr: SocketAddr::new(host.ip(), address.ha_port).to_string(),
-        permission: config.permission,
     };
     let own = own_namesrv.map(|own| own.to_string());
     let servers = address.namesrvs.with(own);
@@ -204,7 +203,7 @@ async fn start_broker(
     let timing =
         Timing { period: address.register_period.duration(), timeout: address.register_timeout.duration() };
     let topics = broker.clone();
-    let snapshot = move || topics.topics().snapshot();
+    let snapshot = move || topics.advertised_topics();
     let registration =
         Registration::start(&servers, advertised, timing, snapshot, &broker.topics().changes());
     if own_namesrv.is_some() {

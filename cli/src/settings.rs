@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 use ferromq_broker::config::BrokerConfig;
 use ferromq_gateway::config::{BrokerAddressConfig, ListenConfig, NamesrvAddressConfig};
 use ferromq_model::ByteSize;
-use ferromq_model::config::{Key, SetError, Settings};
+use ferromq_model::config::{Key, SetError, Settings, properties};
 use ferromq_namesrv::config::NamesrvConfig;
 use ferromq_store::config::StoreConfig;
 
 use crate::address::{self, Advertised};
 use crate::plan::{BrokerPlan, NamesrvPlan, Plan};
-use crate::{foreign, properties, suggest};
+use crate::{foreign, suggest};
 
 /// What a process is started as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferromq_model::message::{MessageId, PROPERTY_END, property, push_property};
-use ferromq_model::topic::TopicConfig;
+use ferromq_model::topic::{DataVersion, Permission, TopicConfig};
 use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 use ferromq_store::{Queue, Store};
 use tokio::sync::watch;
@@ -18,6 +18,7 @@ use crate::config::BrokerConfig;
 use crate::delay::{self, DelayProgress};
 use crate::filters::Filters;
 use crate::groups::Groups;
+use crate::live::Live;
 use crate::locks::OrderLocks;
 use crate::members::{Heartbeat, Members, Peer};
 use crate::offsets::ConsumerOffsets;
@@ -50,6 +51,8 @@ struct Inner {
     locks: OrderLocks,
     delays: DelayProgress,
     stats: Stats,
+    live: Live,
+    started: Timestamp,
     counter: AtomicU32,
     stop: watch::Sender<bool>,
 }
@@ -71,6 +74,7 @@ impl Broker {
     pub fn open(config: BrokerConfig, store: Store, store_host: SocketAddr) -> Result<Self, StateError> {
         let dir = store.config_dir();
         let file = |name| StateFile::new(&dir, name);
+        let (config, live) = Live::open(config, &store)?;
         let topics = Topics::load(file("topics.json"), &config, &store)?;
         let groups = Groups::load(file("subscriptionGroup.json"), config.auto_create_groups)?;
         let offsets = ConsumerOffsets::load(file("consumerOffset.json"))?;
@@ -81,6 +85,7 @@ impl Broker {
         push_property(&mut suffix, property::CLUSTER, &config.cluster);
         debug_assert!(suffix.ends_with(PROPERTY_END as char));
         let filters = Filters::new(config.property_filter, config.filter_retries);
+        let started = store.now();
         let members = Members::new(config.notify_group_changes);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -96,13 +101,15 @@ impl Broker {
                 locks: OrderLocks::default(),
                 delays,
                 stats: Stats::default(),
+                live,
+                started,
                 counter: AtomicU32::new(0),
                 stop: watch::channel(false).0,
             }),
         })
     }
 
-    /// Its settings.
+    /// Its settings as it was opened with; those that apply at once may have changed since.
     #[must_use]
     pub fn config(&self) -> &BrokerConfig {
         &self.inner.config
@@ -154,6 +161,28 @@ impl Broker {
     #[must_use]
     pub fn locks(&self) -> &OrderLocks {
         &self.inner.locks
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.inner.live
+    }
+
+    /// All topics as clients may use them now, and their version: the broker's own permission narrows each topic's.
+    #[must_use]
+    pub fn advertised_topics(&self) -> (DataVersion, Vec<TopicConfig>) {
+        let (version, mut topics) = self.topics().snapshot();
+        // Only a broker that allows everything passes on that a topic is a template.
+        let permission = self.live().permission();
+        if permission != Permission::READ_WRITE {
+            topics.iter_mut().for_each(|topic| topic.perm = Permission(topic.perm.0 & permission.0));
+        }
+        (version, topics)
+    }
+
+    /// When it was opened.
+    #[must_use]
+    pub fn started(&self) -> Timestamp {
+        self.inner.started
     }
 
     /// What it counts of its traffic.
@@ -324,7 +353,7 @@ impl Broker {
         }
         self.every(&mut tasks, SCAN_INTERVAL, |broker| {
             let now = broker.store().now();
-            broker.members().expire(now, broker.config().client_timeout);
+            broker.members().expire(now, broker.live().client_timeout());
             broker.locks().expire(now);
         });
         self.every(&mut tasks, self.config().consumer_offset_interval.duration(), |broker| {

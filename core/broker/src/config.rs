@@ -28,14 +28,14 @@ config_keys! {
         /// Its part in replication. `SYNC_MASTER` and `SLAVE` are refused: there is no replication yet.
         "brokerRole" => role: BrokerRole = BrokerRole::Master, Restart;
         /// What clients may do on this broker. Without write permission it drains.
-        "brokerPermission" => permission: Permission = Permission::READ_WRITE, Restart;
+        "brokerPermission" => permission: Permission = Permission::READ_WRITE, Live;
 
         /// Whether a send to an unknown topic creates it, with the settings of the topic `TBW102`.
-        "autoCreateTopicEnable" => auto_create_topics: bool = true, Restart;
+        "autoCreateTopicEnable" => auto_create_topics: bool = true, Live;
         /// The most queues that such a topic gets; clients ask for 4 unless told otherwise.
         "defaultTopicQueueNums" => default_queues: u32 = 8, Restart, in 1..=1_024;
         /// Whether an unknown consumer group is created when it first asks.
-        "autoCreateSubscriptionGroup" => auto_create_groups: bool = true, Restart;
+        "autoCreateSubscriptionGroup" => auto_create_groups: bool = true, Live;
         /// Whether the topic with the cluster's name exists.
         "clusterTopicEnable" => cluster_topic: bool = true, Restart;
         /// Whether the topic with the broker's name exists.
@@ -51,14 +51,14 @@ config_keys! {
 
         /// Whether a pull that finds nothing is held open until a message arrives, for as long as its client asks.
         /// Otherwise it is held for `shortPollingTimeMills`.
-        "longPollingEnable" => long_polling: bool = true, Restart;
+        "longPollingEnable" => long_polling: bool = true, Live;
         /// How long a pull is held open without long polling.
-        "shortPollingTimeMills" => short_polling: Millis = Millis::secs(1), Restart,
+        "shortPollingTimeMills" => short_polling: Millis = Millis::secs(1), Live,
             in Millis(1)..=Millis::secs(30);
         /// Whether the members of a group are told at once when one joins or leaves.
-        "notifyConsumerIdsChangedEnable" => notify_group_changes: bool = true, Restart;
+        "notifyConsumerIdsChangedEnable" => notify_group_changes: bool = true, Live;
         /// How long a client may be silent before it counts as gone.
-        "channelExpiredTimeout" => client_timeout: Millis = Millis::mins(2), Restart,
+        "channelExpiredTimeout" => client_timeout: Millis = Millis::mins(2), Live,
             in Millis::secs(1)..=Millis::hours(24);
         /// How groups are moved when an operator resets their offsets: by the next pull of each queue, or by telling all
         /// members at once, who must be there then.

@@ -57,6 +57,13 @@ impl DelayProgress {
         levels.0.offset_table.get(&level).and_then(|&at| QueueOffset::from_wire(at)).unwrap_or_default()
     }
 
+    /// The next offset of each level that was ever delivered.
+    pub(crate) fn levels(&self) -> Vec<(u32, QueueOffset)> {
+        let levels = self.levels.lock();
+        let valid = |(&level, &at): (&u32, &i64)| Some((level, QueueOffset::from_wire(at)?));
+        levels.0.offset_table.iter().filter_map(valid).filter(|(level, _)| *level > 0).collect()
+    }
+
     fn advance(&self, level: u32, next: QueueOffset) {
         let mut levels = self.levels.lock();
         levels.0.offset_table.insert(level, next.0 as i64);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferromq_model::group::SubscriptionGroupConfig;
 use ferromq_model::name::{MAX_DERIVED_TOPIC_LEN, RETRY_PREFIX};
@@ -60,7 +61,7 @@ struct Table {
 pub struct Groups {
     table: RwLock<Table>,
     changing: Mutex<StateFile>,
-    auto_create: bool,
+    auto_create: AtomicBool,
 }
 
 /// All groups' settings at one moment.
@@ -102,7 +103,16 @@ impl Groups {
             });
         }
         let table = Table { version: saved.data_version, forbidden: saved.forbidden_table, groups };
-        Ok(Self { table: RwLock::new(table), changing: Mutex::new(file), auto_create })
+        Ok(Self {
+            table: RwLock::new(table),
+            changing: Mutex::new(file),
+            auto_create: AtomicBool::new(auto_create),
+        })
+    }
+
+    /// Whether unknown groups are created when they first ask.
+    pub(crate) fn create_automatically(&self, yes: bool) {
+        self.auto_create.store(yes, Ordering::Relaxed);
     }
 
     /// The group's settings, if it exists.
@@ -119,7 +129,7 @@ impl Groups {
         if let Some(config) = self.find(group) {
             return Ok(config);
         }
-        if !self.auto_create {
+        if !self.auto_create.load(Ordering::Relaxed) {
             return Err(GroupError::Unknown(group.to_owned()));
         }
         let config = SubscriptionGroupConfig::new(GroupName::new(group)?);

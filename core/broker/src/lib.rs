@@ -15,6 +15,8 @@
 //! | `members`, `locks`, `offsets` | who consumes, in which order, and how far |
 //! | `resets` | groups that operators move to other positions |
 //! | `topics`, `groups` | settings, kept in files |
+//! | `live` | settings that change while it runs |
+//! | `inspect` | what operators look at |
 //! | `stats` | what is counted of all that, for operators |
 //! | `state_file` | how such files are written and read |
 
@@ -25,6 +27,8 @@ pub mod deferral;
 mod delay;
 pub mod filters;
 pub mod groups;
+pub mod inspect;
+pub mod live;
 pub mod locks;
 pub mod members;
 mod offsets;

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferromq_model::filter::{FilterError, MessageFilter};
 use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel};
@@ -196,7 +197,7 @@ pub struct GroupConnections {
 #[derive(Debug)]
 pub struct Members {
     table: RwLock<Table>,
-    notify: bool,
+    notify: AtomicBool,
 }
 
 /// Whom to tell of which group, once the table is unlocked.
@@ -204,7 +205,12 @@ type Notices = Vec<(GroupName, Vec<Peer>)>;
 
 impl Members {
     pub(crate) fn new(notify: bool) -> Self {
-        Self { table: RwLock::default(), notify }
+        Self { table: RwLock::default(), notify: AtomicBool::new(notify) }
+    }
+
+    /// Whether members are told when others join or leave.
+    pub(crate) fn notify_changes(&self, yes: bool) {
+        self.notify.store(yes, Ordering::Relaxed);
     }
 
     /// Takes a heartbeat in. Returns whether any of its groups got a new member or other subscriptions.
@@ -371,7 +377,7 @@ impl Members {
     }
 
     fn tell(&self, notices: Notices) {
-        if !self.notify {
+        if !self.notify.load(Ordering::Relaxed) {
             return;
         }
         for (group, peers) in notices {
@@ -438,6 +444,29 @@ impl Members {
     #[must_use]
     pub fn producing_client(&self, client: &str) -> Option<Peer> {
         self.table.read().producing.get(client).map(|client| client.peer.clone())
+    }
+
+    /// All producers by group, sorted.
+    #[must_use]
+    pub fn all_producers(&self) -> BTreeMap<GroupName, Vec<Connection>> {
+        let table = self.table.read();
+        let group = |(name, members): (&GroupName, &BTreeMap<String, Member>)| {
+            (name.clone(), members.values().map(Member::connection).collect())
+        };
+        table.producers.iter().map(group).collect()
+    }
+
+    /// Live groups that subscribe to `topic`.
+    #[must_use]
+    pub fn subscribers(&self, topic: &str) -> Vec<String> {
+        let table = self.table.read();
+        let subscribes = |group: &ConsumerGroup| group.subscriptions.contains_key(topic);
+        table
+            .consumers
+            .iter()
+            .filter(|(_, group)| subscribes(group))
+            .map(|(name, _)| name.to_string())
+            .collect()
     }
 
     /// How a live group shares messages; `None` if nobody consumes for it.

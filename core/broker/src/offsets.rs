@@ -3,7 +3,7 @@
 //! An offset comes from a peer and is only as good as that: it never exceeds what the queue has, so that a wrong one can
 //! repeat messages, and never skips messages that are not there yet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -148,6 +148,22 @@ impl ConsumerOffsets {
         table.offsets.keys().filter_map(split).filter(|(_, g)| g == group).map(|(t, _)| t).collect()
     }
 
+    /// Groups that have offsets in `topic`.
+    #[must_use]
+    pub fn groups_of(&self, topic: &str) -> BTreeSet<String> {
+        let table = self.table.lock();
+        let of_topic =
+            |key: &String| key.split_once(SEPARATOR).filter(|(t, _)| *t == topic).map(|(_, g)| g.to_owned());
+        table.offsets.keys().filter_map(of_topic).collect()
+    }
+
+    /// All offsets by `topic@group` and queue, and the version of the table.
+    #[must_use]
+    pub fn snapshot(&self) -> (DataVersion, BTreeMap<String, BTreeMap<u32, i64>>) {
+        let table = self.table.lock();
+        (table.version, table.offsets.iter().map(|(key, queues)| (key.clone(), wire(queues))).collect())
+    }
+
     pub(crate) fn forget_topic(&self, topic: &str) {
         self.retain(|t, _| t != topic);
     }
@@ -181,7 +197,6 @@ impl ConsumerOffsets {
                 return Ok(());
             }
             table.version.bump(Timestamp::now());
-            let wire = |queues: &ByQueue| queues.iter().map(|(&id, &at)| (id, at as i64)).collect();
             Saved {
                 data_version: table.version,
                 offset_table: table.offsets.iter().map(|(key, queues)| (key.clone(), wire(queues))).collect(),
@@ -206,6 +221,10 @@ impl Table {
         self.count += 1;
         self.changed = true;
     }
+}
+
+fn wire(queues: &ByQueue) -> BTreeMap<u32, i64> {
+    queues.iter().map(|(&id, &at)| (id, at as i64)).collect()
 }
 
 fn key(topic: &str, group: &str) -> String {

@@ -185,7 +185,7 @@ impl Broker {
     /// # Errors
     /// [`PullError`].
     pub fn pull(&self, ask: &Pull<'_>) -> Result<Accepted, PullError> {
-        if !self.config().permission.readable() {
+        if !self.live().permission().readable() {
             let why = format!("the broker[{}] pulling message is forbidden", self.store_host().ip());
             return Err(PullError::Forbidden { why, what: Forbidden::Broker });
         }
@@ -227,8 +227,8 @@ impl Broker {
             None => look.answer(Outcome::Moved { next: look.queue.min() }),
         };
         let hold = match (&pulled.outcome, ask.hold) {
-            (Outcome::AtEnd { .. }, Some(hold)) if self.config().long_polling => hold.min(MAX_HOLD),
-            (Outcome::AtEnd { .. }, Some(_)) => self.config().short_polling,
+            (Outcome::AtEnd { .. }, Some(hold)) if self.live().long_polling() => hold.min(MAX_HOLD),
+            (Outcome::AtEnd { .. }, Some(_)) => self.live().short_polling(),
             _ => return Ok(Accepted::Now(pulled)),
         };
         Ok(Accepted::Held(HeldPull { look, deadline: Instant::now() + Duration::from_millis(hold.0) }))

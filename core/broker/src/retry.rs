@@ -61,7 +61,7 @@ impl Broker {
     /// [`SendBackError`]; nothing is stored then.
     pub fn send_back(&self, ask: &SendBack<'_>) -> Result<Option<PhysicalOffset>, SendBackError> {
         let group = self.groups().find_or_create(ask.group)?;
-        if !self.config().permission.writable() {
+        if !self.live().permission().writable() {
             let why = format!("the broker[{}] sending message is forbidden", self.store_host().ip());
             return Err(SendBackError::NotWritable(why));
         }

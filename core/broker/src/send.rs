@@ -252,7 +252,7 @@ struct Target<'a> {
 impl Broker {
     /// Whether this broker takes messages at all.
     fn check_writable(&self) -> Result<(), SendError> {
-        if !self.config().permission.writable() {
+        if !self.live().permission().writable() {
             let host = self.store_host();
             return Err(SendError::NotWritable(format!(
                 "the broker[{}] sending message is forbidden",
@@ -383,7 +383,7 @@ impl Broker {
             let default = self.topics().find(send.default_topic).ok_or_else(missing)?;
             let template = default.config();
             let inherits = template.perm.inheritable()
-                && (send.default_topic != AUTO_CREATE_TOPIC || self.config().auto_create_topics);
+                && (send.default_topic != AUTO_CREATE_TOPIC || self.live().auto_create_topics());
             // Clients that trace expect to create the trace topic like any other where it does not exist.
             let reserved = name.is_system() && name.as_str() != TRACE_TOPIC;
             if !inherits || reserved {

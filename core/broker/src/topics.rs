@@ -219,6 +219,15 @@ impl Topics {
         topic.is_system() || self.built_in.contains(topic)
     }
 
+    /// Adds the topic that new ones inherit from, if it is not there.
+    pub(crate) fn add_template(&self, queues: u32) {
+        let Ok(name) = TopicName::new(AUTO_CREATE_TOPIC) else { return };
+        let template = TopicConfig::new(name, queues).with_perm(Permission::TEMPLATE);
+        if let Err(error) = self.find_or_put(AUTO_CREATE_TOPIC, || template) {
+            tracing::error!(%error, "cannot create the topic that new ones inherit from");
+        }
+    }
+
     /// Creates the topic or changes its settings.
     ///
     /// # Errors

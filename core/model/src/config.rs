@@ -10,8 +10,9 @@
 //! * blanks around a value never matter, and a value that cannot be read is an error that says what is allowed. The
 //!   reference broker keeps the default in silence there, so that a typing error shows up as lost data.
 //!
-//! How one kind of value is written and read is in [`values`].
+//! How one kind of value is written and read is in [`values`], the format of files of them in [`properties`].
 
+pub mod properties;
 pub mod values;
 
 pub use values::{ConfigValue, HourSet, Hours, Percent, Secs, Servers};

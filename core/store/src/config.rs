@@ -50,18 +50,18 @@ config_keys! {
             in Millis(1)..=Millis::mins(10);
 
         /// The hours of the day in which commit-log files older than `fileReservedTime` are deleted.
-        "deleteWhen" => delete_when: HourSet = HourSet::just(4), Restart;
+        "deleteWhen" => delete_when: HourSet = HourSet::just(4), Live;
         /// How long a commit-log file is kept after the last write to it.
-        "fileReservedTime" => file_reserved: Hours = Hours(72), Restart, in Hours(0)..=Hours(876_000);
+        "fileReservedTime" => file_reserved: Hours = Hours(72), Live, in Hours(0)..=Hours(876_000);
         /// Disk use above which files older than `fileReservedTime` are deleted at any hour.
-        "diskMaxUsedSpaceRatio" => disk_clean: Percent = Percent(75), Restart, in Percent(10)..=Percent(100);
+        "diskMaxUsedSpaceRatio" => disk_clean: Percent = Percent(75), Live, in Percent(10)..=Percent(100);
         /// Disk use above which the oldest files are deleted whatever their age, if `cleanFileForciblyEnable`.
-        "diskSpaceCleanForciblyRatio" => disk_clean_forcibly: Percent = Percent(85), Restart,
+        "diskSpaceCleanForciblyRatio" => disk_clean_forcibly: Percent = Percent(85), Live,
             in Percent(10)..=Percent(100);
         /// Disk use above which sends are refused, until space returns.
-        "diskSpaceWarningLevelRatio" => disk_full: Percent = Percent(90), Restart, in Percent(10)..=Percent(100);
+        "diskSpaceWarningLevelRatio" => disk_full: Percent = Percent(90), Live, in Percent(10)..=Percent(100);
         /// Whether files may be deleted before their time to keep the disk from filling up.
-        "cleanFileForciblyEnable" => clean_forcibly: bool = true, Restart;
+        "cleanFileForciblyEnable" => clean_forcibly: bool = true, Live;
         /// How often disk use and file ages are looked at.
         "cleanResourceInterval" => clean_interval: Millis = Millis::secs(10), Restart,
             in Millis(100)..=Millis::hours(1);

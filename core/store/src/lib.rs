@@ -41,5 +41,6 @@ pub use batch::{Batch, EntryTag, MessageKeys, Placed};
 pub use config::{FlushMode, StoreConfig};
 pub use error::{AppendError, OpenError, ReadError};
 pub use queue::{Appended, Queue};
+pub use queue_file::QueueEntry;
 pub use recovery::{Dropped, RecoveryReport};
 pub use store::{FlushWatch, Found, Read, ReadLimit, Stats, Store, StoreDisks};

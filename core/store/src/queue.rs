@@ -219,7 +219,10 @@ impl Queue {
     }
 
     /// Up to `max` visible entries from `from` on. Fewer only at the end, or where files were lost.
-    pub(crate) fn entries(&self, from: QueueOffset, max: usize) -> io::Result<Vec<QueueEntry>> {
+    ///
+    /// # Errors
+    /// If the queue's files cannot be read.
+    pub fn entries(&self, from: QueueOffset, max: usize) -> io::Result<Vec<QueueEntry>> {
         let visible = self.visible.load(Ordering::Acquire);
         let max = max.min(visible.saturating_sub(from.0) as usize);
         let first_in_memory = {

@@ -33,10 +33,13 @@ const FILLER_LEN: u32 = 0x7FFF_FFFF;
 
 /// Where one message of a queue lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct QueueEntry {
-    pub(crate) physical: PhysicalOffset,
-    pub(crate) len: u32,
-    pub(crate) tags: TagsCode,
+pub struct QueueEntry {
+    /// Where its record starts.
+    pub physical: PhysicalOffset,
+    /// Bytes of the record.
+    pub len: u32,
+    /// What filters go by; for a delayed message when it is due.
+    pub tags: TagsCode,
 }
 
 impl QueueEntry {

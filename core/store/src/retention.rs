@@ -15,7 +15,7 @@ const MOST_A_ROUND: usize = 10;
 
 /// Runs one round.
 pub(crate) fn run(store: &Inner) {
-    let config = &store.config;
+    let config = store.live.read().clone();
     let now = store.host.now();
     let in_hours = config.delete_when.contains(local_hour(now));
     let mut deleted = 0;

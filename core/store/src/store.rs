@@ -18,11 +18,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferromq_model::config::{Applies, Settings as _};
 use ferromq_model::delay::DelayLevels;
 use ferromq_model::filter::MessageFilter;
 use ferromq_model::record::Record;
 use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::batch::{Batch, MessageKeys};
 use crate::checkpoint::Checkpoint;
@@ -49,6 +50,8 @@ pub struct Store {
 
 pub(crate) struct Inner {
     pub(crate) config: StoreConfig,
+    /// The same with what was changed since.
+    pub(crate) live: RwLock<StoreConfig>,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) health: Arc<Health>,
     pub(crate) log: CommitLog,
@@ -240,6 +243,7 @@ impl Store {
             index: config.index,
         });
         let inner = Arc::new(Inner {
+            live: RwLock::new(config.clone()),
             config,
             host,
             health,
@@ -270,10 +274,19 @@ impl Store {
         &self.inner.report
     }
 
-    /// The store's settings.
+    /// The store's settings as it was opened with.
     #[must_use]
     pub fn config(&self) -> &StoreConfig {
         &self.inner.config
+    }
+
+    /// Takes over from `changed` what applies at once; everything else stays as it was opened with.
+    pub fn reconfigure(&self, changed: &StoreConfig) {
+        let mut live = self.inner.live.write();
+        for key in StoreConfig::KEYS.iter().filter(|key| key.applies == Applies::Live) {
+            let value = changed.show(key.name).unwrap_or_default();
+            live.set(key.name, &value).expect("what is shown can be read back");
+        }
     }
 
     /// The directory where the broker keeps its state beside the messages.
@@ -690,7 +703,7 @@ impl Inner {
 
     /// Takes note of a disk that is fuller than allowed, and of one that no longer is.
     pub(crate) fn check_disk(&self) {
-        let limit = self.config.disk_full.0;
+        let limit = self.live.read().disk_full.0;
         let root = &self.config.root;
         match self.disk_used() {
             Ok(used) => {

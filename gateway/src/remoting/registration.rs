@@ -27,7 +27,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ferromq_model::TopicName;
 use ferromq_model::config::Servers;
-use ferromq_model::topic::{DataVersion, Permission, TopicConfig};
+use ferromq_model::topic::{DataVersion, TopicConfig};
 use ferromq_protocol::body::{self, RegisterBrokerBody, TopicConfigWrapper};
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::{
@@ -66,8 +66,6 @@ pub struct Advertised {
     pub addr: String,
     /// `host:port` for replicas.
     pub ha_addr: String,
-    /// What clients may do here at all: narrows the permission of each topic.
-    pub permission: Permission,
 }
 
 /// When to register.
@@ -366,17 +364,12 @@ impl Link {
         version: DataVersion,
         topics: &[TopicConfig],
     ) -> Result<(), Failure> {
-        let narrowed = |topic: &TopicConfig| match broker.permission {
-            // Only a broker that allows everything passes on that a topic is a template.
-            Permission::READ_WRITE => topic.clone(),
-            Permission(bits) => topic.clone().with_perm(Permission(topic.perm.0 & bits)),
-        };
         let body = body::encode(&RegisterBrokerBody {
             topic_config_serialize_wrapper: TopicConfigWrapper {
                 data_version: version,
                 topic_config_table: topics
                     .iter()
-                    .map(|topic| (topic.topic_name.clone(), narrowed(topic)))
+                    .map(|topic| (topic.topic_name.clone(), topic.clone()))
                     .collect(),
                 ..TopicConfigWrapper::default()
             },

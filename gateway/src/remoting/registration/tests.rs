@@ -155,7 +155,6 @@ impl Topics {
             id: 0,
             addr: "127.0.0.1:10911".into(),
             ha_addr: "127.0.0.1:10912".into(),
-            permission: Permission::READ_WRITE,
         };
         let timing = Timing { period, timeout: Duration::from_secs(5) };
         let table = self.0.clone();
@@ -259,29 +258,6 @@ async fn a_stop_says_goodbye_before_it_closes() {
 async fn without_a_name_server_there_is_nothing_to_wait_for() {
     let registration = Topics::new(&["A"]).register_with("", NEVER);
     timeout(PATIENCE, registration.stop()).await.unwrap();
-}
-
-#[tokio::test]
-async fn the_brokers_permission_narrows_that_of_each_topic() {
-    let server = Server::start().await;
-    let mut link = Link::connect(&server.addr.to_string()).await.unwrap();
-    let mut broker = Advertised {
-        cluster: "C".into(),
-        name: "broker-a".into(),
-        id: 0,
-        addr: "127.0.0.1:10911".into(),
-        ha_addr: "127.0.0.1:10912".into(),
-        permission: Permission::READ_WRITE,
-    };
-    let topics = [topic("A").with_perm(Permission::TEMPLATE), topic("B")];
-    let mut version = DataVersion::default();
-    for (permission, expected) in [(Permission::READ_WRITE, 7), (Permission(Permission::READ), 4)] {
-        broker.permission = permission;
-        version.bump(Timestamp(1));
-        link.register(&broker, version, &topics).await.unwrap();
-        let route = server.namesrv.route("A", None, std::time::Instant::now()).unwrap();
-        assert_eq!(route.offers[0].1.perm.0, expected);
-    }
 }
 
 #[test]

@@ -10,24 +10,30 @@ use std::str::Chars;
 
 /// One entry, with the line that it begins on, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) line: usize,
-    pub(crate) key: String,
-    pub(crate) value: String,
+pub struct Entry {
+    /// The line.
+    pub line: usize,
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// A `\u` without four hexadecimal digits, or a surrogate without its partner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed \\uXXXX escape")]
-pub(crate) struct BadEscape {
+pub struct BadEscape {
     /// The line that the entry begins on, counted from 1.
-    pub(crate) line: usize,
+    pub line: usize,
 }
 
 /// Reads all entries, in their order.
 ///
 /// Bytes are UTF-8, or else Latin-1, which is what Java assumes.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Entry>, BadEscape> {
+///
+/// # Errors
+/// [`BadEscape`].
+pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, BadEscape> {
     let text = match str::from_utf8(bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(),
         Err(_) => bytes.iter().copied().map(char::from).collect(),
@@ -120,7 +126,8 @@ fn unit(chars: &mut Chars<'_>) -> Option<u32> {
 }
 
 /// Writes a value so that this module and Java read it back.
-pub(crate) fn escape(value: &str) -> String {
+#[must_use]
+pub fn escape(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for c in value.chars() {
         match c {
