@@ -14,6 +14,7 @@
 //! | [`member`] | heartbeats, members of groups, queue locks |
 //! | [`table`] | lists and tables of topics, groups and settings |
 //! | [`offsets`] | positions of groups, as tools read and move them |
+//! | [`stats`] | what tools are shown: ends of queues, positions, connections, counters |
 //! | [`object_keys`] | maps from queues and other objects |
 
 mod json;
@@ -23,6 +24,7 @@ pub mod object_keys;
 pub mod offsets;
 pub mod register;
 pub mod route;
+pub mod stats;
 pub mod table;
 
 use ferromq_model::dialect;

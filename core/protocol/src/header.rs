@@ -2,7 +2,7 @@
 //!
 //! The macro `headers!` turns one table entry into a struct with borrowed texts, its decoder, its encoder for both
 //! serializations, a round-trip test, and a row of [`TABLE`] that documentation is printed from.
-//! The tables themselves are in [`broker`], [`clients`] and [`namesrv`].
+//! The tables themselves are in [`broker`], [`clients`], [`admin`] and [`namesrv`].
 //!
 //! Always true:
 //! * decoding is one pass over the fields; unknown ones are skipped, the last of several equal ones counts;
@@ -10,6 +10,7 @@
 //! * a name is not checked here, since what to answer to a bad one is for the handler to say;
 //! * an error names the field, by its letter if the sender wrote that.
 
+pub mod admin;
 pub mod broker;
 pub mod clients;
 pub mod namesrv;
@@ -87,7 +88,7 @@ pub struct FieldRow {
 }
 
 /// Every header, for documentation.
-pub const TABLE: &[&[Row]] = &[broker::TABLE, clients::TABLE, namesrv::TABLE];
+pub const TABLE: &[&[Row]] = &[broker::TABLE, clients::TABLE, admin::TABLE, namesrv::TABLE];
 
 #[cold]
 fn invalid(field: &'static str, expected: &'static str, value: &str) -> HeaderError {

@@ -17,9 +17,11 @@
 //! | `broker/pulls` | pulls |
 //! | `broker/calls` | what the broker tells and asks its clients |
 //! | `broker/consumers` | what operators ask about consumers |
+//! | `broker/admin` | what else operators' tools ask |
 //! | `broker/requests` | everything else |
 //! | `broker/codes` | which error is which response code |
 
+mod admin;
 mod calls;
 mod codes;
 mod consumers;

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "a module of a test binary")]
 
+mod admin;
 mod clients;
 mod filters;
 mod members;
@@ -27,8 +28,8 @@ pub struct Row {
     pub answers: &'static [(&'static str, &'static str)],
     /// What its remark must contain.
     pub remark: &'static str,
-    /// What its body must contain; without it, it must be empty.
-    pub contains: Option<&'static str>,
+    /// What its body must contain; without anything, it must be empty.
+    pub contains: Vec<&'static str>,
 }
 
 pub fn row(
@@ -45,7 +46,7 @@ pub fn row(
         code,
         answers: &[],
         remark: "",
-        contains: None,
+        contains: Vec::new(),
     }
 }
 
@@ -66,7 +67,7 @@ impl Row {
     }
 
     pub fn contains(mut self, text: &'static str) -> Self {
-        self.contains = Some(text);
+        self.contains.push(text);
         self
     }
 }
@@ -79,6 +80,7 @@ pub const UNIQUE: &str = "UNIQ_KEY\u{1}U\u{2}";
 /// All of them.
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
+    rows.extend(admin::rows());
     rows.extend(clients::rows());
     rows.extend(filters::rows());
     rows.extend(members::rows());

@@ -27,7 +27,7 @@ use ferromq_protocol::header::{
     SendBack, UnregisterClient, UpdateConsumerOffset, UpdateTopic, ViewMessage,
 };
 
-use super::{Asker, HONOURS_MAX_RECONSUME, Handled, codes, consumers};
+use super::{Asker, HONOURS_MAX_RECONSUME, Handled, admin, codes, consumers};
 use crate::remoting::compatibility;
 use crate::remoting::reply::Reply;
 
@@ -66,12 +66,14 @@ pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker:
         RequestCode::ConsumeMessageDirectly => consumers::consume_directly(broker, request, asker),
         RequestCode::CloneGroupOffset => consumers::clone_offsets(broker, request),
         RequestCode::QueryCorrectionOffset => consumers::correction_offsets(broker, request),
-        _ => Err(match compatibility::why_not_on_broker(code) {
-            Some(why) => {
-                let text = format!(" request type {} not supported: {why}", request.code);
-                Reply::error(ResponseCode::RequestCodeNotSupported, text)
-            }
-            None => Reply::not_supported(request.code),
+        _ => admin::handle(broker, code, request, asker).unwrap_or_else(|| {
+            Err(match compatibility::why_not_on_broker(code) {
+                Some(why) => {
+                    let text = format!(" request type {} not supported: {why}", request.code);
+                    Reply::error(ResponseCode::RequestCodeNotSupported, text)
+                }
+                None => Reply::not_supported(request.code),
+            })
         }),
     };
     handled.unwrap_or_else(Handled::Now)
@@ -81,7 +83,7 @@ pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker:
 pub(super) type Outcome = Result<Handled, Reply>;
 
 /// Runs what may block on a thread for it.
-fn blocking(asker: Asker, work: impl FnOnce() -> Reply + Send + 'static) -> Outcome {
+pub(super) fn blocking(asker: Asker, work: impl FnOnce() -> Reply + Send + 'static) -> Outcome {
     let work = tokio::task::spawn_blocking(work);
     Ok(Handled::Later(Box::pin(async move {
         let reply = work.await.unwrap_or_else(|error| {

@@ -1,0 +1,198 @@
+//! The broker's state and settings.
+//!
+//! The state is a table of texts whose names and forms tools rely on: they fail over one that is missing. What this broker
+//! has no notion of, such as queues of thread pools, is 0.
+
+use std::collections::BTreeMap;
+
+use ferromq_broker::Broker;
+use ferromq_broker::stats::Rates;
+use ferromq_model::config::properties;
+use ferromq_model::name::SCHEDULE_TOPIC;
+use ferromq_model::{Millis, QueueId};
+use ferromq_protocol::body::KvTable;
+use ferromq_protocol::frame::VERSION;
+use ferromq_protocol::header::admin::VersionResponse;
+use ferromq_store::host::DiskUsage;
+
+use super::{Asker, Outcome, whole};
+use crate::remoting::broker::requests::blocking;
+use crate::remoting::reply::Reply;
+
+/// RocketMQ's name for [`VERSION`].
+const VERSION_NAME: &str = "V5_3_3";
+/// Seconds that the three numbers of a rate are averages over.
+const RATE_SPANS: [usize; 3] = [10, 60, 600];
+/// Things that this broker has none of.
+const NOTHING: [&str; 24] = [
+    "EndTransactionQueueSize",
+    "EndTransactionThreadPoolQueueCapacity",
+    "ackThreadPoolQueueCapacity",
+    "ackThreadPoolQueueHeadWaitTimeMills",
+    "ackThreadPoolQueueSize",
+    "dispatchMaxBuffer",
+    "getMessageEntireTimeMax",
+    "litePullThreadPoolQueueCapacity",
+    "litePullThreadPoolQueueHeadWaitTimeMills",
+    "litePullThreadPoolQueueSize",
+    "pageCacheLockTimeMills",
+    "pullThreadPoolQueueCapacity",
+    "pullThreadPoolQueueHeadWaitTimeMills",
+    "pullThreadPoolQueueSize",
+    "queryThreadPoolQueueCapacity",
+    "queryThreadPoolQueueHeadWaitTimeMills",
+    "queryThreadPoolQueueSize",
+    "remainTransientStoreBufferNumbs",
+    "sendThreadPoolQueueCapacity",
+    "sendThreadPoolQueueHeadWaitTimeMills",
+    "sendThreadPoolQueueSize",
+    "startAcceptSendRequestTimeStamp",
+    "timerCongestNum",
+    "timerOffsetBehind",
+];
+
+/// How the broker is.
+pub(super) fn state(broker: &Broker, asker: Asker) -> Outcome {
+    let broker = broker.clone();
+    blocking(asker, move || {
+        let mut table = Table::default();
+        NOTHING.iter().for_each(|name| table.put(name, 0));
+        identity(&broker, &mut table);
+        traffic(&broker, &mut table);
+        store(&broker, &mut table);
+        delays(&broker, &mut table);
+        whole(&KvTable { table: table.0 })
+    })
+}
+
+#[derive(Default)]
+struct Table(BTreeMap<String, String>);
+
+impl Table {
+    fn put(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.0.insert(name.to_owned(), value.to_string());
+    }
+}
+
+fn identity(broker: &Broker, table: &mut Table) {
+    table.put("brokerVersionDesc", VERSION_NAME);
+    table.put("brokerVersion", VERSION);
+    table.put("brokerActive", true);
+    table.put("bootTimestamp", broker.started());
+    table.put("runtime", span(broker.store().now().since(broker.started())));
+}
+
+fn span(time: Millis) -> String {
+    let seconds = time.0 / 1000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    format!("[ {days} days, {} hours, {} minutes, {} seconds ]", hours % 24, minutes % 60, seconds % 60)
+}
+
+/// As Java writes a `double`: with a fraction in any case.
+fn double(value: f64) -> String {
+    format!("{value:?}")
+}
+
+fn traffic(broker: &Broker, table: &mut Table) {
+    let stats = broker.stats();
+    let rates = RATE_SPANS.map(|seconds| stats.rates(seconds));
+    let mut rate = |name: &str, of: fn(&Rates) -> f64| {
+        table.put(name, rates.each_ref().map(|rates| double(of(rates))).join(" "));
+    };
+    rate("putTps", |rates| rates.put);
+    rate("getFoundTps", |rates| rates.found);
+    rate("getMissTps", |rates| rates.missed);
+    rate("getTotalTps", |rates| rates.found + rates.missed);
+    // The second is what 4.x called it.
+    rate("getTransferredTps", |rates| rates.got);
+    rate("getTransferedTps", |rates| rates.got);
+
+    let (now, mornings) = (stats.totals(broker.store().appended()), stats.mornings());
+    table.put("msgPutTotalYesterdayMorning", mornings.yesterday.put);
+    table.put("msgPutTotalTodayMorning", mornings.today.put);
+    table.put("msgPutTotalTodayNow", now.put);
+    table.put("msgGetTotalYesterdayMorning", mornings.yesterday.got);
+    table.put("msgGetTotalTodayMorning", mornings.today.got);
+    table.put("msgGetTotalTodayNow", now.got);
+    table.put("putMessageTimesTotal", now.put);
+    table.put("putMessageSizeTotal", now.put_bytes);
+    table.put("putMessageAverageSize", double(now.put_bytes as f64 / now.put.max(1) as f64));
+
+    let puts = stats.put_times.report();
+    table.put("putMessageFailedTimes", puts.failed);
+    table.put("putMessageEntireTimeMax", puts.longest.as_millis());
+    table.put(
+        "putMessageDistributeTime",
+        puts.classes.map(|(class, count)| format!("{class}:{count} ")).concat(),
+    );
+    table.put("putLatency99", format!("{:.2}", puts.p99.as_secs_f64() * 1000.0));
+    table.put("putLatency999", format!("{:.2}", puts.p999.as_secs_f64() * 1000.0));
+}
+
+fn store(broker: &Broker, table: &mut Table) {
+    let store = broker.store();
+    let log = store.stats();
+    table.put("commitLogMinOffset", log.log_min);
+    table.put("commitLogMaxOffset", log.log_max);
+    table.put("dispatchBehindBytes", log.index_behind);
+    table.put("remainHowManyDataToFlush", bytes(log.log_max.since(log.flushed)));
+    table.put("remainHowManyDataToCommit", bytes(0));
+    table.put("earliestMessageTimeStamp", store.earliest_time().map_or(-1, |time| time.0));
+    let config = store.config();
+    let log_dir = config.commit_log_dir.clone().unwrap_or_else(|| config.root.join("commitlog"));
+    // What cannot be told is -1, as in the reference.
+    let (log_used, rest_used) = match store.disk_usage() {
+        Ok(disks) => {
+            let text =
+                format!("Total : {}, Free : {}.", bytes(disks.rest.total), bytes(disks.rest.available));
+            table.put("commitLogDirCapacity", text);
+            (used(disks.log), used(disks.rest))
+        }
+        Err(_) => {
+            table.put("commitLogDirCapacity", "");
+            (-1.0, -1.0)
+        }
+    };
+    table.put("commitLogDiskRatio", double(log_used));
+    table.put(&format!("commitLogDiskRatio_{}", log_dir.display()), double(log_used));
+    table.put("consumeQueueDiskRatio", double(rest_used));
+}
+
+/// The used share of a disk.
+fn used(disk: DiskUsage) -> f64 {
+    disk.total.saturating_sub(disk.available) as f64 / disk.total.max(1) as f64
+}
+
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut count_in_unit = count as f64;
+    let mut unit = None;
+    for next in UNITS {
+        if count_in_unit < 1024.0 {
+            break;
+        }
+        count_in_unit /= 1024.0;
+        unit = Some(next);
+    }
+    unit.map_or_else(|| format!("{count} B"), |unit| format!("{count_in_unit:.1} {unit}"))
+}
+
+fn delays(broker: &Broker, table: &mut Table) {
+    for (level, next) in broker.delayed_until() {
+        let end =
+            broker.store().find_queue(SCHEDULE_TOPIC, QueueId(level - 1)).map_or(0, |queue| queue.max().0);
+        table.put(&format!("scheduleMessageOffset_{level}"), format!("{next},{end}"));
+    }
+    table.put("timerReadBehind", 0);
+    table.put("timerEnqueueTps", double(0.0));
+    table.put("timerDequeueTps", double(0.0));
+}
+
+/// All settings.
+pub(super) fn settings(broker: &Broker) -> Outcome {
+    let (version, settings) = broker.settings();
+    let text: String =
+        settings.iter().map(|(key, value)| format!("{key}={}\n", properties::escape(value))).collect();
+    let version = serde_json::to_string(&version).unwrap_or_default();
+    Ok(Reply::success().with_fields(&VersionResponse { version: &version }).with_body(text).into())
+}
