@@ -557,7 +557,8 @@ impl CommitLog {
                 ready.queue.publish(ready.upto);
             }
         }
-        self.flushed.send_modify(|flushed| flushed.upto = target);
+        // Another flush may have come further meanwhile.
+        self.flushed.send_modify(|flushed| flushed.upto = flushed.upto.max(target));
         Ok(newest)
     }
 

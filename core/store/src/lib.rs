@@ -17,6 +17,7 @@
 //! | `checkpoint`, `manifest`, `recovery` | what a crash leaves, and putting it right |
 //! | `retention` | what is deleted when |
 //! | `health` | whether messages are taken, and why not |
+//! | `timer` | which messages are due when |
 //! | `store` | the handle; below it `background`, what its threads do, and `lock`, the right to the directory |
 
 mod batch;
@@ -36,6 +37,7 @@ mod queues;
 mod recovery;
 mod retention;
 mod store;
+pub mod timer;
 
 pub use batch::{Batch, EntryTag, MessageKeys, Placed};
 pub use config::{FlushMode, StoreConfig};

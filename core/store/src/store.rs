@@ -295,6 +295,11 @@ impl Store {
         self.inner.config.root.join("config")
     }
 
+    /// The machine below.
+    pub(crate) fn host(&self) -> &Arc<dyn Host> {
+        &self.inner.host
+    }
+
     /// The time that stored messages get.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -401,6 +406,56 @@ impl Store {
         let entry = queue.entry(at).ok()??;
         let bytes = self.inner.record_at(entry.physical)?;
         Record::decode(&bytes).ok().map(|record| record.stored)
+    }
+
+    /// A position of the log behind which all messages lie that were stored after `time`: the start of a file.
+    #[must_use]
+    pub fn log_start_before(&self, time: Timestamp) -> PhysicalOffset {
+        let mut start = self.inner.log.min();
+        while let Some(next) = self.inner.log.next_base(start) {
+            let stored =
+                self.inner.record_at(next).and_then(|bytes| Some(Record::decode(&bytes).ok()?.stored));
+            if stored.is_none_or(|stored| stored > time) {
+                break;
+            }
+            start = next;
+        }
+        start
+    }
+
+    /// Calls `look` for each record of the log from `from` on, up to where it ends now, until it says no.
+    pub fn each_record(&self, from: PhysicalOffset, mut look: impl FnMut(&Record<'_>) -> bool) {
+        let log = &self.inner.log;
+        let end = log.written();
+        let mut at = from.max(log.min());
+        while at < end {
+            let Some((base, region)) = log.region_at(at) else {
+                match log.next_base(at) {
+                    Some(next) => at = next,
+                    None => return,
+                }
+                continue;
+            };
+            let upto = region.len().min(end.since(base) as usize);
+            let mut inside = at.since(base) as usize;
+            while inside < upto {
+                inside = match Record::decode(&region[inside..upto]) {
+                    Ok(record) if !look(&record) => return,
+                    Ok(record) => inside + record.len,
+                    // A blank ends the file; damage is stepped over.
+                    Err(_) => recovery::next_sound(&region[..upto], base, inside).unwrap_or(upto),
+                };
+            }
+            at = base.plus(region.len() as u64);
+        }
+    }
+
+    /// Makes everything that is stored by now durable, without waiting for its time. Blocks.
+    ///
+    /// # Errors
+    /// [`AppendError::Poisoned`]: it will never be known to be.
+    pub fn flush(&self) -> Result<(), AppendError> {
+        self.inner.log.flush().map(drop)
     }
 
     /// When the oldest message of the log was stored; `None` for an empty log.
