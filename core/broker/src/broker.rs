@@ -24,6 +24,7 @@ use crate::members::{Heartbeat, Members, Peer};
 use crate::offsets::ConsumerOffsets;
 use crate::state_file::{StateError, StateFile};
 use crate::stats::{self, Stats};
+use crate::timer::{self, Timers};
 use crate::topics::{TopicError, Topics};
 
 /// How often silent clients and expired locks are looked for.
@@ -50,6 +51,7 @@ struct Inner {
     members: Members,
     locks: OrderLocks,
     delays: DelayProgress,
+    timers: Timers,
     stats: Stats,
     live: Live,
     started: Timestamp,
@@ -79,6 +81,7 @@ impl Broker {
         let groups = Groups::load(file("subscriptionGroup.json"), config.auto_create_groups)?;
         let offsets = ConsumerOffsets::load(file("consumerOffset.json"))?;
         let delays = DelayProgress::load(file("delayOffset.json"))?;
+        let timers = Timers::load(file("timermetrics"), config.timer_congestion)?;
         let mut suffix = String::new();
         push_property(&mut suffix, property::MSG_REGION, &config.region);
         push_property(&mut suffix, property::TRACE_ON, if config.trace_on { "true" } else { "false" });
@@ -100,6 +103,7 @@ impl Broker {
                 members,
                 locks: OrderLocks::default(),
                 delays,
+                timers,
                 stats: Stats::default(),
                 live,
                 started,
@@ -198,6 +202,18 @@ impl Broker {
 
     pub(crate) fn delay_progress(&self) -> &DelayProgress {
         &self.inner.delays
+    }
+
+    /// How far delay levels are delivered, as brokers exchange it; `None` before the first delivery.
+    #[must_use]
+    pub fn delay_offsets(&self) -> Option<String> {
+        self.inner.delays.json()
+    }
+
+    /// Messages with a delivery time of their own.
+    #[must_use]
+    pub fn timers(&self) -> &Timers {
+        &self.inner.timers
     }
 
     pub(crate) fn suffix(&self) -> &str {
@@ -348,8 +364,9 @@ impl Broker {
     /// Runs the background tasks until [`Broker::stop`], then saves what the broker knows.
     pub async fn run(&self) {
         let mut tasks = JoinSet::new();
-        for level in 1..=self.config().delay_levels.count() {
-            tasks.spawn(delay::run_level(self.clone(), level));
+        tasks.spawn(delay::run(self.clone()));
+        if self.config().timers {
+            tasks.spawn(timer::run(self.clone()));
         }
         self.every(&mut tasks, SCAN_INTERVAL, |broker| {
             let now = broker.store().now();
@@ -360,7 +377,7 @@ impl Broker {
             report("consumer offsets", broker.offsets().save());
         });
         self.every(&mut tasks, self.config().delay_offset_interval.duration(), |broker| {
-            report("the progress of delayed messages", broker.inner.delays.save());
+            report("the progress of delayed messages", broker.inner.delays.save(broker.store()));
         });
         self.every(&mut tasks, stats::TICK.duration(), Self::sample_stats);
         while let Some(ended) = tasks.join_next().await {
@@ -401,7 +418,7 @@ impl Broker {
     /// by itself; whoever serves connections for longer than it runs calls this behind the last of them. Blocks.
     pub fn save_progress(&self) {
         report("consumer offsets", self.inner.offsets.save());
-        report("the progress of delayed messages", self.inner.delays.save());
+        report("the progress of delayed messages", self.inner.delays.save(self.store()));
     }
 }
 

@@ -113,6 +113,7 @@ impl Broker {
             return Ok(None);
         }
         let slot = slot_of(due, self.config().timer_precision());
+        self.timers().admit(slot, self.next_number())?;
         self.defer_to_slot(topic, queue, properties, slot).map(Some)
     }
 

@@ -9,6 +9,7 @@
 //! | `send` | validation, auto-created topics, where a message goes |
 //! | `pull` | reading a queue, and waiting for messages |
 //! | `deferral` | whether a message comes later, and where it waits |
+//! | `copies`, `delivery` | storing messages that have waited, and not twice |
 //! | `delay`, `timer`, `recall` | delivering those of a delay level, those of a time, and taking the latter back |
 //! | `retry` | messages that come again |
 //! | `clients` | what clients are told and asked on their connections |
@@ -23,8 +24,10 @@
 mod broker;
 pub mod clients;
 pub mod config;
+mod copies;
 pub mod deferral;
 mod delay;
+mod delivery;
 pub mod filters;
 pub mod groups;
 pub mod inspect;
@@ -39,6 +42,7 @@ pub mod retry;
 pub mod send;
 mod state_file;
 pub mod stats;
+pub mod timer;
 pub mod topics;
 
 pub use broker::{Broker, Position};

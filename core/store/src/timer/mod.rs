@@ -192,7 +192,7 @@ impl TimerFiles {
 
 /// The slot with one more unit.
 fn with_unit(slot: Option<Slot>, at: TimerPosition, unit: &Unit) -> Slot {
-    let one = if unit.kind.0 & UnitKind::MARK == 0 { 1 } else { -1 };
+    let one = unit.kind.one() as i32;
     let Slot { first, count, .. } = slot.unwrap_or(Slot { first: at, last: at, count: 0 });
     Slot { first, last: at, count: count.saturating_add(one) }
 }

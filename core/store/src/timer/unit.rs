@@ -27,6 +27,12 @@ impl UnitKind {
     /// It marks another message as taken back.
     pub const MARK: u32 = 4;
 
+    /// What it adds to the number of messages that wait: a mark takes one of them away.
+    #[must_use]
+    pub const fn one(self) -> i64 {
+        if self.0 & Self::MARK == 0 { 1 } else { -1 }
+    }
+
     /// Whether the message is put back.
     #[must_use]
     pub const fn rolls(self) -> bool {
