@@ -27,6 +27,8 @@ async fn world() -> (Rig, Client) {
     assert_eq!(client.ask(HeartBeat.code(), &[], heartbeat("C", "T").as_bytes()).await.code, 0);
     // Its own join is told to the member, too.
     assert_eq!(client.read().await.code, NotifyConsumerIdsChanged.code());
+    // What was counted so far is in the statistics.
+    rig.broker.sample_stats();
     (rig, client)
 }
 

@@ -333,6 +333,17 @@ impl Broker {
         self.topics().put(config).map(drop)
     }
 
+    /// The same for several: none is changed if one may not be.
+    ///
+    /// # Errors
+    /// [`TopicError`]; after one of [`TopicError::Save`] those before are changed.
+    pub fn put_topics(&self, configs: Vec<TopicConfig>) -> Result<(), TopicError> {
+        if let Some(reserved) = configs.iter().find(|config| self.topics().is_reserved(&config.topic_name)) {
+            return Err(TopicError::System(reserved.topic_name.clone()));
+        }
+        configs.into_iter().try_for_each(|config| self.topics().put(config).map(drop))
+    }
+
     /// Deletes a topic: its settings, its queues, and what groups noted about it.
     ///
     /// # Errors

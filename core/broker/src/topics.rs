@@ -6,14 +6,14 @@
 //! * settings never change in place: a change puts a new [`Topic`] into the table and moves its generation, by which
 //!   whoever remembers a topic sees that it must look again.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ferromq_model::name::{
     AUTO_CREATE_TOPIC, BENCHMARK_TOPIC, HALF_TOPIC, OFFSET_MOVED_TOPIC, OP_HALF_TOPIC, SCHEDULE_TOPIC,
-    SELF_TEST_TOPIC, TIMER_TOPIC,
+    SELF_TEST_TOPIC, SYSTEM_TOPICS, TIMER_TOPIC,
 };
 use ferromq_model::topic::{DataVersion, Permission, TopicConfig};
 use ferromq_model::{NameError, QueueId, TopicName};
@@ -217,6 +217,13 @@ impl Topics {
     #[must_use]
     pub fn is_reserved(&self, topic: &TopicName) -> bool {
         topic.is_system() || self.built_in.contains(topic)
+    }
+
+    /// Topics that the broker owns, and names that it keeps for such.
+    #[must_use]
+    pub fn reserved(&self) -> BTreeSet<String> {
+        let built_in = self.built_in.iter().map(ToString::to_string);
+        built_in.chain(SYSTEM_TOPICS.iter().map(ToString::to_string)).collect()
     }
 
     /// Adds the topic that new ones inherit from, if it is not there.

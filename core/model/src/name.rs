@@ -37,6 +37,20 @@ pub const TRACE_TOPIC: &str = "RMQ_SYS_TRACE_TOPIC";
 pub const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
 /// A name that stores use internally and no topic may have.
 pub const CHECKPOINT_TOPIC: &str = "CHECKPOINT_TOPIC";
+/// Topics that brokers own, beside those with [`SYSTEM_PREFIX`].
+pub const SYSTEM_TOPICS: [&str; 11] = [
+    AUTO_CREATE_TOPIC,
+    SCHEDULE_TOPIC,
+    HALF_TOPIC,
+    OP_HALF_TOPIC,
+    TRANS_CHECK_MAX_TOPIC,
+    SELF_TEST_TOPIC,
+    BENCHMARK_TOPIC,
+    OFFSET_MOVED_TOPIC,
+    TRACE_TOPIC,
+    TIMER_TOPIC,
+    CHECKPOINT_TOPIC,
+];
 
 /// Longest topic name, in bytes (RocketMQ: `maxTopicLength`).
 pub const MAX_TOPIC_LEN: usize = 127;
@@ -146,20 +160,7 @@ impl TopicName {
     /// Whether brokers own the topic: nobody may create or delete it by request.
     #[must_use]
     pub fn is_system(&self) -> bool {
-        const SYSTEM: [&str; 11] = [
-            AUTO_CREATE_TOPIC,
-            SCHEDULE_TOPIC,
-            HALF_TOPIC,
-            OP_HALF_TOPIC,
-            TRANS_CHECK_MAX_TOPIC,
-            SELF_TEST_TOPIC,
-            BENCHMARK_TOPIC,
-            OFFSET_MOVED_TOPIC,
-            TRACE_TOPIC,
-            TIMER_TOPIC,
-            CHECKPOINT_TOPIC,
-        ];
-        self.0.starts_with(SYSTEM_PREFIX) || SYSTEM.contains(&&*self.0)
+        self.0.starts_with(SYSTEM_PREFIX) || SYSTEM_TOPICS.contains(&&*self.0)
     }
 
     /// Whether clients are kept from sending to it.

@@ -2,6 +2,7 @@
 
 use ferromq_broker::deferral::DeferError;
 use ferromq_broker::groups::GroupError;
+use ferromq_broker::live::ChangeError;
 use ferromq_broker::pull::{Forbidden, PullError};
 use ferromq_broker::resets::ResetError;
 use ferromq_broker::retry::SendBackError;
@@ -36,6 +37,18 @@ pub(super) fn group(error: &GroupError) -> Reply {
         GroupError::Unknown(_) => ResponseCode::SubscriptionGroupNotExist,
         GroupError::Name(_) | GroupError::RetryQueues(_) => ResponseCode::InvalidParameter,
         GroupError::TooMany | GroupError::Save(_) => ResponseCode::SystemError,
+    };
+    Reply::error(code, error.to_string())
+}
+
+pub(super) fn change(error: &ChangeError) -> Reply {
+    let code = match error {
+        ChangeError::Unknown(_) | ChangeError::Value { .. } | ChangeError::TooMany => {
+            ResponseCode::InvalidParameter
+        }
+        // As the reference answers for keys that may not be changed by request.
+        ChangeError::NotLive { .. } => ResponseCode::NoPermission,
+        ChangeError::Save(_) => ResponseCode::SystemError,
     };
     Reply::error(code, error.to_string())
 }

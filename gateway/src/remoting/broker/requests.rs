@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use ferromq_broker::locks::LockedQueue;
 use ferromq_broker::members::{ClientInfo, Consumer, Heartbeat, MAX_CLIENT_ID_LEN, Peer, Subscription};
 use ferromq_broker::retry;
@@ -16,7 +15,7 @@ use ferromq_model::topic::TopicConfig;
 use ferromq_model::{GroupName, QueueOffset, Timestamp, TopicName};
 use ferromq_protocol::body::{
     self, ConsumerData, ConsumerList, HeartbeatData, LockBatchRequest, LockBatchResponse, MessageQueue,
-    SubscriptionData, SubscriptionGroupWrapper, TopicConfigWrapper,
+    SubscriptionData,
 };
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::Command;
@@ -55,11 +54,9 @@ pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker:
         RequestCode::UpdateAndCreateTopic => update_topic(broker, request, asker),
         RequestCode::DeleteTopicInBroker => delete_topic(broker, request, asker),
         RequestCode::GetTopicConfig => topic_config(broker, request),
-        RequestCode::GetAllTopicConfig => all_topics(broker),
         RequestCode::UpdateAndCreateSubscriptionGroup => update_group(broker, request, asker),
         RequestCode::DeleteSubscriptionGroup => delete_group(broker, request, asker),
         RequestCode::GetSubscriptionGroupConfig => group_config(broker, request),
-        RequestCode::GetAllSubscriptionGroupConfig => all_groups(broker),
         RequestCode::InvokeBrokerToResetOffset => consumers::reset_offset(broker, request),
         RequestCode::InvokeBrokerToGetConsumerStatus => consumers::consumer_status(broker, request, asker),
         RequestCode::GetConsumerRunningInfo => consumers::running_info(broker, request, asker),
@@ -360,7 +357,10 @@ fn update_topic(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome
 }
 
 /// Applies `+name=value,-name` to a topic's attributes.
-fn change_attributes(attributes: &mut BTreeMap<String, String>, changes: &str) -> Result<(), Reply> {
+pub(super) fn change_attributes(
+    attributes: &mut BTreeMap<String, String>,
+    changes: &str,
+) -> Result<(), Reply> {
     /// Attributes that this broker keeps and hands to clients; queues of a batch kind are not among what it stores.
     const KNOWN: [&str; 4] = ["queue.type", "cleanup.policy", "message.type", "reserve.time"];
     let refuse = |text: String| Err(Reply::error(ResponseCode::SystemError, text));
@@ -423,16 +423,6 @@ fn topic_config(broker: &Broker, request: &Command<'_>) -> Outcome {
     }
 }
 
-fn all_topics(broker: &Broker) -> Outcome {
-    let (data_version, topics) = broker.topics().snapshot();
-    let wrapper = TopicConfigWrapper {
-        data_version,
-        topic_config_table: topics.into_iter().map(|topic| (topic.topic_name.clone(), topic)).collect(),
-        ..TopicConfigWrapper::default()
-    };
-    Ok(Reply::success().with_body(body::encode(&wrapper)).into())
-}
-
 fn update_group(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
     let config: SubscriptionGroupConfig = body::decode(request.body)?;
     let broker = broker.clone();
@@ -455,16 +445,4 @@ fn group_config(broker: &Broker, request: &Command<'_>) -> Outcome {
     let header = GetSubscriptionGroup::decode(&request.fields)?;
     let config = broker.groups().find_or_create(header.group).map_err(|error| codes::group(&error))?;
     Ok(Reply::success().with_body(body::encode(&*config)).into())
-}
-
-fn all_groups(broker: &Broker) -> Outcome {
-    let snapshot = broker.groups().snapshot();
-    let named =
-        |(name, config): (String, SubscriptionGroupConfig)| Some((GroupName::new(&name).ok()?, config));
-    let wrapper = SubscriptionGroupWrapper {
-        data_version: snapshot.version,
-        forbidden_table: snapshot.forbidden.into_iter().collect(),
-        subscription_group_table: snapshot.groups.into_iter().filter_map(named).collect(),
-    };
-    Ok(Reply::success().with_body(Bytes::from(body::encode(&wrapper))).into())
 }

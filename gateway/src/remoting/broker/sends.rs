@@ -245,6 +245,8 @@ impl Sends {
     ) {
         let Some(group) = self.unflushed.pop_front() else { return };
         self.waiting -= group.sends.len();
+        let messages = group.sends.iter().map(|send| u64::from(send.ticket.count())).sum();
+        broker.stats().put_times.took(group.since.elapsed(), messages);
         for send in group.sends {
             match outcome {
                 Ok(code) => {

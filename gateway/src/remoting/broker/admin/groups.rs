@@ -1,15 +1,54 @@
 //! Tables of groups, and who is connected.
 
-use ferromq_broker::Broker;
-use ferromq_broker::members;
-use ferromq_protocol::body::stats::{Connection, ConsumerConnection, ProducerConnection};
+use ferromq_broker::{Broker, members};
+use ferromq_model::GroupName;
+use ferromq_protocol::body::stats::{
+    Connection, ConsumerConnection, ProducerConnection, ProducerInfo, ProducerTable, SubscriptionOfGroup,
+};
+use ferromq_protocol::body::{self, GroupConfigList, SubscriptionGroupWrapper, TopicList};
 use ferromq_protocol::code::ResponseCode;
 use ferromq_protocol::frame::Command;
 use ferromq_protocol::header::Header;
-use ferromq_protocol::header::admin::{GetConsumerConnections, GetProducerConnections};
+use ferromq_protocol::header::admin::{
+    GetAllGroups, GetAllGroupsResponse, GetConsumerConnections, GetProducerConnections, QuerySubscription,
+    QueryTopicsByConsumer,
+};
 
-use super::{Outcome, json, subscription};
+use super::{Asker, Outcome, Page, json, subscription, whole};
+use crate::remoting::broker::codes;
+use crate::remoting::broker::requests::blocking;
 use crate::remoting::reply::Reply;
+
+/// The table of all groups, whole or in parts.
+pub(super) fn all(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let header = GetAllGroups::decode(&request.fields)?;
+    let snapshot = broker.groups().snapshot();
+    let page = Page::of(header.from, header.max, header.version, &snapshot.version, snapshot.groups.len());
+    let range = page.range();
+    let shown = snapshot.groups.into_iter().skip(range.start).take(range.len());
+    let wrapper = SubscriptionGroupWrapper {
+        data_version: snapshot.version,
+        forbidden_table: snapshot.forbidden.into_iter().collect(),
+        subscription_group_table: shown
+            .filter_map(|(name, config)| Some((GroupName::new(&name).ok()?, config)))
+            .collect(),
+    };
+    Ok(whole(&wrapper).with_fields(&GetAllGroupsResponse { total: page.total }).into())
+}
+
+/// Creates groups or changes their settings, in order, up to the first that may not be changed.
+pub(super) fn put_all(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
+    let list: GroupConfigList = body::decode(request.body)?;
+    let broker = broker.clone();
+    blocking(asker, move || {
+        for group in list.group_config_list {
+            if let Err(error) = broker.groups().put(group) {
+                return codes::group(&error);
+            }
+        }
+        Reply::success()
+    })
+}
 
 fn connection(of: members::Connection) -> Connection {
     Connection {
@@ -46,4 +85,36 @@ pub(super) fn producers(broker: &Broker, request: &Command<'_>) -> Outcome {
         return Err(Reply::error(ResponseCode::SystemError, text));
     }
     json(&ProducerConnection { connection_set: members.into_iter().map(connection).collect() })
+}
+
+/// All producers by group.
+pub(super) fn all_producers(broker: &Broker) -> Outcome {
+    let info = |of: members::Connection| ProducerInfo {
+        client_id: of.client.id,
+        language: of.client.language,
+        last_update_timestamp: of.seen,
+        remote_ip: format!("/{}", of.address),
+        version: of.client.version,
+    };
+    let groups = broker.members().all_producers().into_iter();
+    let data = groups.map(|(group, members)| (group.to_string(), members.into_iter().map(info).collect()));
+    json(&ProducerTable { data: data.collect() })
+}
+
+/// Topics that a group has positions in.
+pub(super) fn topics(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let header = QueryTopicsByConsumer::decode(&request.fields)?;
+    let mut topic_list = broker.offsets().topics_of(header.group);
+    topic_list.sort_unstable();
+    json(&TopicList { broker_addr: Some(broker.store_host().to_string()), topic_list })
+}
+
+/// What a group wants of a topic.
+pub(super) fn subscription_to(broker: &Broker, request: &Command<'_>) -> Outcome {
+    let header = QuerySubscription::decode(&request.fields)?;
+    json(&SubscriptionOfGroup {
+        group: header.group.to_owned(),
+        subscription_data: broker.subscription(header.group, header.topic).as_ref().map(subscription),
+        topic: header.topic.to_owned(),
+    })
 }

@@ -11,11 +11,14 @@ use ferromq_model::config::properties;
 use ferromq_model::name::SCHEDULE_TOPIC;
 use ferromq_model::{Millis, QueueId};
 use ferromq_protocol::body::KvTable;
-use ferromq_protocol::frame::VERSION;
+use ferromq_protocol::body::stats::HaStatus;
+use ferromq_protocol::code::ResponseCode;
+use ferromq_protocol::frame::{Command, VERSION};
 use ferromq_protocol::header::admin::VersionResponse;
 use ferromq_store::host::DiskUsage;
 
-use super::{Asker, Outcome, whole};
+use super::{Asker, Outcome, json, whole};
+use crate::remoting::broker::codes;
 use crate::remoting::broker::requests::blocking;
 use crate::remoting::reply::Reply;
 
@@ -186,6 +189,24 @@ fn delays(broker: &Broker, table: &mut Table) {
     table.put("timerReadBehind", 0);
     table.put("timerEnqueueTps", double(0.0));
     table.put("timerDequeueTps", double(0.0));
+}
+
+/// Changes settings.
+pub(super) fn change_settings(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
+    let entries = properties::parse(request.body)
+        .map_err(|error| Reply::error(ResponseCode::SystemError, format!("line {}: {error}", error.line)))?;
+    let changes: Vec<_> = entries.into_iter().map(|entry| (entry.key, entry.value)).collect();
+    let broker = broker.clone();
+    blocking(asker, move || match broker.change_settings(&changes) {
+        Ok(()) => Reply::success(),
+        Err(error) => codes::change(&error),
+    })
+}
+
+/// How replication goes: this broker is a master without replicas.
+pub(super) fn replication(broker: &Broker) -> Outcome {
+    let end = broker.store().stats().log_max.0;
+    json(&HaStatus { master: true, master_commit_log_max_offset: end, ..HaStatus::default() })
 }
 
 /// All settings.
