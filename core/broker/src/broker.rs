@@ -22,6 +22,7 @@ use crate::live::Live;
 use crate::locks::OrderLocks;
 use crate::members::{Heartbeat, Members, Peer};
 use crate::offsets::ConsumerOffsets;
+use crate::pop::Pops;
 use crate::state_file::{StateError, StateFile};
 use crate::stats::{self, Stats};
 use crate::timer::{self, Timers};
@@ -36,6 +37,12 @@ const IN_MEMORY_PERCENT: u64 = 40;
 #[derive(Clone)]
 pub struct Broker {
     inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "broker {}", self.config().name)
+    }
 }
 
 struct Inner {
@@ -55,6 +62,7 @@ struct Inner {
     stats: Stats,
     live: Live,
     started: Timestamp,
+    pops: Pops,
     counter: AtomicU32,
     stop: watch::Sender<bool>,
 }
@@ -82,6 +90,7 @@ impl Broker {
         let offsets = ConsumerOffsets::load(file("consumerOffset.json"))?;
         let delays = DelayProgress::load(file("delayOffset.json"))?;
         let timers = Timers::load(file("timermetrics"), config.timer_congestion)?;
+        let pops = Pops::load(file("consumerOrderInfo.json"), &config, &store)?;
         let mut suffix = String::new();
         push_property(&mut suffix, property::MSG_REGION, &config.region);
         push_property(&mut suffix, property::TRACE_ON, if config.trace_on { "true" } else { "false" });
@@ -90,7 +99,7 @@ impl Broker {
         let filters = Filters::new(config.property_filter, config.filter_retries);
         let started = store.now();
         let members = Members::new(config.notify_group_changes);
-        Ok(Self {
+        let broker = Self {
             inner: Arc::new(Inner {
                 config,
                 store,
@@ -107,10 +116,13 @@ impl Broker {
                 stats: Stats::default(),
                 live,
                 started,
+                pops,
                 counter: AtomicU32::new(0),
                 stop: watch::channel(false).0,
             }),
-        })
+        };
+        broker.replay_pops();
+        Ok(broker)
     }
 
     /// Its settings as it was opened with; those that apply at once may have changed since.
@@ -216,6 +228,10 @@ impl Broker {
         &self.inner.timers
     }
 
+    pub(crate) fn pops(&self) -> &Pops {
+        &self.inner.pops
+    }
+
     pub(crate) fn suffix(&self) -> &str {
         &self.inner.suffix
     }
@@ -293,14 +309,16 @@ impl Broker {
         if let Some(at) = self.offsets().find(group, topic, id) {
             return Position::At(at);
         }
-        let is_young = || {
-            let Some(queue) = self.queue(topic, id) else { return true };
-            let in_memory = |first: PhysicalOffset| {
-                self.store().stats().log_max.since(first) <= memory_bytes() / 100 * IN_MEMORY_PERCENT
-            };
-            queue.min() == QueueOffset::ZERO && queue.physical(QueueOffset::ZERO).is_none_or(in_memory)
-        };
+        let is_young = || self.queue(topic, id).is_none_or(|queue| self.is_young(&queue));
         if zero_if_young && is_young() { Position::At(QueueOffset::ZERO) } else { Position::Unknown }
+    }
+
+    /// Whether a queue has its first message in memory still, or had none yet.
+    pub(crate) fn is_young(&self, queue: &Queue) -> bool {
+        let in_memory = |first: PhysicalOffset| {
+            self.store().stats().log_max.since(first) <= memory_bytes() / 100 * IN_MEMORY_PERCENT
+        };
+        queue.min() == QueueOffset::ZERO && queue.physical(QueueOffset::ZERO).is_none_or(in_memory)
     }
 
     /// When the oldest message of a queue was stored.
@@ -354,20 +372,36 @@ impl Broker {
             Err(TopicError::Unknown(_)) => return Ok(()),
             other => other?,
         }
-        self.offsets().forget_topic(topic.as_str());
-        self.store().delete_topic(topic)?;
+        self.forget_topic(topic)?;
+        for retries in self.pop_retry_topics_of(topic.as_str()) {
+            self.topics().remove(&retries)?;
+            self.forget_topic(&retries)?;
+        }
         Ok(())
     }
 
-    /// Forgets a group, and where it stood if asked to.
+    fn forget_topic(&self, topic: &TopicName) -> std::io::Result<()> {
+        self.pops().forget(|gone, _| gone == topic.as_str());
+        self.offsets().forget_topic(topic.as_str());
+        self.store().delete_topic(topic)
+    }
+
+    /// Forgets a group and what is handed out to it; if asked to, also where it stood and the topics of its pops' retries.
     ///
     /// # Errors
     /// [`crate::groups::GroupError::Save`].
     pub fn delete_group(&self, group: &str, with_offsets: bool) -> Result<(), crate::groups::GroupError> {
         self.groups().remove(group)?;
         self.topics().all().iter().for_each(|topic| topic.stats().forget_group(group));
+        self.pops().forget(|_, gone| gone == group);
         if with_offsets {
             self.offsets().forget_group(group);
+            for retries in self.pop_retry_topics_for(group) {
+                match self.topics().remove(&retries) {
+                    Ok(()) => self.forget_topic(&retries)?,
+                    Err(error) => tracing::warn!(topic = %retries, %error, "a retry topic of the group stays"),
+                }
+            }
         }
         Ok(())
     }
@@ -386,11 +420,13 @@ impl Broker {
         });
         self.every(&mut tasks, self.config().consumer_offset_interval.duration(), |broker| {
             report("consumer offsets", broker.offsets().save());
+            report("what is out in order", broker.pops().save(broker.store().now()));
         });
         self.every(&mut tasks, self.config().delay_offset_interval.duration(), |broker| {
             report("the progress of delayed messages", broker.inner.delays.save(broker.store()));
         });
         self.every(&mut tasks, stats::TICK.duration(), Self::sample_stats);
+        self.every(&mut tasks, self.config().revive_interval.duration(), Self::revive);
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a broker task failed");
@@ -430,6 +466,7 @@ impl Broker {
     pub fn save_progress(&self) {
         report("consumer offsets", self.inner.offsets.save());
         report("the progress of delayed messages", self.inner.delays.save(self.store()));
+        report("what is out in order", self.inner.pops.save(self.store().now()));
     }
 }
 

@@ -75,6 +75,27 @@ config_keys! {
         /// Whether transactional messages are refused.
         "rejectTransactionMessage" => reject_transactions: bool = false, Restart;
 
+        /// How many queues the topic has that notes which popped messages are not acknowledged.
+        "reviveQueueNum" => revive_queues: u32 = 8, Restart, in 1..=256;
+        /// How often popped messages are looked for whose time is over, and progress of pops is noted.
+        "reviveInterval" => revive_interval: Millis = Millis::secs(1), Restart, in Millis(10)..=Millis::mins(1);
+        /// Whether popped messages come again in `%RETRY%<group>+<topic>`, which cannot be mistaken for another pair's,
+        /// rather than in `%RETRY%<group>_<topic>`.
+        "enableRetryTopicV2" => retry_topic_v2: bool = false, Restart;
+        /// With `enableRetryTopicV2`, whether messages are popped from the other form of retry topics, too.
+        "retrieveMessageFromPopRetryTopicV1" => drain_retry_topic_v1: bool = true, Restart;
+        /// In percent, how many pops look for messages that come again before they look for others, rather than behind.
+        "popFromRetryProbability" => pop_from_retry_probability: u32 = 20, Restart, in 0..=100;
+        /// Whether popped messages that come again carry the name of their retry topic rather than of their own.
+        "popResponseReturnActualRetryTopic" => pop_returns_retry_topic: bool = false, Restart;
+        /// Whether a group that pops from the newest message on begins at the oldest of a queue that is as young as this
+        /// memory.
+        "initPopOffsetByCheckMsgInMem" => init_pop_offset_by_memory: bool = true, Restart;
+        /// The most pops of a group that wait on the same queue, or on any of a topic.
+        "popPollingSize" => max_waiting_pops_a_queue: u32 = 1024, Restart, in 1..=1_000_000;
+        /// The most pops that wait in all.
+        "maxPopPollingSize" => max_waiting_pops: u32 = 100_000, Restart, in 1..=10_000_000;
+
         /// The spans that `DELAY` levels stand for, from level 1 on.
         "messageDelayLevel" => delay_levels: DelayLevels = DelayLevels::default(), Restart;
         /// How often the progress of delayed delivery is saved.

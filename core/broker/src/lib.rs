@@ -8,6 +8,7 @@
 //! | `broker` | the handle, and the tasks behind it |
 //! | `send` | validation, auto-created topics, where a message goes |
 //! | `pull` | reading a queue, and waiting for messages |
+//! | `pop` | handing out messages of any queue for a while |
 //! | `deferral` | whether a message comes later, and where it waits |
 //! | `copies`, `delivery` | storing messages that have waited, and not twice |
 //! | `delay`, `timer`, `recall` | delivering those of a delay level, those of a time, and taking the latter back |
@@ -35,6 +36,7 @@ pub mod live;
 pub mod locks;
 pub mod members;
 mod offsets;
+pub mod pop;
 pub mod pull;
 pub mod recall;
 pub mod resets;

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::config::BrokerConfig;
+use crate::pop::revive_topic;
 use crate::state_file::{StateError, StateFile, blocking};
 use crate::stats::TopicStats;
 
@@ -368,6 +369,7 @@ fn system_topics(config: &BrokerConfig) -> Vec<TopicConfig> {
     add(HALF_TOPIC, 1, Permission::READ_WRITE);
     add(OP_HALF_TOPIC, 1, Permission::READ_WRITE);
     add(&format!("{}_REPLY_TOPIC", config.cluster), 1, Permission::READ_WRITE);
+    add(revive_topic(config).as_str(), config.revive_queues, Permission::READ_WRITE);
     if config.trace_topic {
         add(&config.trace_topic_name, 1, Permission::READ_WRITE);
     }

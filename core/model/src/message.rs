@@ -50,6 +50,8 @@ pub mod property {
         CLUSTER = "CLUSTER";
         /// A pop receipt: never stored from a client.
         POP_CK = "POP_CK";
+        /// When a message was first popped, in milliseconds since the epoch.
+        FIRST_POP_TIME = "1ST_POP_TIME";
         /// Messages of an inner batch.
         INNER_NUM = "INNER_NUM";
         /// Whole-record checksum of the store.

@@ -14,6 +14,8 @@ pub const DLQ_PREFIX: &str = "%DLQ%";
 pub const LMQ_PREFIX: &str = "%LMQ%";
 /// Everything with this prefix belongs to the broker.
 pub const SYSTEM_PREFIX: &str = "rmq_sys_";
+/// Where brokers of a cluster keep which popped messages are not acknowledged: `rmq_sys_REVIVE_LOG_<cluster>`.
+pub const REVIVE_PREFIX: &str = "rmq_sys_REVIVE_LOG_";
 
 /// The template topic whose settings auto-created topics inherit.
 pub const AUTO_CREATE_TOPIC: &str = "TBW102";
@@ -95,7 +97,11 @@ fn check(kind: &'static str, text: &str, limit: usize) -> Result<(), NameError> 
     if text.len() > limit {
         return Err(NameError::TooLong { kind, len: text.len(), limit });
     }
-    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'%' | b'|' | b'_' | b'-');
+    // The second form of pop's retry topics parts group and topic by a character that neither can have.
+    let joined = kind == "topic" && text.starts_with(RETRY_PREFIX);
+    let legal = |b: u8| {
+        b.is_ascii_alphanumeric() || matches!(b, b'%' | b'|' | b'_' | b'-') || (joined && b == b'+')
+    };
     if !text.bytes().all(legal) {
         return Err(NameError::Illegal { kind, text: text.to_owned() });
     }
@@ -137,6 +143,24 @@ impl TopicName {
     #[must_use]
     pub fn dead_letters_of(group: &GroupName) -> Self {
         Self(format!("{DLQ_PREFIX}{group}").into())
+    }
+
+    /// Where messages of `topic` come again that `group` popped and did not acknowledge: `%RETRY%<group>_<topic>`,
+    /// or `%RETRY%<group>+<topic>` in the second form, which cannot be mistaken for another pair's.
+    ///
+    /// # Errors
+    /// [`NameError::TooLong`] if both names together are no topic's.
+    pub fn pop_retry_of(group: &str, topic: &str, second_form: bool) -> Result<Self, NameError> {
+        let between = if second_form { '+' } else { '_' };
+        Self::new(&format!("{RETRY_PREFIX}{group}{between}{topic}"))
+    }
+
+    /// Where the broker of `cluster` keeps which popped messages are not acknowledged.
+    ///
+    /// # Errors
+    /// [`NameError`] if the cluster's name cannot be part of a topic's.
+    pub fn revive_log_of(cluster: &str) -> Result<Self, NameError> {
+        Self::new(&format!("{REVIVE_PREFIX}{cluster}"))
     }
 
     /// The text.
@@ -240,10 +264,10 @@ mod tests {
 
     #[test]
     fn names_that_would_leave_a_directory_are_refused() {
-        for bad in ["", "  ", "../../x", "a/b", "a.b", "a b", "ä", "a\0b", &"x".repeat(128)] {
+        for bad in ["", "  ", "../../x", "a/b", "a.b", "a b", "ä", "a\0b", "a+b", &"x".repeat(128)] {
             assert!(TopicName::new(bad).is_err(), "{bad:?}");
         }
-        for good in ["T", "%RETRY%g", "a|b", "A_b-1", &"x".repeat(127), &format!("%DLQ%{}", "x".repeat(250))]
+        for good in ["T", "%RETRY%g", "%RETRY%g+T", "a|b", "A_b-1", &"x".repeat(127), &format!("%DLQ%{}", "x".repeat(250))]
         {
             assert_eq!(TopicName::new(good).unwrap().as_str(), good);
         }

@@ -87,6 +87,16 @@ impl Rig {
         Self { broker: open(&config, &host, dir.path()), host, dir, config }
     }
 
+    /// Kills the process, and starts it again: on the files as they are now.
+    pub fn crash(self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        copy(self.dir.path(), dir.path());
+        self.broker.stop();
+        let Self { broker, host, dir: _before, config } = self;
+        broker.store().close().unwrap();
+        Self { broker: open(&config, &host, dir.path()), host, dir, config }
+    }
+
     /// Sends one message, or batch, by itself.
     pub fn send(&self, send: &Send<'_>) -> Result<(Ticket, Vec<Placed>), SendError> {
         let mut sends = SendBatch::new();
@@ -142,6 +152,8 @@ fn open(config: &BrokerConfig, host: &Arc<TestHost>, root: &Path) -> Broker {
         log_file_size: ByteSize::mib(1),
         queue_file_size: ByteSize(2_000),
         flush: FlushMode::Async,
+        flush_interval: Millis(1),
+        flush_thorough_interval: Millis(1),
         max_message_size: ByteSize::kib(256),
         index_slots: 64,
         index_entries: 400,
@@ -149,6 +161,20 @@ fn open(config: &BrokerConfig, host: &Arc<TestHost>, root: &Path) -> Broker {
     };
     let store = Store::open_on(store, &config.delay_levels, Arc::clone(host) as _).unwrap();
     Broker::open(config.clone(), store, "10.0.0.2:10911".parse().unwrap()).unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        // The store's threads make and rename files meanwhile.
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else if let Err(error) = std::fs::copy(entry.path(), target) {
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
+        }
+    }
 }
 
 struct Deaf;

@@ -1,0 +1,319 @@
+//! Pops: what is handed out, acknowledged, handed out again, and what of that survives a restart.
+
+mod support;
+
+use ferromq_broker::pop::receipt::{Origin, Receipt};
+use ferromq_broker::pop::{Accepted, Ack, AckError, AckSome, ChangeInvisible, Outcome, Pop, Popped, Start};
+use ferromq_model::message::find_property;
+use ferromq_model::record::Record;
+use ferromq_model::{Millis, QueueId, QueueOffset, Timestamp, TopicName};
+use support::{Rig, message};
+
+const INVISIBLE: Millis = Millis(60_000);
+
+fn ask<'a>() -> Pop<'a> {
+    Pop {
+        group: "G",
+        topic: "T",
+        queue: None,
+        max: 32,
+        invisible: INVISIBLE,
+        wait: Millis(0),
+        born: Timestamp::ZERO,
+        start: Start::Oldest,
+        expression: "*",
+        expression_kind: "TAG",
+        in_order: false,
+        attempt: None,
+    }
+}
+
+fn pop(rig: &Rig, ask: &Pop<'_>) -> Popped {
+    match rig.broker.pop(ask).unwrap() {
+        Accepted::Now(popped) => popped,
+        Accepted::Later(held) => panic!("{held:?}"),
+    }
+}
+
+/// A message as its consumer has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Got {
+    body: String,
+    topic: String,
+    queue: QueueId,
+    offset: QueueOffset,
+    reconsume_times: i32,
+    properties: String,
+    receipt: String,
+}
+
+fn got(rig: &Rig, popped: &Popped) -> Vec<Got> {
+    let mut got = Vec::new();
+    let mut portions = popped.portions.iter().flat_map(|portion| portion.offsets.iter().map(move |o| (portion, *o)));
+    for piece in &popped.records {
+        let mut rest = &piece[..];
+        while !rest.is_empty() {
+            let record = Record::decode(rest).unwrap();
+            record.verify().unwrap();
+            rest = &rest[record.len..];
+            let (portion, offset) = portions.next().unwrap();
+            assert_eq!((record.queue_offset, record.queue_id), (offset, portion.queue));
+            let retry = TopicName::pop_retry_of("G", record.topic, portion.origin == Origin::RetryV2).unwrap();
+            let topic = if portion.origin == Origin::Topic { record.topic } else { retry.as_str() };
+            let receipt = Receipt {
+                start: portion.start,
+                popped: popped.at,
+                invisible: popped.invisible,
+                revive_queue: popped.revive_queue,
+                origin: portion.origin,
+                broker: &rig.broker.config().name,
+                queue: portion.queue,
+                offset: Some(offset),
+            }
+            .to_string();
+            if portion.origin != Origin::Topic {
+                assert_eq!(find_property(record.properties, "POP_CK"), Some(&*receipt));
+            }
+            got.push(Got {
+                body: String::from_utf8_lossy(record.body).into_owned(),
+                topic: topic.to_owned(),
+                queue: portion.queue,
+                offset,
+                reconsume_times: record.reconsume_times,
+                properties: record.properties.to_owned(),
+                receipt,
+            });
+        }
+    }
+    assert_eq!((portions.next(), got.len()), (None, popped.count as usize));
+    got
+}
+
+fn ack_of(message: &Got) -> Ack<'_> {
+    Ack {
+        group: "G",
+        topic: &message.topic,
+        queue: Some(message.queue),
+        receipt: &message.receipt,
+        offset: Some(message.offset),
+    }
+}
+
+fn ack(rig: &Rig, message: &Got) {
+    rig.broker.ack(&ack_of(message)).unwrap();
+}
+
+fn bodies(got: &[Got]) -> Vec<&str> {
+    got.iter().map(|message| message.body.as_str()).collect()
+}
+
+fn filled(count: usize) -> Rig {
+    let rig = Rig::new();
+    for n in 0..count {
+        rig.sent(&message("T", &n.to_string()));
+    }
+    rig
+}
+
+#[test]
+fn what_is_not_acknowledged_comes_again_from_the_retry_topic() {
+    let rig = filled(5);
+    let first = got(&rig, &pop(&rig, &Pop { max: 3, ..ask() }));
+    assert_eq!(bodies(&first), ["0", "1", "2"]);
+    let rest = pop(&rig, &ask());
+    assert_eq!((bodies(&got(&rig, &rest)), rest.rest), (vec!["3", "4"], 0));
+    ack(&rig, &first[0]);
+    ack(&rig, &first[2]);
+    for message in got(&rig, &rest) {
+        ack(&rig, &message);
+        ack(&rig, &message);
+    }
+    assert_eq!(pop(&rig, &ask()).outcome, Outcome::Nothing);
+    rig.host.advance(Millis(INVISIBLE.0 - 1));
+    rig.broker.revive();
+    assert_eq!((pop(&rig, &ask()).outcome, rig.broker.messages_out()), (Outcome::Nothing, 1));
+    rig.host.advance(Millis(1));
+    rig.broker.revive();
+    let again = got(&rig, &pop(&rig, &ask()));
+    assert_eq!((bodies(&again), again[0].reconsume_times), (vec!["1"], 1));
+    assert_eq!(find_property(&again[0].properties, "1ST_POP_TIME"), Some("1700000000000"));
+    // And once more from there: into the same topic.
+    rig.host.advance(INVISIBLE);
+    rig.broker.revive();
+    let third = got(&rig, &pop(&rig, &ask()));
+    assert_eq!((bodies(&third), third[0].reconsume_times), (vec!["1"], 2));
+    ack(&rig, &third[0]);
+    rig.host.advance(INVISIBLE);
+    rig.broker.revive();
+    assert_eq!((pop(&rig, &ask()).outcome, rig.broker.messages_out()), (Outcome::Nothing, 0));
+    assert_eq!(rig.messages("%RETRY%G_T", 0).len(), 2);
+}
+
+#[test]
+fn a_batch_of_acknowledgements_counts_for_each_of_its_messages() {
+    let rig = filled(4);
+    let popped = pop(&rig, &ask());
+    let portion = &popped.portions[0];
+    let part = |offsets: &[u64], queue| AckSome {
+        group: "G",
+        topic: "T",
+        origin: Origin::Topic,
+        queue: QueueId(queue),
+        start: portion.start,
+        popped: popped.at,
+        revive_queue: popped.revive_queue,
+        offsets: offsets.iter().map(|&offset| QueueOffset(offset)).collect(),
+    };
+    rig.broker.ack_some(&[part(&[0, 1, 900], 0), part(&[0], 77), part(&[3], 0)]).unwrap();
+    assert!(matches!(rig.broker.ack_some(&[part(&[0], 77)]), Err(AckError::NoQueue { .. })));
+    rig.host.advance(INVISIBLE);
+    rig.broker.revive();
+    assert_eq!(bodies(&got(&rig, &pop(&rig, &ask()))), ["2"]);
+}
+
+#[test]
+fn a_message_whose_time_is_changed_comes_again_when_that_is_over() {
+    let rig = filled(2);
+    let both = got(&rig, &pop(&rig, &ask()));
+    let change = |of: &Got, span| {
+        let changed = rig.broker.change_invisible(&ChangeInvisible { of: ack_of(of), invisible: Millis(span) });
+        let changed = changed.unwrap();
+        let receipt = Receipt {
+            start: of.offset,
+            popped: changed.popped,
+            invisible: changed.invisible,
+            revive_queue: changed.revive_queue,
+            ..Receipt::parse(&of.receipt).unwrap()
+        };
+        Got { receipt: receipt.to_string(), ..of.clone() }
+    };
+    // Within the millisecond of the pop, and twice.
+    let first = change(&change(&both[0], 5_000), 100_000);
+    change(&both[1], 1_000);
+    rig.host.advance(INVISIBLE);
+    rig.broker.revive();
+    assert_eq!(bodies(&got(&rig, &pop(&rig, &ask()))), ["1"]);
+    rig.host.advance(Millis(40_001));
+    rig.broker.revive();
+    let again = got(&rig, &pop(&rig, &ask()));
+    assert_eq!(bodies(&again), ["0"]);
+    assert_ne!(again[0].receipt, first.receipt);
+}
+
+/// All messages that come again once everything that is out is due.
+fn all_again(rig: &Rig) -> Vec<String> {
+    rig.host.advance(INVISIBLE);
+    rig.broker.revive();
+    let mut again = Vec::new();
+    loop {
+        let popped = pop(rig, &ask());
+        if popped.outcome != Outcome::Found {
+            again.sort_unstable();
+            return again;
+        }
+        again.extend(got(rig, &popped).into_iter().map(|message| message.body));
+    }
+}
+
+/// Notes all progress, which happens only behind a flush.
+fn note(rig: &Rig) {
+    for _ in 0..3 {
+        rig.broker.revive();
+        let stats = || rig.broker.store().stats();
+        while stats().flushed < stats().log_max {
+            std::thread::yield_now();
+        }
+    }
+    rig.broker.save_progress();
+}
+
+#[test]
+fn a_crash_repeats_what_was_not_acknowledged_and_nothing_else() {
+    // With what was noted at different moments: never, before the acknowledgements, and behind all.
+    for noted in 0..3 {
+        let rig = filled(10);
+        let half = got(&rig, &pop(&rig, &Pop { max: 4, ..ask() }));
+        let all = got(&rig, &pop(&rig, &Pop { max: 3, ..ask() }));
+        if noted == 1 {
+            note(&rig);
+        }
+        ack(&rig, &half[1]);
+        ack(&rig, &half[2]);
+        all.iter().for_each(|message| ack(&rig, message));
+        if noted == 2 {
+            note(&rig);
+        }
+        let rig = rig.crash();
+        rig.broker.revive();
+        assert_eq!(rig.broker.messages_out(), 2, "noted: {noted}");
+        assert_eq!(bodies(&got(&rig, &pop(&rig, &ask()))), ["7", "8", "9"], "noted: {noted}");
+        assert_eq!(all_again(&rig), ["0", "3", "7", "8", "9"], "noted: {noted}");
+    }
+}
+
+#[test]
+fn messages_that_came_again_before_a_crash_do_not_do_so_twice() {
+    let rig = filled(3);
+    pop(&rig, &ask());
+    rig.host.advance(INVISIBLE);
+    rig.broker.revive();
+    let rig = rig.crash();
+    rig.broker.revive();
+    assert_eq!((rig.broker.messages_out(), rig.messages("%RETRY%G_T", 0).len()), (0, 3));
+    let again = got(&rig, &pop(&rig, &ask()));
+    again.iter().for_each(|message| ack(&rig, message));
+    let rig = rig.restart();
+    assert_eq!(all_again(&rig), [""; 0]);
+}
+
+#[test]
+fn a_reset_before_a_crash_is_not_undone_by_what_was_popped_before_it() {
+    let rig = filled(5);
+    got(&rig, &pop(&rig, &ask())).iter().for_each(|message| ack(&rig, message));
+    note(&rig);
+    rig.broker.commit_offset("G", "T", QueueId(0), QueueOffset(1));
+    rig.broker.save_progress();
+    let rig = rig.crash();
+    assert_eq!(bodies(&got(&rig, &pop(&rig, &ask()))), ["1", "2", "3", "4"]);
+}
+
+#[test]
+fn what_was_popped_of_a_deleted_topic_is_not_of_one_with_its_name() {
+    let rig = filled(5);
+    pop(&rig, &ask());
+    rig.host.advance(INVISIBLE);
+    rig.broker.revive();
+    pop(&rig, &ask());
+    let topic = TopicName::new("T").unwrap();
+    rig.broker.delete_topic(&topic).unwrap();
+    assert!(rig.broker.topics().find("%RETRY%G_T").is_none());
+    rig.sent(&message("T", "new"));
+    rig.host.advance(INVISIBLE);
+    rig.broker.revive();
+    assert_eq!(bodies(&got(&rig, &pop(&rig, &ask()))), ["new"]);
+    // Also where the check points are read again.
+    let rig = filled(5);
+    pop(&rig, &ask());
+    rig.broker.delete_topic(&topic).unwrap();
+    for n in 5..8 {
+        rig.sent(&message("T", &n.to_string()));
+    }
+    let rig = rig.crash();
+    assert_eq!(bodies(&got(&rig, &pop(&rig, &ask()))), ["5", "6", "7"]);
+    assert_eq!(all_again(&rig), ["5", "6", "7"]);
+}
+
+#[test]
+fn what_is_handed_out_to_a_deleted_group_does_not_come_again() {
+    let rig = filled(3);
+    pop(&rig, &ask());
+    rig.host.advance(INVISIBLE);
+    rig.broker.revive();
+    pop(&rig, &ask());
+    rig.broker.delete_group("G", true).unwrap();
+    assert!(rig.broker.topics().find("%RETRY%G_T").is_none());
+    rig.host.advance(INVISIBLE);
+    rig.broker.revive();
+    assert!(rig.broker.topics().find("%RETRY%G_T").is_none());
+    assert_eq!(bodies(&got(&rig, &pop(&rig, &ask()))), ["0", "1", "2"], "a new group begins at the start");
+}
