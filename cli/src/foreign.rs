@@ -10,7 +10,7 @@ const NOT_HONOURED: &[(&str, &str)] = &[
     (
         "Identity, network and limits of the broker",
         "
-        ackMessageThreadPoolNums aclEnable adminBrokerThreadPoolNums 
+        ackMessageThreadPoolNums aclEnable adminBrokerThreadPoolNums
         asyncSendEnable authenticationEnabled authorizationEnabled broadcastOffsetExpireMaxSecond
         broadcastOffsetExpireSecond brokerConfigPath brokerFastFailureEnable brokerHeartbeatInterval
         brokerIP2 brokerNotActiveTimeoutMillis cgColdReadThreshold clearRetryTopicWhenDeleteTopic
@@ -40,14 +40,14 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         "
         appendAckAsync appendCkAsync brokerElectionPriority checkSyncStateSetPeriod controllerAddr
         controllerHeartBeatTimeoutMills enableControllerMode enablePopBatchAck enablePopBufferMerge
-        enablePopMessageThreshold enableRemoteEscape enableRetryTopicV2 enableSkipLongAwaitingAck
-        enableSlaveActingMaster fetchControllerAddrByDnsLookup forwardTimeout initPopOffsetByCheckMsgInMem
-        maxPopPollingSize popCkMaxBufferSize popCkOffsetMaxQueueSize popCkStayBufferTime
+        enablePopMessageThreshold enableRemoteEscape enableSkipLongAwaitingAck
+        enableSlaveActingMaster fetchControllerAddrByDnsLookup forwardTimeout
+        popCkMaxBufferSize popCkOffsetMaxQueueSize popCkStayBufferTime
         popCkStayBufferTimeOut popConsumerFSServiceInit popConsumerKVServiceEnable popConsumerKVServiceInit
-        popFromRetryProbability popInflightMessageThreshold popLongPollingForceNotifyInterval
-        popPollingMapExpireTimeSeconds popPollingMapSize popPollingSize popResponseReturnActualRetryTopic
-        popReviveMaxAttemptTimes popReviveMaxReturnSizePerRead retrieveMessageFromPopRetryTopicV1
-        reviveAckWaitMs reviveInterval reviveMaxSlow reviveQueueNum reviveScanTime
+        popInflightMessageThreshold popLongPollingForceNotifyInterval
+        popPollingMapExpireTimeSeconds popPollingMapSize
+        popReviveMaxAttemptTimes popReviveMaxReturnSizePerRead
+        reviveAckWaitMs reviveMaxSlow reviveScanTime
         sendHeartbeatTimeoutMillis skipPreOnline skipWhenCKRePutReachMaxTimes syncBrokerMetadataPeriod
         syncControllerMetadataPeriod transactionCheckInterval transactionCheckMax
         transactionMetricFlushInterval transactionOpBatchInterval transactionOpMsgMaxSize transactionTimeOut
@@ -82,9 +82,9 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         rocksdbCompressionType rocksdbCQDoubleWriteEnable rocksdbFlushWalFrequency
         rocksdbWalFileRollingThreshold slaveTimeout storePathBrokerIdentity storePathDLedgerCommitLog
         storePathEpochFile storeType syncFromLastFile syncMasterFlushOffsetWhenStartup timerCheckMetricsWhen
-        timerEnableCheckMetrics timerEnableRetryUntilSuccess 
+        timerEnableCheckMetrics timerEnableRetryUntilSuccess
         timerGetMessageThreadNum timerPutMessageThreadNum
-        timerSkipUnknownError timerStopDequeue timerStopEnqueue 
+        timerSkipUnknownError timerStopDequeue timerStopEnqueue
         topicQueueLockNum totalReplicas transientStorePoolEnable transientStorePoolSize
         useReentrantLockWhenPutMessage warmMapedFileEnable writeWithoutMmap
         ",

@@ -46,7 +46,10 @@ async fn every_row_holds_in_both_serializations() {
             }
             let what = format!("{} {:?} in {serialization:?}", row.request, row.when);
             let answer = client.ask_and_answer(row.request.code(), &row.fields, row.body.as_bytes()).await;
-            assert_eq!(answer.serialization, serialization, "{what}");
+            // The binary header has 16 bits for a code: requests of pops do not fit, and are JSON with everyone.
+            let fits = i16::try_from(row.request.code()).is_ok();
+            let expected = if fits { serialization } else { Serialization::Json };
+            assert_eq!(answer.serialization, expected, "{what}");
             assert_eq!(answer.code, row.code, "{what}: {answer:?}");
             assert!(answer.remark.contains(row.remark), "{what}: {answer:?}");
             assert!(row.code < 2 || row.remark.is_empty() || !answer.remark.is_empty(), "{what}: {answer:?}");

@@ -399,7 +399,9 @@ impl Broker {
             for retries in self.pop_retry_topics_for(group) {
                 match self.topics().remove(&retries) {
                     Ok(()) => self.forget_topic(&retries)?,
-                    Err(error) => tracing::warn!(topic = %retries, %error, "a retry topic of the group stays"),
+                    Err(error) => {
+                        tracing::warn!(topic = %retries, %error, "a retry topic of the group stays");
+                    }
                 }
             }
         }

@@ -49,7 +49,8 @@ struct Got {
 
 fn got(rig: &Rig, popped: &Popped) -> Vec<Got> {
     let mut got = Vec::new();
-    let mut portions = popped.portions.iter().flat_map(|portion| portion.offsets.iter().map(move |o| (portion, *o)));
+    let mut portions =
+        popped.portions.iter().flat_map(|portion| portion.offsets.iter().map(move |o| (portion, *o)));
     for piece in &popped.records {
         let mut rest = &piece[..];
         while !rest.is_empty() {
@@ -58,7 +59,8 @@ fn got(rig: &Rig, popped: &Popped) -> Vec<Got> {
             rest = &rest[record.len..];
             let (portion, offset) = portions.next().unwrap();
             assert_eq!((record.queue_offset, record.queue_id), (offset, portion.queue));
-            let retry = TopicName::pop_retry_of("G", record.topic, portion.origin == Origin::RetryV2).unwrap();
+            let retry =
+                TopicName::pop_retry_of("G", record.topic, portion.origin == Origin::RetryV2).unwrap();
             let topic = if portion.origin == Origin::Topic { record.topic } else { retry.as_str() };
             let receipt = Receipt {
                 start: portion.start,
@@ -176,7 +178,8 @@ fn a_message_whose_time_is_changed_comes_again_when_that_is_over() {
     let rig = filled(2);
     let both = got(&rig, &pop(&rig, &ask()));
     let change = |of: &Got, span| {
-        let changed = rig.broker.change_invisible(&ChangeInvisible { of: ack_of(of), invisible: Millis(span) });
+        let changed =
+            rig.broker.change_invisible(&ChangeInvisible { of: ack_of(of), invisible: Millis(span) });
         let changed = changed.unwrap();
         let receipt = Receipt {
             start: of.offset,

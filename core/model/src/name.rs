@@ -99,9 +99,8 @@ fn check(kind: &'static str, text: &str, limit: usize) -> Result<(), NameError> 
     }
     // The second form of pop's retry topics parts group and topic by a character that neither can have.
     let joined = kind == "topic" && text.starts_with(RETRY_PREFIX);
-    let legal = |b: u8| {
-        b.is_ascii_alphanumeric() || matches!(b, b'%' | b'|' | b'_' | b'-') || (joined && b == b'+')
-    };
+    let legal =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'%' | b'|' | b'_' | b'-') || (joined && b == b'+');
     if !text.bytes().all(legal) {
         return Err(NameError::Illegal { kind, text: text.to_owned() });
     }
@@ -267,8 +266,15 @@ mod tests {
         for bad in ["", "  ", "../../x", "a/b", "a.b", "a b", "ä", "a\0b", "a+b", &"x".repeat(128)] {
             assert!(TopicName::new(bad).is_err(), "{bad:?}");
         }
-        for good in ["T", "%RETRY%g", "%RETRY%g+T", "a|b", "A_b-1", &"x".repeat(127), &format!("%DLQ%{}", "x".repeat(250))]
-        {
+        for good in [
+            "T",
+            "%RETRY%g",
+            "%RETRY%g+T",
+            "a|b",
+            "A_b-1",
+            &"x".repeat(127),
+            &format!("%DLQ%{}", "x".repeat(250)),
+        ] {
             assert_eq!(TopicName::new(good).unwrap().as_str(), good);
         }
     }

@@ -12,6 +12,7 @@
 //! | [`route`] | where a topic is, who forms a cluster |
 //! | [`register`] | what a broker tells NameServers |
 //! | [`member`] | heartbeats, members of groups, queue locks |
+//! | [`pop`] | acknowledgements of pops, shares of queues |
 //! | [`table`] | lists and tables of topics, groups and settings |
 //! | [`offsets`] | positions of groups, as tools read and move them |
 //! | [`stats`] | what tools are shown: ends of queues, positions, connections, counters |
@@ -22,6 +23,7 @@ mod loose;
 pub mod member;
 pub mod object_keys;
 pub mod offsets;
+pub mod pop;
 pub mod register;
 pub mod route;
 pub mod stats;
@@ -37,6 +39,9 @@ pub use member::{
 };
 pub use object_keys::{ByQueue, ObjectKeyed};
 pub use offsets::{ConsumerStatusBody, CorrectionOffsets, ResetOffsetBody};
+pub use pop::{
+    AssignedQueue, Assignment, BatchAck, BatchAckRequest, QueryAssignmentRequest, QueryAssignmentResponse,
+};
 pub use register::{RegisterBrokerBody, TopicConfigWrapper};
 pub use route::{
     BrokerData, BrokerMemberGroup, BrokerMemberGroupBody, ClusterInfo, QueueData, TopicRouteData,

@@ -2,7 +2,7 @@
 //!
 //! The macro `headers!` turns one table entry into a struct with borrowed texts, its decoder, its encoder for both
 //! serializations, a round-trip test, and a row of [`TABLE`] that documentation is printed from.
-//! The tables themselves are in [`broker`], [`clients`], [`admin`] and [`namesrv`].
+//! The tables themselves are in [`broker`], [`clients`], [`admin`], [`pop`] and [`namesrv`].
 //!
 //! Always true:
 //! * decoding is one pass over the fields; unknown ones are skipped, the last of several equal ones counts;
@@ -14,6 +14,7 @@ pub mod admin;
 pub mod broker;
 pub mod clients;
 pub mod namesrv;
+pub mod pop;
 mod values;
 
 use crate::code::RequestCode;
@@ -22,6 +23,7 @@ use crate::frame::Fields;
 pub use broker::*;
 pub use clients::*;
 pub use namesrv::*;
+pub use pop::*;
 pub use values::{Boundary, FieldValue, Forbidden, PullFlags};
 
 /// Why fields make no header: the sender's mistake, to be answered with
@@ -88,7 +90,7 @@ pub struct FieldRow {
 }
 
 /// Every header, for documentation.
-pub const TABLE: &[&[Row]] = &[broker::TABLE, clients::TABLE, admin::TABLE, namesrv::TABLE];
+pub const TABLE: &[&[Row]] = &[broker::TABLE, clients::TABLE, admin::TABLE, namesrv::TABLE, pop::TABLE];
 
 #[cold]
 fn invalid(field: &'static str, expected: &'static str, value: &str) -> HeaderError {

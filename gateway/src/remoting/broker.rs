@@ -15,6 +15,7 @@
 //! | `broker` | the session: dispatch, and answers that are ready later |
 //! | `broker/sends` | sends, and their wait for the disk |
 //! | `broker/pulls` | pulls |
+//! | `broker/pops` | pops, acknowledgements, and what goes with them |
 //! | `broker/calls` | what the broker tells and asks its clients |
 //! | `broker/consumers` | what operators ask about consumers |
 //! | `broker/admin` | what else operators' tools ask |
@@ -25,6 +26,7 @@ mod admin;
 mod calls;
 mod codes;
 mod consumers;
+mod pops;
 mod pulls;
 mod requests;
 mod sends;

@@ -161,14 +161,14 @@ pub const BROKER: &[Entry] = &[
     (AuthDeleteAcl, ACL),
     (AuthGetAcl, ACL),
     (AuthListAcl, ACL),
-    (PopMessage, LATER),
-    (AckMessage, LATER),
-    (PeekMessage, LATER),
-    (ChangeMessageInvisibleTime, LATER),
-    (Notification, LATER),
-    (PollingInfo, LATER),
+    (PopMessage, since(FIRST, "gateway/tests/contract/pops.rs::PopMessage")),
+    (AckMessage, since(FIRST, "gateway/tests/contract/pops.rs::AckMessage")),
+    (PeekMessage, since(FIRST, "gateway/tests/contract/pops.rs::PeekMessage")),
+    (ChangeMessageInvisibleTime, since(FIRST, "gateway/tests/contract/pops.rs::ChangeMessageInvisibleTime")),
+    (Notification, since(FIRST, "gateway/tests/contract/pops.rs::Notification")),
+    (PollingInfo, since(FIRST, "gateway/tests/contract/pops.rs::PollingInfo")),
     (PopRollback, Support::Not("brokers ask it of themselves only")),
-    (BatchAckMessage, LATER),
+    (BatchAckMessage, since(FIRST, "gateway/tests/contract/pops.rs::BatchAckMessage")),
 ];
 
 /// What a broker of RocketMQ 4 was asked beside that.

@@ -7,6 +7,7 @@ mod clients;
 mod filters;
 mod members;
 mod offsets;
+mod pops;
 mod pulls;
 mod sends;
 mod settings;
@@ -85,6 +86,7 @@ pub fn rows() -> Vec<Row> {
     rows.extend(filters::rows());
     rows.extend(members::rows());
     rows.extend(offsets::rows());
+    rows.extend(pops::rows());
     rows.extend(pulls::rows());
     rows.extend(sends::rows());
     rows.extend(settings::rows());

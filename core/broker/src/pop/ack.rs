@@ -6,7 +6,9 @@
 
 use std::borrow::Cow;
 
-use ferromq_model::{GroupName, Millis, NameError, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
+use ferromq_model::{
+    GroupName, Millis, NameError, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName,
+};
 use ferromq_store::{AppendError, Batch};
 
 use super::order::Advance;

@@ -169,9 +169,9 @@ async fn wait_in_line(
         if popped.outcome == Outcome::Found {
             return Ok(popped);
         }
-        let unblocked = popped.blocked_until.map(|until| {
-            Instant::now() + Duration::from_millis(until.since(broker.store().now()).0.max(1))
-        });
+        let unblocked = popped
+            .blocked_until
+            .map(|until| Instant::now() + Duration::from_millis(until.since(broker.store().now()).0.max(1)));
         tokio::select! {
             () = arrival(watched(broker, look)) => {}
             _ = topics.changed() => {}
@@ -201,7 +201,9 @@ fn watched(broker: &Broker, look: &Look) -> Vec<(Arc<Queue>, QueueOffset)> {
                 let position = place.position(&at, broker.offsets());
                 let now = broker.store().now();
                 let others = place.order.as_ref().filter(|order| {
-                    look.in_order && !order.is_of(look.attempt.as_deref()) && order.blocked_until(now).is_some()
+                    look.in_order
+                        && !order.is_of(look.attempt.as_deref())
+                        && order.blocked_until(now).is_some()
                 });
                 // What is there already is not to be had before the block ends.
                 if others.is_some() { Some(queue.max().max(position.unwrap_or_default())) } else { position }
@@ -217,7 +219,8 @@ async fn arrival(watched: Vec<(Arc<Queue>, QueueOffset)>) {
     if watched.is_empty() {
         return std::future::pending().await;
     }
-    let waits = watched.into_iter().map(|(queue, from)| Box::pin(async move { queue.wait_beyond(from).await }));
+    let waits =
+        watched.into_iter().map(|(queue, from)| Box::pin(async move { queue.wait_beyond(from).await }));
     select_all(waits).await;
 }
 

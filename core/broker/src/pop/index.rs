@@ -82,9 +82,7 @@ impl Point {
     fn bit_of(&self, distance: u64) -> Option<u32> {
         match &self.distances {
             None => (distance < u64::from(u32::BITS)).then_some(distance as u32),
-            Some(list) => {
-                list.iter().position(|&known| u64::from(known) == distance).map(|bit| bit as u32)
-            }
+            Some(list) => list.iter().position(|&known| u64::from(known) == distance).map(|bit| bit as u32),
         }
     }
 }
@@ -263,8 +261,7 @@ impl Index {
 
     /// Forgets all check points that `gone` says are gone, by topic and group.
     pub(super) fn forget(&mut self, gone: impl Fn(&str, &str) -> bool) {
-        let keys: Vec<_> =
-            self.points.keys().filter(|key| gone(key.topic(), key.group())).cloned().collect();
+        let keys: Vec<_> = self.points.keys().filter(|key| gone(key.topic(), key.group())).cloned().collect();
         for key in keys {
             self.remove(&key);
         }

@@ -78,7 +78,11 @@ impl OrderInfo {
             done: 0,
             invisible: invisible.0 as i64,
             last: now.0,
-            offsets: offsets.iter().enumerate().map(|(n, o)| if n == 0 { o.0 } else { o.0 - first }).collect(),
+            offsets: offsets
+                .iter()
+                .enumerate()
+                .map(|(n, o)| if n == 0 { o.0 } else { o.0 - first })
+                .collect(),
             counts: offsets.iter().filter_map(|offset| Some((offset.0, count_of(offset)?))).collect(),
             visible: BTreeMap::new(),
             popped: now.0,
@@ -96,7 +100,8 @@ impl OrderInfo {
     fn all(&self) -> impl Iterator<Item = QueueOffset> {
         let first = self.offsets.first().copied().unwrap_or(0);
         let offsets = self.offsets.iter().enumerate();
-        offsets.map(move |(n, &offset)| QueueOffset(if n == 0 { first } else { first.saturating_add(offset) }))
+        offsets
+            .map(move |(n, &offset)| QueueOffset(if n == 0 { first } else { first.saturating_add(offset) }))
     }
 
     fn open(&self) -> impl Iterator<Item = QueueOffset> {

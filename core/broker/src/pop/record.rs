@@ -217,7 +217,9 @@ mod tests {
         let Some(Ok(Entry::Popped(point))) = Entry::decode("ck", text.as_bytes()) else { panic!("{text}") };
         assert_eq!((point.distances().count(), point.next(), &*point.broker), (3, QueueOffset(10), ""));
         let merged = r#"{"ao":0,"aol":[7],"c":"G","pt":1,"q":0,"so":7,"t":"T"}"#;
-        let Some(Ok(Entry::Acked(acks))) = Entry::decode("bAck", merged.as_bytes()) else { panic!("{merged}") };
+        let Some(Ok(Entry::Acked(acks))) = Entry::decode("bAck", merged.as_bytes()) else {
+            panic!("{merged}")
+        };
         assert_eq!(acks.offsets().collect::<Vec<_>>(), [QueueOffset(7)]);
         assert!(Entry::decode("other", b"{}").is_none());
         assert!(Entry::decode("ck", b"{").unwrap().is_err());

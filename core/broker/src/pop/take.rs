@@ -13,7 +13,9 @@ use bytes::Bytes;
 use ferromq_model::filter::{FilterError, MessageFilter};
 use ferromq_model::message::{find_property, property, push_property};
 use ferromq_model::record::{self, NewRecord, Record};
-use ferromq_model::{GroupName, Millis, NameError, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
+use ferromq_model::{
+    GroupName, Millis, NameError, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName,
+};
 use ferromq_store::{AppendError, Batch, Found, Queue, Read, ReadError, ReadLimit};
 
 use super::held::HeldPop;
@@ -109,8 +111,8 @@ pub enum PopError {
     #[error(transparent)]
     Group(#[from] GroupError),
     /// The expression is none.
-    #[error(transparent)]
-    Filter(#[from] FilterError),
+    #[error("parse the consumer's subscription failed: {0}")]
+    Filter(FilterError),
     /// Topic and group are too long together: there could be no topic for retries.
     #[error(transparent)]
     RetryTopic(#[from] NameError),
@@ -256,7 +258,8 @@ impl Broker {
             let why = format!("subscription group no permission, {}", ask.group);
             return Err(PopError::Forbidden { why, what: Forbidden::Group });
         }
-        let filter = self.filters().compile(ask.expression_kind, ask.expression)?;
+        let filter = self.filters().compile(ask.expression_kind, ask.expression);
+        let filter = filter.map_err(PopError::Filter)?;
         // Where messages come again has to be a possible name before any is handed out.
         let retries = self.pops().retry_topics(self.config(), &group.group_name, topic.name())?;
         Ok(Look {

@@ -3,13 +3,16 @@
 use ferromq_broker::deferral::DeferError;
 use ferromq_broker::groups::GroupError;
 use ferromq_broker::live::ChangeError;
+use ferromq_broker::pop::{AckError, PopError};
 use ferromq_broker::pull::{Forbidden, PullError};
 use ferromq_broker::resets::ResetError;
 use ferromq_broker::retry::SendBackError;
 use ferromq_broker::send::SendError;
 use ferromq_broker::topics::TopicError;
 use ferromq_model::filter::FilterError;
+use ferromq_model::{Millis, Timestamp};
 use ferromq_protocol::code::ResponseCode;
+use ferromq_protocol::header::PopMessageResponse;
 use ferromq_store::AppendError;
 
 use crate::remoting::reply::Reply;
@@ -140,6 +143,47 @@ pub(super) fn reset(error: &ResetError) -> Reply {
         ResetError::NotOnline { .. } => ResponseCode::ConsumerNotOnline,
         ResetError::NoQueue { .. } => ResponseCode::InvalidParameter,
         ResetError::OutOfRange { .. } | ResetError::NeverConsumed(_) => ResponseCode::SystemError,
+    };
+    Reply::error(code, error.to_string())
+}
+
+pub(super) fn pop(error: &PopError) -> Reply {
+    let code = match error {
+        PopError::Group(error) => return group(error),
+        PopError::Store(error) => return append(error),
+        PopError::TooLate { .. } => {
+            // Clients read these without looking whether they are there.
+            let nothing = PopMessageResponse {
+                popped: Timestamp::ZERO,
+                invisible: Millis(0),
+                revive_queue: 0,
+                rest: 0,
+                starts: "",
+                offsets: "",
+                order_counts: None,
+            };
+            return Reply::error(ResponseCode::PollingTimeout, error.to_string()).with_fields(&nothing);
+        }
+        PopError::Forbidden { .. } => ResponseCode::NoPermission,
+        PopError::NoTopic(_) => ResponseCode::TopicNotExist,
+        PopError::TooMany(_) | PopError::TooLong(_) | PopError::NoQueue { .. } | PopError::RetryTopic(_) => {
+            ResponseCode::InvalidParameter
+        }
+        PopError::Filter(_) => ResponseCode::SubscriptionParseFailed,
+        PopError::Read(_) => ResponseCode::SystemError,
+    };
+    Reply::error(code, error.to_string())
+}
+
+pub(super) fn ack(error: &AckError) -> Reply {
+    let code = match error {
+        AckError::Store(error) => return append(error),
+        AckError::NoTopic(_) => ResponseCode::TopicNotExist,
+        AckError::NoQueue { .. } | AckError::Receipt(_) | AckError::NotHandedOut(_) => {
+            ResponseCode::MessageIllegal
+        }
+        AckError::NoMessage { .. } => ResponseCode::NoMessage,
+        AckError::Name(_) | AckError::TooLong(_) => ResponseCode::InvalidParameter,
     };
     Reply::error(code, error.to_string())
 }

@@ -26,7 +26,7 @@ use ferromq_protocol::header::{
     SendBack, UnregisterClient, UpdateConsumerOffset, UpdateTopic, ViewMessage,
 };
 
-use super::{Asker, HONOURS_MAX_RECONSUME, Handled, admin, codes, consumers};
+use super::{Asker, HONOURS_MAX_RECONSUME, Handled, admin, codes, consumers, pops};
 use crate::remoting::compatibility;
 use crate::remoting::reply::Reply;
 
@@ -63,6 +63,13 @@ pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker:
         RequestCode::ConsumeMessageDirectly => consumers::consume_directly(broker, request, asker),
         RequestCode::CloneGroupOffset => consumers::clone_offsets(broker, request),
         RequestCode::QueryCorrectionOffset => consumers::correction_offsets(broker, request),
+        RequestCode::PopMessage => pops::pop(broker, request, asker),
+        RequestCode::PeekMessage => pops::peek(broker, request),
+        RequestCode::AckMessage => pops::ack(broker, request, asker),
+        RequestCode::BatchAckMessage => pops::ack_batch(broker, request, asker),
+        RequestCode::ChangeMessageInvisibleTime => pops::change_invisible(broker, request, asker),
+        RequestCode::Notification => pops::notification(broker, request, asker),
+        RequestCode::PollingInfo => pops::polling_info(broker, request),
         _ => admin::handle(broker, code, request, asker).unwrap_or_else(|| {
             Err(match compatibility::why_not_on_broker(code) {
                 Some(why) => {
