@@ -320,3 +320,190 @@ fn what_is_handed_out_to_a_deleted_group_does_not_come_again() {
     assert!(rig.broker.topics().find("%RETRY%G_T").is_none());
     assert_eq!(bodies(&got(&rig, &pop(&rig, &ask()))), ["0", "1", "2"], "a new group begins at the start");
 }
+
+#[test]
+fn a_queue_that_is_popped_in_order_gives_out_nothing_else_before_that_is_done() {
+    let rig = filled(5);
+    let in_order = |attempt| Pop { in_order: true, max: 2, attempt, ..ask() };
+    let first = pop(&rig, &in_order(Some("a")));
+    assert_eq!((first.revive_queue, bodies(&got(&rig, &first))), (999, vec!["0", "1"]));
+    assert_eq!(pop(&rig, &in_order(Some("b"))).outcome, Outcome::Nothing);
+    // The same attempt has the same messages again, and is told so.
+    let again = pop(&rig, &in_order(Some("a")));
+    assert_eq!(again.portions[0].counts.as_ref().map(|counts| counts.least), Some(1));
+    let again = got(&rig, &again);
+    assert_eq!(bodies(&again), ["0", "1"]);
+    ack(&rig, &again[1]);
+    assert_eq!(pop(&rig, &in_order(Some("b"))).outcome, Outcome::Nothing);
+    ack(&rig, &again[0]);
+    let next = got(&rig, &pop(&rig, &in_order(Some("b"))));
+    assert_eq!(bodies(&next), ["2", "3"]);
+    ack(&rig, &next[0]);
+    // What is done stays so, and what is out is out, whatever happens.
+    rig.broker.save_progress();
+    let rig = rig.crash();
+    rig.broker.revive();
+    rig.host.advance(INVISIBLE);
+    let third = got(&rig, &pop(&rig, &in_order(Some("c"))));
+    assert_eq!(bodies(&third), ["3", "4"]);
+    rig.broker.ack(&ack_of(&Got { offset: QueueOffset(0), ..third[0].clone() })).unwrap();
+    assert!(rig.messages("%RETRY%G_T", 0).is_empty());
+}
+
+/// A pop that waits.
+fn held(rig: &Rig, ask: &Pop<'_>) -> tokio::task::JoinHandle<Popped> {
+    match rig.broker.pop(ask).unwrap() {
+        Accepted::Later(held) => tokio::spawn(async move { held.answer().await.unwrap() }),
+        Accepted::Now(popped) => panic!("{popped:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_wakes_one_of_those_that_wait_and_each_has_its_turn() {
+    let rig = filled(1);
+    ack(&rig, &got(&rig, &pop(&rig, &ask()))[0]);
+    let waiting: Vec<_> = (0..3).map(|_| held(&rig, &Pop { wait: Millis(10_000), ..ask() })).collect();
+    tokio::task::yield_now().await;
+    assert_eq!(rig.broker.waiting_pops("G", "T", None), 3);
+    for (n, waiting) in waiting.into_iter().enumerate() {
+        let body = format!("new {n}");
+        rig.sent(&message("T", &body));
+        assert_eq!(bodies(&got(&rig, &waiting.await.unwrap())), [body]);
+    }
+    assert_eq!(rig.broker.waiting_pops("G", "T", None), 0);
+    // Nobody comes: the answer is there before the client gives up.
+    let began = tokio::time::Instant::now();
+    let last = held(&rig, &Pop { wait: Millis(10_000), ..ask() }).await.unwrap();
+    assert_eq!((last.outcome, began.elapsed()), (Outcome::Nothing, std::time::Duration::from_millis(9_950)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_come_again_wake_who_waits() {
+    let rig = filled(1);
+    pop(&rig, &ask());
+    let waiting = held(&rig, &Pop { wait: Millis(100_000), ..ask() });
+    tokio::task::yield_now().await;
+    rig.host.advance(INVISIBLE);
+    rig.broker.revive();
+    assert_eq!(got(&rig, &waiting.await.unwrap())[0].reconsume_times, 1);
+    // In order, an acknowledgement frees the queue.
+    let rig = filled(2);
+    let in_order = Pop { in_order: true, max: 1, ..ask() };
+    let first = got(&rig, &pop(&rig, &in_order));
+    let waiting = held(&rig, &Pop { wait: Millis(50_000), ..in_order });
+    tokio::task::yield_now().await;
+    ack(&rig, &first[0]);
+    assert_eq!(bodies(&got(&rig, &waiting.await.unwrap())), ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_wait_than_may() {
+    let rig = Rig::with(|config| {
+        config.max_waiting_pops = 2;
+        config.max_waiting_pops_a_queue = 1;
+    });
+    rig.sent(&message("T", "x"));
+    pop(&rig, &ask());
+    let wait = Pop { wait: Millis(10_000), ..ask() };
+    let waiting = [held(&rig, &wait), held(&rig, &Pop { queue: Some(QueueId(0)), ..wait })];
+    assert_eq!(pop(&rig, &wait).outcome, Outcome::Full);
+    assert_eq!(pop(&rig, &Pop { queue: Some(QueueId(1)), ..wait }).outcome, Outcome::Full);
+    rig.broker.stop();
+    for waiting in waiting {
+        assert_eq!(waiting.await.unwrap().outcome, Outcome::Nothing);
+    }
+}
+
+/// Random pops, acknowledgements, changes and crashes on a clock that only the test moves.
+#[test]
+fn every_message_is_done_once_it_is_acknowledged_and_never_out_twice_at_a_time() {
+    for seed in 1..=6u64 {
+        model(seed);
+    }
+}
+
+fn model(seed: u64) {
+    const MESSAGES: usize = 120;
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut random = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let mut rig = Rig::with(|config| config.retry_topic_v2 = seed % 2 == 0);
+    let mut done = std::collections::BTreeSet::new();
+    // Body, receipt holder, and until when nobody else may have it.
+    let mut out: Vec<(Got, Timestamp)> = Vec::new();
+    rig.sent(&message("T", "0"));
+    let (mut sent, mut steps) = (1, 0);
+    let now = |rig: &Rig| rig.broker.store().now();
+    while done.len() < MESSAGES {
+        steps += 1;
+        assert!(steps < 20_000, "seed {seed}: {} of {MESSAGES} are done", done.len());
+        match random(20) {
+            0..=3 if sent < MESSAGES => {
+                for _ in 0..=random(4) {
+                    if sent < MESSAGES {
+                        let body = sent.to_string();
+                        let send = message("T", &body);
+                        rig.sent(&ferromq_broker::send::Send {
+                            queue: Some(QueueId(sent as u32 % 4)),
+                            ..send
+                        });
+                        sent += 1;
+                    }
+                }
+            }
+            4..=9 => {
+                let invisible = Millis(500 + random(5_000));
+                let max = 1 + random(32) as u32;
+                let popped = pop(&rig, &Pop { max, invisible, ..ask() });
+                for message in got(&rig, &popped) {
+                    assert!(!done.contains(&message.body), "seed {seed}: {} is done and out", message.body);
+                    let other = out.iter().find(|(other, _)| other.body == message.body);
+                    if let Some((_, until)) = other {
+                        assert!(*until <= now(&rig), "seed {seed}: {} is out twice", message.body);
+                    }
+                    out.retain(|(other, _)| other.body != message.body);
+                    out.push((message, now(&rig).plus(invisible)));
+                }
+            }
+            10..=14 if !out.is_empty() => {
+                let at = random(out.len() as u64) as usize;
+                // One that comes too late may count or not.
+                if out[at].1 > now(&rig) {
+                    let (message, _) = out.swap_remove(at);
+                    ack(&rig, &message);
+                    done.insert(message.body);
+                }
+            }
+            15 if !out.is_empty() => {
+                let at = random(out.len() as u64) as usize;
+                let (message, until) = &out[at];
+                if *until > now(&rig) {
+                    let invisible = Millis(random(5_000) + 1);
+                    let ask = ChangeInvisible { of: ack_of(message), invisible };
+                    let changed = rig.broker.change_invisible(&ask).unwrap();
+                    let receipt = Receipt {
+                        start: message.offset,
+                        popped: changed.popped,
+                        invisible: changed.invisible,
+                        ..Receipt::parse(&message.receipt).unwrap()
+                    };
+                    let message = Got { receipt: receipt.to_string(), ..message.clone() };
+                    out[at] = (message, changed.popped.plus(invisible));
+                }
+            }
+            16 => rig.broker.revive(),
+            17 => note(&rig),
+            18 if random(8) == 0 => rig = rig.crash(),
+            _ => rig.host.advance(Millis(random(1_500))),
+        }
+    }
+    rig.host.advance(Millis::mins(5));
+    rig.broker.revive();
+    rig.broker.revive();
+    let rest = pop(&rig, &ask());
+    assert_eq!((rest.outcome, rig.broker.messages_out()), (Outcome::Nothing, 0), "seed {seed}");
+}
