@@ -216,9 +216,9 @@ impl Broker {
         &self.inner.delays
     }
 
-    /// How far delay levels are delivered, as brokers exchange it; `None` before the first delivery.
+    /// How far delay levels are delivered, as brokers exchange it.
     #[must_use]
-    pub fn delay_offsets(&self) -> Option<String> {
+    pub fn delay_offsets(&self) -> String {
         self.inner.delays.json()
     }
 

@@ -56,10 +56,37 @@ pub struct Timers {
     enqueued: AtomicU64,
     read: AtomicU64,
     next: AtomicU64,
+    rates: Mutex<Rates>,
+}
+
+/// Counts of a while ago, and what they grew by since the ones before.
+#[derive(Debug, Default)]
+struct Rates {
+    taken: Option<std::time::Instant>,
+    counts: [u64; 2],
+    each_second: [f64; 2],
+}
+
+impl Rates {
+    /// Over how long rates are taken.
+    const SPAN: Duration = Duration::from_secs(10);
+
+    /// Takes new rates if the last ones are old.
+    fn take(&mut self, counts: [u64; 2]) {
+        let now = std::time::Instant::now();
+        let span = self.taken.map(|taken| now - taken);
+        if span.is_none_or(|span| span >= Self::SPAN) {
+            if let Some(span) = span {
+                let rate = |i: usize| (counts[i] - self.counts[i]) as f64 / span.as_secs_f64();
+                self.each_second = [rate(0), rate(1)];
+            }
+            (self.taken, self.counts) = (Some(now), counts);
+        }
+    }
 }
 
 /// How timers are doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TimerStats {
     /// Messages put into slots since the start.
     pub enqueued: u64,
@@ -71,6 +98,10 @@ pub struct TimerStats {
     pub behind: Millis,
     /// Messages that wait, less those taken back.
     pub waiting: u64,
+    /// Messages put into slots each second, lately.
+    pub enqueue_rate: f64,
+    /// Messages delivered each second, lately.
+    pub deliver_rate: f64,
 }
 
 impl Timers {
@@ -84,6 +115,7 @@ impl Timers {
             enqueued: AtomicU64::new(0),
             read: AtomicU64::new(0),
             next: AtomicU64::new(0),
+            rates: Mutex::default(),
         })
     }
 
@@ -97,6 +129,12 @@ impl Timers {
     #[must_use]
     pub fn checkpoint(&self) -> [u8; TIMER_CHECK_LEN] {
         self.check.lock().encode()
+    }
+
+    /// Keeps the rates of [`TimerStats`] fresh: called now and then.
+    fn take_rates(&self) {
+        let counts = [&self.enqueued, &self.delivered].map(|count| count.load(Ordering::Relaxed));
+        self.rates.lock().take(counts);
     }
 
     /// Whether one more message may wait in `slot`. `chance` is any number: beyond the limit it decides, so that senders
@@ -143,12 +181,16 @@ impl Broker {
             0 => Millis(0),
             read => self.store().now().since(Timestamp(read as i64).plus(self.config().timer_precision())),
         };
+        timers.take_rates();
+        let [enqueue_rate, deliver_rate] = timers.rates.lock().each_second;
         TimerStats {
             enqueued: timers.enqueued.load(Ordering::Relaxed),
             delivered: timers.delivered.load(Ordering::Relaxed),
             unread: end.saturating_sub(timers.next.load(Ordering::Relaxed)),
             behind,
             waiting: timers.metrics.total(),
+            enqueue_rate,
+            deliver_rate,
         }
     }
 }

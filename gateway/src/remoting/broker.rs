@@ -30,6 +30,7 @@ mod pops;
 mod pulls;
 mod requests;
 mod sends;
+mod timers;
 
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -11,6 +11,7 @@ mod pops;
 mod pulls;
 mod sends;
 mod settings;
+mod timers;
 
 use ferromq_protocol::code::RequestCode;
 
@@ -90,5 +91,6 @@ pub fn rows() -> Vec<Row> {
     rows.extend(pulls::rows());
     rows.extend(sends::rows());
     rows.extend(settings::rows());
+    rows.extend(timers::rows());
     rows
 }

@@ -109,11 +109,10 @@ impl DelayProgress {
         levels.changed |= before != Some(next.0 as i64);
     }
 
-    /// The offsets, as brokers exchange them; `None` before the first delivery.
-    pub(crate) fn json(&self) -> Option<String> {
-        let levels = self.levels.lock();
-        let saved = Saved { copies_from: None, ..levels.saved.clone() };
-        (!saved.offset_table.is_empty()).then(|| serde_json::to_string(&saved).expect("numbers are JSON"))
+    /// The offsets, as brokers exchange them.
+    pub(crate) fn json(&self) -> String {
+        let saved = Saved { copies_from: None, ..self.levels.lock().saved.clone() };
+        serde_json::to_string(&saved).expect("numbers are JSON")
     }
 
     /// Saves progress behind a flush of the log, so that what it covers is durable. Blocks.

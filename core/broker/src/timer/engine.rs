@@ -284,6 +284,7 @@ impl TimerEngine {
 
     fn report(&self) {
         let timers = self.broker.timers();
+        timers.take_rates();
         // While nothing waits, nothing is behind.
         let read = if self.reading.is_some() { self.read } else { self.next_used.unwrap_or_default() };
         timers.read.store(read.0 as u64, Ordering::Relaxed);

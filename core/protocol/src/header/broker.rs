@@ -277,6 +277,24 @@ headers! {
         max_reconsume_times: Option<i32> = "maxReconsumeTimes",
     }
 
+    /// Takes a timer message back that is not delivered yet.
+    RecallMessage<'a> [RecallMessage] {
+        /// The producer's group.
+        group: Option<&'a str> = "producerGroup",
+        /// The topic that the message is for.
+        topic: &'a str = "topic",
+        /// What the answer to its send named.
+        handle: &'a str = "recallHandle",
+    }
+
+    /// A timer message is taken back.
+    RecallMessageResponse<'a> [] {
+        /// The client's id of the message.
+        message_id: &'a str = "msgId",
+        /// The region the broker stands in.
+        region: &'a str = "MSG_REGION" or "DefaultRegion",
+    }
+
     /// Creates a topic or changes its settings.
     UpdateTopic<'a> [UpdateAndCreateTopic] {
         /// The topic.

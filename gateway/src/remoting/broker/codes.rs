@@ -5,6 +5,7 @@ use ferromq_broker::groups::GroupError;
 use ferromq_broker::live::ChangeError;
 use ferromq_broker::pop::{AckError, PopError};
 use ferromq_broker::pull::{Forbidden, PullError};
+use ferromq_broker::recall::RecallError;
 use ferromq_broker::resets::ResetError;
 use ferromq_broker::retry::SendBackError;
 use ferromq_broker::send::SendError;
@@ -87,6 +88,17 @@ pub(super) fn defer(error: &DeferError) -> Reply {
         DeferError::Illegal { .. } => ResponseCode::MessageIllegal,
         // As the reference: clients that try again on this code do so elsewhere.
         DeferError::NoTimers | DeferError::Congested { .. } => ResponseCode::SystemError,
+    };
+    Reply::error(code, error.to_string())
+}
+
+pub(super) fn recall(error: &RecallError) -> Reply {
+    let code = match error {
+        RecallError::Forbidden => ResponseCode::NoPermission,
+        RecallError::Unavailable => ResponseCode::ServiceNotAvailable,
+        RecallError::NoTopic(_) => ResponseCode::TopicNotExist,
+        RecallError::Handle(_) => ResponseCode::IllegalOperation,
+        RecallError::Store(_) => ResponseCode::SystemError,
     };
     Reply::error(code, error.to_string())
 }

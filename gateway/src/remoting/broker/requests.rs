@@ -26,7 +26,7 @@ use ferromq_protocol::header::{
     SendBack, UnregisterClient, UpdateConsumerOffset, UpdateTopic, ViewMessage,
 };
 
-use super::{Asker, HONOURS_MAX_RECONSUME, Handled, admin, codes, consumers, pops};
+use super::{Asker, HONOURS_MAX_RECONSUME, Handled, admin, codes, consumers, pops, timers};
 use crate::remoting::compatibility;
 use crate::remoting::reply::Reply;
 
@@ -49,6 +49,10 @@ pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker:
         RequestCode::LockBatchMq => lock(broker, request),
         RequestCode::UnlockBatchMq => unlock(broker, request),
         RequestCode::ConsumerSendMsgBack => send_back(broker, request, asker),
+        RequestCode::RecallMessage => timers::recall(broker, peer, request, asker),
+        RequestCode::GetTimerCheckPoint => timers::checkpoint(broker),
+        RequestCode::GetTimerMetrics => timers::metrics(broker),
+        RequestCode::GetAllDelayOffset => timers::delay_offsets(broker),
         RequestCode::QueryMessage => query_message(broker, request),
         RequestCode::ViewMessageById => view_message(broker, request),
         RequestCode::UpdateAndCreateTopic => update_topic(broker, request, asker),

@@ -27,7 +27,7 @@ const VERSION_NAME: &str = "V5_3_3";
 /// Seconds that the three numbers of a rate are averages over.
 const RATE_SPANS: [usize; 3] = [10, 60, 600];
 /// Things that this broker has none of.
-const NOTHING: [&str; 24] = [
+const NOTHING: [&str; 22] = [
     "EndTransactionQueueSize",
     "EndTransactionThreadPoolQueueCapacity",
     "ackThreadPoolQueueCapacity",
@@ -50,8 +50,6 @@ const NOTHING: [&str; 24] = [
     "sendThreadPoolQueueHeadWaitTimeMills",
     "sendThreadPoolQueueSize",
     "startAcceptSendRequestTimeStamp",
-    "timerCongestNum",
-    "timerOffsetBehind",
 ];
 
 /// How the broker is.
@@ -186,9 +184,12 @@ fn delays(broker: &Broker, table: &mut Table) {
             broker.store().find_queue(SCHEDULE_TOPIC, QueueId(level - 1)).map_or(0, |queue| queue.max().0);
         table.put(&format!("scheduleMessageOffset_{level}"), format!("{next},{end}"));
     }
-    table.put("timerReadBehind", 0);
-    table.put("timerEnqueueTps", double(0.0));
-    table.put("timerDequeueTps", double(0.0));
+    let timers = broker.timer_stats();
+    table.put("timerReadBehind", timers.behind.0 / 1000);
+    table.put("timerOffsetBehind", timers.unread);
+    table.put("timerCongestNum", timers.waiting);
+    table.put("timerEnqueueTps", double(timers.enqueue_rate));
+    table.put("timerDequeueTps", double(timers.deliver_rate));
 }
 
 /// Changes settings.
