@@ -49,8 +49,7 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         popReviveMaxAttemptTimes popReviveMaxReturnSizePerRead
         reviveAckWaitMs reviveMaxSlow reviveScanTime
         sendHeartbeatTimeoutMillis skipPreOnline skipWhenCKRePutReachMaxTimes syncBrokerMetadataPeriod
-        syncControllerMetadataPeriod transactionCheckInterval transactionCheckMax
-        transactionMetricFlushInterval transactionOpBatchInterval transactionOpMsgMaxSize transactionTimeOut
+        syncControllerMetadataPeriod transactionMetricFlushInterval
         ",
     ),
     (

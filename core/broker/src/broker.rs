@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferromq_model::message::{MessageId, PROPERTY_END, property, push_property};
+use ferromq_model::name::TRANSACTION_GROUP;
 use ferromq_model::topic::{DataVersion, Permission, TopicConfig};
 use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 use ferromq_store::{Queue, Store};
@@ -27,6 +28,7 @@ use crate::state_file::{StateError, StateFile};
 use crate::stats::{self, Stats};
 use crate::timer::{self, Timers};
 use crate::topics::{TopicError, Topics};
+use crate::transaction::{self, Transactions};
 
 /// How often silent clients and expired locks are looked for.
 const SCAN_INTERVAL: Duration = Duration::from_secs(10);
@@ -59,6 +61,7 @@ struct Inner {
     locks: OrderLocks,
     delays: DelayProgress,
     timers: Timers,
+    transactions: Transactions,
     stats: Stats,
     live: Live,
     started: Timestamp,
@@ -98,6 +101,7 @@ impl Broker {
         debug_assert!(suffix.ends_with(PROPERTY_END as char));
         let filters = Filters::new(config.property_filter, config.filter_retries);
         let started = store.now();
+        let transactions = Transactions::open(&store, &offsets);
         let members = Members::new(config.notify_group_changes);
         let broker = Self {
             inner: Arc::new(Inner {
@@ -113,6 +117,7 @@ impl Broker {
                 locks: OrderLocks::default(),
                 delays,
                 timers,
+                transactions,
                 stats: Stats::default(),
                 live,
                 started,
@@ -232,6 +237,10 @@ impl Broker {
         &self.inner.pops
     }
 
+    pub(crate) fn transactions(&self) -> &Transactions {
+        &self.inner.transactions
+    }
+
     pub(crate) fn suffix(&self) -> &str {
         &self.inner.suffix
     }
@@ -297,6 +306,10 @@ impl Broker {
     /// Notes how far a group has consumed. Offsets beyond the queue's end count as its end. `false` if the group was
     /// moved meanwhile and goes on elsewhere.
     pub fn commit_offset(&self, group: &str, topic: &str, id: QueueId, next: QueueOffset) -> bool {
+        if group == TRANSACTION_GROUP {
+            // The broker's own: whoever moved it would make transactions be forgotten.
+            return true;
+        }
         let end = self.queue(topic, id).map(|queue| queue.max());
         self.offsets().commit(group, topic, id, end.map_or(next, |end| next.min(end)))
     }
@@ -415,6 +428,8 @@ impl Broker {
         if self.config().timers {
             tasks.spawn(timer::run(self.clone()));
         }
+        tasks.spawn(transaction::marks::run(self.clone()));
+        tasks.spawn(transaction::check::run(self.clone()));
         self.every(&mut tasks, SCAN_INTERVAL, |broker| {
             let now = broker.store().now();
             broker.members().expire(now, broker.live().client_timeout());
@@ -466,6 +481,9 @@ impl Broker {
     /// Saves how far groups and delayed messages are, if that changed since it was last saved. [`Broker::run`] does so
     /// by itself; whoever serves connections for longer than it runs calls this behind the last of them. Blocks.
     pub fn save_progress(&self) {
+        if let Err(error) = self.mark_ended_transactions() {
+            tracing::error!(%error, "cannot mark transactions as ended");
+        }
         report("consumer offsets", self.inner.offsets.save());
         report("the progress of delayed messages", self.inner.delays.save(self.store()));
         report("what is out in order", self.inner.pops.save(self.store().now()));

@@ -74,6 +74,21 @@ config_keys! {
         "filterSupportRetry" => filter_retries: bool = false, Restart;
         /// Whether transactional messages are refused.
         "rejectTransactionMessage" => reject_transactions: bool = false, Restart;
+        /// How old an undecided transaction is when its producer is first asked.
+        "transactionTimeOut" => transaction_timeout: Millis = Millis::secs(6), Restart,
+            in Millis(0)..=Millis::hours(24);
+        /// How often producers are asked about undecided transactions.
+        "transactionCheckInterval" => transaction_check_interval: Millis = Millis::secs(30), Restart,
+            in Millis(100)..=Millis::hours(24);
+        /// How often the producer of one transaction is asked. After that its message goes to the topic
+        /// `TRANS_CHECK_MAX_TIME_TOPIC`, where an operator may look at it.
+        "transactionCheckMax" => transaction_check_max: u32 = 15, Restart, in 1..=1_000_000;
+        /// How long the ends of transactions are collected before they are written down together.
+        "transactionOpBatchInterval" => transaction_op_interval: Millis = Millis::secs(3), Restart,
+            in Millis(1)..=Millis::mins(10);
+        /// Bytes of such a note from which on it is written at once.
+        "transactionOpMsgMaxSize" => transaction_op_size: ByteSize = ByteSize::kib(4), Restart,
+            in ByteSize(1)..=ByteSize::kib(256);
 
         /// How many queues the topic has that notes which popped messages are not acknowledged.
         "reviveQueueNum" => revive_queues: u32 = 8, Restart, in 1..=256;

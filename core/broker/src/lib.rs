@@ -13,6 +13,7 @@
 //! | `copies`, `delivery` | storing messages that have waited, and not twice |
 //! | `delay`, `timer`, `recall` | delivering those of a delay level, those of a time, and taking the latter back |
 //! | `retry` | messages that come again |
+//! | `transaction` | messages that are delivered once their producer says so |
 //! | `clients` | what clients are told and asked on their connections |
 //! | `members`, `locks`, `offsets` | who consumes, in which order, and how far |
 //! | `resets` | groups that operators move to other positions |
@@ -46,6 +47,7 @@ mod state_file;
 pub mod stats;
 pub mod timer;
 pub mod topics;
+pub mod transaction;
 
 pub use broker::{Broker, Position};
 pub use config::BrokerConfig;

@@ -18,7 +18,7 @@ use ferromq_model::message::{
     MAX_PROPERTIES_LEN, NAME_END, PROPERTY_END, SysFlag, TagsCode, find_property, property, push_property,
     without_properties,
 };
-use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, RETRY_PREFIX, TRACE_TOPIC};
+use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, HALF_TOPIC, RETRY_PREFIX, TRACE_TOPIC};
 use ferromq_model::record::NewRecord;
 use ferromq_model::topic::{Permission, TopicConfig, TopicFilterType};
 use ferromq_model::{GroupName, NameError, PhysicalOffset, QueueId, Timestamp, TopicName, batch};
@@ -29,6 +29,7 @@ use crate::deferral::{self, DeferError, GROWTH_ON_THE_WAY};
 use crate::groups::GroupError;
 use crate::recall::RecallHandle;
 use crate::topics::{Topic, TopicError};
+use crate::transaction::half;
 
 /// Records that one [`SendBatch`] holds at most, in bytes: beyond it the caller commits before it prepares more.
 pub const BATCH_BYTES: usize = 4 << 20;
@@ -101,9 +102,6 @@ pub enum SendError {
     /// Body or properties are too long, or the batch is broken.
     #[error("{0}")]
     Illegal(String),
-    /// A feature that this broker does not have or does not allow.
-    #[error("{0}")]
-    Unsupported(String),
     /// It is to come later than allowed, or than possible.
     #[error(transparent)]
     Defer(#[from] DeferError),
@@ -231,9 +229,9 @@ fn scan(properties: &str) -> Scan<'_> {
     found
 }
 
-#[cold]
-fn unsupported_transaction() -> SendError {
-    SendError::Unsupported("this broker does not take transactional messages".to_owned())
+/// Whether a message belongs to a transaction that is not decided yet.
+fn is_half_message(send: &Send<'_>) -> bool {
+    half::is_asked_for(send.properties, send.reconsume_times)
 }
 
 /// Where a message is to be stored, once everything that redirects it is decided.
@@ -243,6 +241,7 @@ struct Target<'a> {
     properties: Cow<'a, str>,
     tag: EntryTag,
     wait: bool,
+    sys_flag: SysFlag,
     /// What the message can be found by.
     keys: MessageKeys<'a>,
     /// For a timer message: its real topic, and the slot that it waits in.
@@ -268,9 +267,10 @@ impl Broker {
     /// [`SendError`]: this send is refused; others in `sends` are not touched.
     pub fn prepare(&self, sends: &mut SendBatch, send: &Send<'_>) -> Result<Ticket, SendError> {
         self.check_writable()?;
-        if !send.sys_flag.is_queued() {
+        if !send.sys_flag.is_queued() && (send.is_batch || !is_half_message(send)) {
             // Stored as if it were in a queue, it would not be there after recovery, which goes by the flag.
-            return Err(unsupported_transaction());
+            let text = "the message is illegal: it is flagged as part of a transaction and has no TRAN_MSG";
+            return Err(SendError::Illegal(text.to_owned()));
         }
         let topic = self.sending_topic(sends, send)?;
         let queue = self.sending_queue(&topic, send.queue)?;
@@ -289,6 +289,7 @@ impl Broker {
                 properties: Cow::Borrowed(send.properties),
                 tag: EntryTag::Tags(TagsCode::of(found.tags)),
                 wait: found.wait,
+                sys_flag: send.sys_flag,
                 keys: found.keys,
                 recall: None,
             }
@@ -425,11 +426,6 @@ impl Broker {
         found: &Scan<'a>,
     ) -> Result<Target<'a>, SendError> {
         let properties = send.properties;
-        if find_property(properties, property::TRANSACTION_PREPARED)
-            .is_some_and(|v| v.eq_ignore_ascii_case("true"))
-        {
-            return Err(unsupported_transaction());
-        }
         if find_property(properties, property::INNER_NUM).is_some() {
             return Err(SendError::Illegal(
                 "the message is illegal: INNER_NUM without an inner batch".to_owned(),
@@ -448,6 +444,7 @@ impl Broker {
             properties: Cow::Borrowed(""),
             tag: EntryTag::Tags(TagsCode::of(found.tags)),
             wait: found.wait,
+            sys_flag: send.sys_flag,
             keys: found.keys,
             recall: None,
         };
@@ -463,6 +460,9 @@ impl Broker {
                 push_property(&mut kept, property::DELAY, "-1");
             }
         }
+        if is_half_message(send) {
+            return self.half_message_target(send, target, &kept);
+        }
         if let Some(deferred) = self.defer(target.topic.name(), target.queue, &kept)? {
             // The name that a handle for taking it back needs.
             target.recall = deferred.slot.map(|slot| (Arc::clone(&target.topic), slot));
@@ -475,6 +475,31 @@ impl Broker {
         let growth = if target.recall.is_some() { GROWTH_ON_THE_WAY } else { 0 };
         self.check_size(send.body.len(), kept.len() + growth)?;
         target.properties = Cow::Owned(kept);
+        Ok(target)
+    }
+
+    /// Where a half message is stored. What it asks for beside that counts when it is committed.
+    fn half_message_target<'a>(
+        &self,
+        send: &Send<'a>,
+        mut target: Target<'a>,
+        properties: &str,
+    ) -> Result<Target<'a>, SendError> {
+        if self.config().reject_transactions {
+            let host = self.store_host().ip();
+            return Err(SendError::NotWritable(format!(
+                "the broker[{host}] sending transaction message is forbidden"
+            )));
+        }
+        // What could not be delivered in the end is refused now, while its sender listens.
+        self.defer(target.topic.name(), target.queue, properties)?;
+        let properties = half::properties(properties, target.topic.name(), target.queue);
+        self.check_size(send.body.len(), properties.len() + half::GROWTH_WHILE_CHECKED + GROWTH_ON_THE_WAY)?;
+        target.topic =
+            self.topics().find(HALF_TOPIC).ok_or_else(|| SendError::NoTopic(HALF_TOPIC.to_owned()))?;
+        target.queue = QueueId(0);
+        target.sys_flag.0 &= !SysFlag::TRANSACTION_MASK;
+        target.properties = Cow::Owned(properties);
         Ok(target)
     }
 
@@ -507,7 +532,7 @@ impl Broker {
             keys.unique = find_property(&made, property::UNIQUE_KEY);
             &made
         };
-        let mut sys_flag = send.sys_flag;
+        let mut sys_flag = target.sys_flag;
         if target.topic.config().topic_filter_type == TopicFilterType::MultiTag {
             sys_flag.0 |= SysFlag::MULTI_TAGS;
         }
@@ -558,20 +583,19 @@ impl Broker {
             let text = format!("the message is illegal: a batch has 1 to {MAX_CLIENT_BATCH} messages");
             return Err(SendError::Illegal(text));
         }
+        let refuse = || {
+            let text = "the message is illegal: messages of a batch can neither be delayed nor transactional";
+            SendError::Illegal(text.to_owned())
+        };
+        if is_half_message(send) {
+            return Err(refuse());
+        }
         let mut wait = scan(send.properties).wait;
         // All are checked before the first is encoded, so that a refused batch leaves nothing behind.
         let mut targets = Vec::with_capacity(items.len());
         for item in &items {
             self.check_size(item.body.len(), item.properties.len())?;
             let found = scan(item.properties);
-            let delayed = found.special && deferral::is_asked_for(item.properties);
-            if delayed
-                || find_property(item.properties, property::TRANSACTION_PREPARED).is_some_and(|v| v == "true")
-            {
-                let text =
-                    "the message is illegal: messages of a batch can neither be delayed nor transactional";
-                return Err(SendError::Illegal(text.to_owned()));
-            }
             let one = Send {
                 properties: item.properties,
                 body: item.body,
@@ -579,6 +603,10 @@ impl Broker {
                 is_batch: false,
                 ..*send
             };
+            let delayed = found.special && deferral::is_asked_for(item.properties);
+            if delayed || (found.special && is_half_message(&one)) {
+                return Err(refuse());
+            }
             let target = self.redirect(&one, Arc::clone(topic), queue, &found)?;
             wait &= target.wait;
             targets.push((one, target));

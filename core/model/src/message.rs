@@ -34,6 +34,18 @@ pub mod property {
         TRANSACTION_PREPARED = "TRAN_MSG";
         /// The producer's group.
         PRODUCER_GROUP = "PGROUP";
+        /// The client's id of a half message.
+        TRANSACTION_ID = "__transactionId__";
+        /// How often the producer of a half message was asked.
+        TRANSACTION_CHECK_TIMES = "TRANSACTION_CHECK_TIMES";
+        /// Of a half message that was stored anew: its place in the queue when it first came.
+        PREPARED_QUEUE_OFFSET = "TRAN_PREPARED_QUEUE_OFFSET";
+        /// Seconds during which the producer of a half message is not asked.
+        CHECK_IMMUNITY = "CHECK_IMMUNITY_TIME_IN_SECONDS";
+        /// Of a request and of its reply: the client that waits for the reply.
+        REPLY_TO_CLIENT = "REPLY_TO_CLIENT";
+        /// When a reply was handed to the client that waits for it.
+        PUSH_REPLY_TIME = "PUSH_REPLY_TIME";
         /// First offset message id of a message that was sent back.
         ORIGIN_MESSAGE_ID = "ORIGIN_MESSAGE_ID";
         /// The client's id of the message.

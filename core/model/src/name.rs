@@ -25,6 +25,8 @@ pub const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 pub const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
 /// Where the ends of transactions are noted.
 pub const OP_HALF_TOPIC: &str = "RMQ_SYS_TRANS_OP_HALF_TOPIC";
+/// The group whose offsets tell how far both are looked through.
+pub const TRANSACTION_GROUP: &str = "CID_RMQ_SYS_TRANS";
 /// Where messages go whose transaction was checked too often.
 pub const TRANS_CHECK_MAX_TOPIC: &str = "TRANS_CHECK_MAX_TIME_TOPIC";
 /// A broker's check of its own send path.

@@ -78,7 +78,6 @@ pub(super) fn send(error: &SendError) -> Reply {
         SendError::ForbiddenTopic(_) | SendError::NotWritable(_) => ResponseCode::NoPermission,
         SendError::NoTopic(_) => ResponseCode::TopicNotExist,
         SendError::Illegal(_) => ResponseCode::MessageIllegal,
-        SendError::Unsupported(_) => ResponseCode::NoPermission,
     };
     Reply::error(code, error.to_string())
 }
