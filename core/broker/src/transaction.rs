@@ -324,7 +324,6 @@ impl Broker {
     fn is_delivered(&self, half: &Half<'_>) -> bool {
         let transactions = self.transactions();
         let Some(key) = half.unique_key.filter(|_| half.first < transactions.found) else { return false };
-        let first = transactions.half.physical(half.first);
         let since = self.store().stored_time(&transactions.half, half.first).unwrap_or(half.record.born);
         let is_later = deferral::is_asked_for(half.record.properties);
         let waiting = [SCHEDULE_TOPIC, TIMER_TOPIC].into_iter().filter(|_| is_later);
@@ -332,8 +331,12 @@ impl Broker {
         topics.any(|topic| {
             let found = self.store().find_by_key(topic, key, since, Timestamp(i64::MAX), usize::MAX);
             found.iter().filter_map(|bytes| Record::decode(bytes).ok()).any(|record| {
-                let from = [Some(half.record.physical_offset), first].into_iter().flatten();
-                from.into_iter().any(|place| half::is_committed_from(&record, place))
+                // Any copy of the half message may be the one that was committed.
+                let from = record.prepared_offset;
+                half::is_committed(record.sys_flag)
+                    && self.store().record_at(from).is_some_and(|bytes| {
+                        self.half_message(&bytes, from).is_some_and(|from| from.first == half.first)
+                    })
             })
         })
     }

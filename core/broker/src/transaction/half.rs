@@ -7,7 +7,7 @@ use ferromq_model::message::{
 };
 use ferromq_model::record::{NewRecord, Record, patch};
 use ferromq_model::topic::TopicFilterType;
-use ferromq_model::{Millis, PhysicalOffset, QueueId, QueueOffset, TopicName};
+use ferromq_model::{Millis, QueueId, QueueOffset, TopicName};
 use ferromq_store::{EntryTag, Placed};
 
 use super::Undeliverable;
@@ -222,8 +222,7 @@ fn committed(flag: SysFlag) -> SysFlag {
     SysFlag(flag.0 & !SysFlag::TRANSACTION_MASK | SysFlag::TRANSACTION_COMMIT)
 }
 
-/// Whether `record` is what became of the half message at `half`.
-pub(super) fn is_committed_from(record: &Record<'_>, half: PhysicalOffset) -> bool {
-    record.sys_flag.0 & SysFlag::TRANSACTION_MASK == SysFlag::TRANSACTION_COMMIT
-        && record.prepared_offset == half
+/// Whether a message was half and is committed.
+pub(super) fn is_committed(flag: SysFlag) -> bool {
+    flag.0 & SysFlag::TRANSACTION_MASK == SysFlag::TRANSACTION_COMMIT
 }
