@@ -16,6 +16,7 @@
 //! | `transaction` | messages that are delivered once their producer says so |
 //! | `clients` | what clients are told and asked on their connections |
 //! | `members`, `locks`, `offsets` | who consumes, in which order, and how far |
+//! | `replies` | messages that somebody waits for |
 //! | `resets` | groups that operators move to other positions |
 //! | `topics`, `groups` | settings, kept in files |
 //! | `live` | settings that change while it runs |
@@ -40,6 +41,7 @@ mod offsets;
 pub mod pop;
 pub mod pull;
 pub mod recall;
+pub mod replies;
 pub mod resets;
 pub mod retry;
 pub mod send;

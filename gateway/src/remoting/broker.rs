@@ -19,6 +19,7 @@
 //! | `broker/calls` | what the broker tells and asks its clients |
 //! | `broker/consumers` | what operators ask about consumers |
 //! | `broker/admin` | what else operators' tools ask |
+//! | `broker/transactions` | ends of transactions, and replies |
 //! | `broker/requests` | everything else |
 //! | `broker/codes` | which error is which response code |
 
@@ -31,6 +32,7 @@ mod pulls;
 mod requests;
 mod sends;
 mod timers;
+mod transactions;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -127,6 +129,7 @@ impl BrokerSession {
         match handled {
             Handled::Now(reply) => asker.answer(reply, out),
             Handled::Later(later) => self.later.push(later),
+            Handled::Unanswered => {}
         }
     }
 }
@@ -144,6 +147,8 @@ enum Handled {
     Now(Reply),
     /// Its answer comes.
     Later(Later),
+    /// It has none.
+    Unanswered,
 }
 
 impl From<Reply> for Handled {

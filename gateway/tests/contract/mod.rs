@@ -12,6 +12,7 @@ mod pulls;
 mod sends;
 mod settings;
 mod timers;
+mod transactions;
 
 use ferromq_protocol::code::RequestCode;
 
@@ -92,5 +93,6 @@ pub fn rows() -> Vec<Row> {
     rows.extend(sends::rows());
     rows.extend(settings::rows());
     rows.extend(timers::rows());
+    rows.extend(transactions::rows());
     rows
 }

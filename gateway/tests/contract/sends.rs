@@ -41,8 +41,6 @@ pub fn rows() -> Vec<Row> {
             .answers(REFUSED_SEND),
         row(SendMessageV2, "no such queue", &send_fields("T", "99", ""), 29)
             .remark("request queueId[99] is illegal"),
-        row(SendMessageV2, "half message", &send_fields("T", "0", "TRAN_MSG\u{1}true\u{2}"), 16)
-            .remark("transactional"),
         row(SendMessageV2, "missing field", &[("b", "T")], 29).remark("missing"),
         row(SendBatchMessage, "stored", &send_fields("T", "0", ""), 0).with_body(batch()).answers(&[
             ("msgId", "*"),

@@ -222,8 +222,14 @@ impl Client {
     }
 
     /// The same as a client that answers what the broker asks it meanwhile, and lets pass what it is told.
-    pub async fn ask_and_answer(&mut self, code: i32, fields: &[(&str, &str)], body: &[u8]) -> Answer {
-        let opaque = self.tell(code, fields, body).await;
+    pub async fn ask_and_answer(
+        &mut self,
+        code: i32,
+        fields: &[(&str, impl AsRef<str>)],
+        body: &[u8],
+    ) -> Answer {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        let opaque = self.tell(code, &fields, body).await;
         loop {
             let frame = self.read().await;
             match frame.flag {

@@ -10,6 +10,7 @@ use ferromq_broker::resets::ResetError;
 use ferromq_broker::retry::SendBackError;
 use ferromq_broker::send::SendError;
 use ferromq_broker::topics::TopicError;
+use ferromq_broker::transaction::{EndTransactionError, ResumeError};
 use ferromq_model::filter::FilterError;
 use ferromq_model::{Millis, Timestamp};
 use ferromq_protocol::code::ResponseCode;
@@ -197,4 +198,26 @@ pub(super) fn ack(error: &AckError) -> Reply {
         AckError::Name(_) | AckError::TooLong(_) => ResponseCode::InvalidParameter,
     };
     Reply::error(code, error.to_string())
+}
+
+pub(super) fn end_transaction(error: &EndTransactionError) -> Reply {
+    let code = match error {
+        EndTransactionError::Store(error) => return append(error),
+        EndTransactionError::NotFound
+        | EndTransactionError::WrongGroup
+        | EndTransactionError::WrongHalf
+        | EndTransactionError::WrongPlace
+        | EndTransactionError::Undeliverable(_) => ResponseCode::SystemError,
+        EndTransactionError::Late => ResponseCode::IllegalOperation,
+        EndTransactionError::Busy => ResponseCode::SystemBusy,
+    };
+    Reply::error(code, error.to_string())
+}
+
+pub(super) fn resume(error: &ResumeError) -> Reply {
+    match error {
+        ResumeError::NotFound | ResumeError::Store(_) => {
+            Reply::error(ResponseCode::SystemError, error.to_string())
+        }
+    }
 }

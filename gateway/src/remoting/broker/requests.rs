@@ -26,7 +26,7 @@ use ferromq_protocol::header::{
     SendBack, UnregisterClient, UpdateConsumerOffset, UpdateTopic, ViewMessage,
 };
 
-use super::{Asker, HONOURS_MAX_RECONSUME, Handled, admin, codes, consumers, pops, timers};
+use super::{Asker, HONOURS_MAX_RECONSUME, Handled, admin, codes, consumers, pops, timers, transactions};
 use crate::remoting::compatibility;
 use crate::remoting::reply::Reply;
 
@@ -74,6 +74,11 @@ pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker:
         RequestCode::ChangeMessageInvisibleTime => pops::change_invisible(broker, request, asker),
         RequestCode::Notification => pops::notification(broker, request, asker),
         RequestCode::PollingInfo => pops::polling_info(broker, request),
+        RequestCode::EndTransaction => transactions::end(broker, request, asker),
+        RequestCode::ResumeCheckHalfMessage => transactions::resume_check(broker, request, asker),
+        RequestCode::SendReplyMessage | RequestCode::SendReplyMessageV2 => {
+            transactions::reply(broker, peer, request, asker)
+        }
         _ => admin::handle(broker, code, request, asker).unwrap_or_else(|| {
             Err(match compatibility::why_not_on_broker(code) {
                 Some(why) => {
