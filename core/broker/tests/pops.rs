@@ -431,7 +431,7 @@ fn model(seed: u64) {
         state ^= state << 17;
         state % below
     };
-    let mut rig = Rig::with(|config| config.retry_topic_v2 = seed % 2 == 0);
+    let mut rig = Rig::with(|config| config.retry_topic_v2 = seed.is_multiple_of(2));
     let mut done = std::collections::BTreeSet::new();
     // Body, receipt holder, and until when nobody else may have it.
     let mut out: Vec<(Got, Timestamp)> = Vec::new();
