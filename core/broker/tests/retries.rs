@@ -215,3 +215,39 @@ async fn a_damaged_message_does_not_hold_up_those_behind_it() {
     rig.broker.stop();
     tasks.await.unwrap();
 }
+
+/// Progress of delay levels is saved now and then: a crash in between used to deliver again what had come since.
+#[tokio::test(start_paused = true)]
+async fn a_crash_behind_a_delivery_delivers_nothing_twice() {
+    let mut rig = Rig::new();
+    let delayed = properties(&[("DELAY", "1"), ("UNIQ_KEY", "U")]);
+    for round in 0..2u64 {
+        let broker = rig.broker.clone();
+        let tasks = tokio::spawn(async move { broker.run().await });
+        // Two that have everything in common are two, not one and its copy.
+        for _ in 0..2 {
+            rig.sent(&Send { properties: &delayed, ..message("T", "x") });
+        }
+        rig.host.advance(Millis::secs(1));
+        assert_eq!(delivered(&rig, "T", 0, round * 2 + 2).await.len() as u64, round * 2 + 2);
+        if round == 0 {
+            rig.broker.save_progress();
+        } else {
+            let crashed = rig.crash();
+            tasks.await.unwrap();
+            rig = crashed;
+            break;
+        }
+        rig.broker.stop();
+        tasks.await.unwrap();
+        rig = rig.restart();
+    }
+    let broker = rig.broker.clone();
+    let tasks = tokio::spawn(async move { broker.run().await });
+    rig.sent(&Send { properties: &properties(&[("DELAY", "1"), ("UNIQ_KEY", "V")]), ..message("T", "last") });
+    rig.host.advance(Millis::secs(1));
+    let all = delivered(&rig, "T", 0, 5).await;
+    assert_eq!(bodies(&all), ["x", "x", "x", "x", "last"]);
+    rig.broker.stop();
+    tasks.await.unwrap();
+}

@@ -32,6 +32,12 @@ impl TestHost {
     }
 }
 
+impl TestHost {
+    pub fn set_back(&self, span: Millis) {
+        self.clock.fetch_sub(span.0 as i64, Ordering::SeqCst);
+    }
+}
+
 impl Host for TestHost {
     fn now(&self) -> Timestamp {
         Timestamp(self.clock.load(Ordering::SeqCst))
@@ -95,6 +101,12 @@ impl Rig {
         let Self { broker, host, dir: _before, config } = self;
         broker.store().close().unwrap();
         Self { broker: open(&config, &host, dir.path()), host, dir, config }
+    }
+
+    /// As [`Rig::restart`], with other settings.
+    pub fn restart_with(mut self, change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        change(&mut self.config);
+        self.restart()
     }
 
     /// Sends one message, or batch, by itself.
