@@ -15,6 +15,7 @@ use ferromq_broker::{Broker, StateError};
 use ferromq_gateway::config::ListenConfig;
 use ferromq_gateway::remoting::listen::Listeners;
 use ferromq_gateway::remoting::registration::{Advertised, Registration, Timing};
+use ferromq_model::config::Settings;
 use ferromq_namesrv::NameServer;
 use ferromq_store::{OpenError, RecoveryReport, Store};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -78,7 +79,7 @@ pub(crate) async fn run(plan: Plan, stop: impl Future<Output = ()>) -> Result<()
     };
     let running = match (broker, broker_ports) {
         (Some(plan), Some(ports)) => {
-            Some(start_broker(plan, own_namesrv, ports, &listeners, &mut serving).await?)
+            Some(start_broker(plan, &listen, own_namesrv, ports, &listeners, &mut serving).await?)
         }
         _ => None,
     };
@@ -157,6 +158,7 @@ type Running = (Broker, Registration, JoinHandle<()>);
 /// Opens store and broker, serves them, and begins to register.
 async fn start_broker(
     plan: BrokerPlan,
+    listen: &ListenConfig,
     own_namesrv: Option<SocketAddr>,
     (port, fast_port): (TcpListener, TcpListener),
     listeners: &Listeners,
@@ -180,6 +182,7 @@ async fn start_broker(
         }
     });
     let broker = opened.await??;
+    broker.show_beside([&address as &dyn Settings, listen]);
     for port in [port, fast_port] {
         let (this, broker) = (listeners.clone(), broker.clone());
         serving.spawn(async move { this.serve_broker(port, broker).await });

@@ -25,7 +25,7 @@ use crate::members::{Heartbeat, Members, Peer};
 use crate::offsets::ConsumerOffsets;
 use crate::pop::Pops;
 use crate::state_file::{StateError, StateFile};
-use crate::stats::{self, Stats};
+use crate::stats::{self, Stats, Totals};
 use crate::timer::{self, Timers};
 use crate::topics::{TopicError, Topics};
 use crate::transaction::{self, Transactions};
@@ -212,9 +212,15 @@ impl Broker {
         &self.inner.stats
     }
 
+    /// What it counted since its start.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.stats().totals(self.store().appended())
+    }
+
     /// Takes note of where all counters stand. [`Broker::run`] does so each second.
     pub fn sample_stats(&self) {
-        self.stats().tick(self.topics(), self.store().appended(), self.store().now());
+        self.stats().tick(self.topics(), self.totals(), self.store().now());
     }
 
     pub(crate) fn delay_progress(&self) -> &DelayProgress {

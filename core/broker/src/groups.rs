@@ -34,6 +34,9 @@ pub enum GroupError {
     /// A number is out of its range.
     #[error("retryQueueNums is {0}, at most {MAX_RETRY_QUEUES} are allowed")]
     RetryQueues(u32),
+    /// Groups have no such attribute.
+    #[error("unsupported key: {0}")]
+    Attribute(String),
     /// The broker has as many as it keeps.
     #[error("this broker has {MAX_GROUPS} groups and takes no more")]
     TooMany,
@@ -87,6 +90,22 @@ const BUILT_IN: [(&str, bool); 8] = [
     ("CID_RMQ_SYS_TRANS", true),
 ];
 
+/// Whether a group may have these settings.
+fn check(config: &SubscriptionGroupConfig) -> Result<(), GroupError> {
+    let len = config.group_name.as_str().len();
+    if len > MAX_GROUP_LEN {
+        return Err(NameError::TooLong { kind: "group", len, limit: MAX_GROUP_LEN }.into());
+    }
+    if config.retry_queue_nums > MAX_RETRY_QUEUES {
+        return Err(GroupError::RetryQueues(config.retry_queue_nums));
+    }
+    // RocketMQ 5.3 has a place for attributes and none to put there.
+    match config.attributes.keys().next() {
+        Some(attribute) => Err(GroupError::Attribute(attribute.trim_start_matches(['+', '-']).to_owned())),
+        None => Ok(()),
+    }
+}
+
 impl Groups {
     pub(crate) fn load(file: StateFile, auto_create: bool) -> Result<Self, StateError> {
         let saved: Saved = file.load()?.unwrap_or_default();
@@ -136,6 +155,15 @@ impl Groups {
         blocking(|| self.put_if(config, |before| before.is_none()))
     }
 
+    /// Creates groups or changes their settings; none of them if one may not be.
+    ///
+    /// # Errors
+    /// [`GroupError`]; after [`GroupError::TooMany`] or [`GroupError::Save`] those before are changed.
+    pub fn put_all(&self, configs: Vec<SubscriptionGroupConfig>) -> Result<(), GroupError> {
+        configs.iter().try_for_each(check)?;
+        configs.into_iter().try_for_each(|config| self.put(config).map(drop))
+    }
+
     /// Creates the group or changes its settings.
     ///
     /// # Errors
@@ -150,14 +178,8 @@ impl Groups {
         config: SubscriptionGroupConfig,
         wanted: impl FnOnce(Option<&SubscriptionGroupConfig>) -> bool,
     ) -> Result<Arc<SubscriptionGroupConfig>, GroupError> {
+        check(&config)?;
         let name = config.group_name.clone();
-        let len = name.as_str().len();
-        if len > MAX_GROUP_LEN {
-            return Err(NameError::TooLong { kind: "group", len, limit: MAX_GROUP_LEN }.into());
-        }
-        if config.retry_queue_nums > MAX_RETRY_QUEUES {
-            return Err(GroupError::RetryQueues(config.retry_queue_nums));
-        }
         let file = self.changing.lock();
         let before = self.find(name.as_str());
         let wanted = wanted(before.as_deref());

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use ferromq_model::name::SCHEDULE_TOPIC;
 use ferromq_model::{QueueId, QueueOffset, Timestamp};
 use ferromq_store::Queue;
 
@@ -52,6 +53,17 @@ pub struct QueueAges {
     pub consumed: Option<Timestamp>,
     /// The first one that it did not.
     pub waiting: Option<Timestamp>,
+}
+
+/// How far a delay level is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelProgress {
+    /// The level, from 1 on.
+    pub level: u32,
+    /// The next message to deliver.
+    pub next: QueueOffset,
+    /// One past the newest that waits.
+    pub end: QueueOffset,
 }
 
 impl Broker {
@@ -151,10 +163,15 @@ impl Broker {
         series.map_or(0.0, |series| series.figures(Period::Minute, Amount::Messages).per_second)
     }
 
-    /// Up to where each delay level is delivered, for levels that were used.
+    /// How far each delay level is that was ever used.
     #[must_use]
-    pub fn delayed_until(&self) -> Vec<(u32, QueueOffset)> {
-        self.delay_progress().levels()
+    pub fn delay_levels_used(&self) -> Vec<LevelProgress> {
+        let progress = |level: u32| {
+            let queue = self.store().find_queue(SCHEDULE_TOPIC, QueueId(level - 1))?;
+            let (next, end) = (self.delay_progress().next(level).max(queue.min()), queue.max());
+            (end > QueueOffset::ZERO).then_some(LevelProgress { level, next, end })
+        };
+        (1..=self.config().delay_levels.count()).filter_map(progress).collect()
     }
 
     fn used_queue(&self, topic: &Topic, id: QueueId) -> Option<std::sync::Arc<Queue>> {

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use ferromq_model::Millis;
@@ -117,7 +118,12 @@ pub(crate) struct Live {
     short_polling: AtomicU64,
     client_timeout: AtomicU64,
     current: Mutex<Current>,
+    /// What the process has set beside: shown, never changed.
+    beside: OnceLock<Vec<Shown>>,
 }
+
+/// A setting and its value.
+type Shown = (&'static Key, String);
 
 #[derive(Debug)]
 struct Current {
@@ -135,6 +141,7 @@ impl Live {
         let mut saved: Saved = file.load()?.unwrap_or_default();
         let configured = Both { broker, store: store.config().clone() };
         let mut now = configured.clone();
+        let before = saved.changes.len();
         saved.changes.retain(|key, Change { value, instead_of }| {
             let configured = configured.show(key);
             if configured != *instead_of {
@@ -152,6 +159,12 @@ impl Live {
                 }
             }
         });
+        // Or else they would be back once the key is configured as it was.
+        if saved.changes.len() < before
+            && let Err(error) = file.save(&saved)
+        {
+            tracing::error!(%error, "cannot save which settings are no longer changed");
+        }
         store.reconfigure(&now.store);
         let live = Self {
             permission: AtomicU32::default(),
@@ -160,6 +173,7 @@ impl Live {
             short_polling: AtomicU64::default(),
             client_timeout: AtomicU64::default(),
             current: Mutex::new(Current { now: now.clone(), configured, saved, file }),
+            beside: OnceLock::new(),
         };
         live.publish(&now.broker);
         Ok((now.broker, live))
@@ -200,13 +214,24 @@ impl Live {
 }
 
 impl Broker {
-    /// All settings of broker and store as they are now, and the version of the changes made to them.
+    /// Takes settings of the process that are none of the broker's, such as where it listens, to show them beside its
+    /// own. Only the first call counts.
+    pub fn show_beside<'a>(&self, rooms: impl IntoIterator<Item = &'a dyn Settings>) {
+        let shown = |room: &'a dyn Settings| {
+            room.keys().iter().map(|key| (key, room.show(key.name).unwrap_or_default()))
+        };
+        let _ = self.live().beside.set(rooms.into_iter().flat_map(shown).collect());
+    }
+
+    /// All settings as they are now, and the version of the changes made to them.
     #[must_use]
     pub fn settings(&self) -> (DataVersion, Vec<(&'static str, String)>) {
+        let beside = self.live().beside.get().into_iter().flatten();
+        let beside = beside.map(|(key, value)| (key.name, value.clone()));
         let current = self.live().current.lock();
         let keys = BrokerConfig::KEYS.iter().chain(StoreConfig::KEYS);
-        let settings = keys.map(|key| (key.name, current.now.show(key.name))).collect();
-        (current.saved.data_version, settings)
+        let own = keys.map(|key| (key.name, current.now.show(key.name)));
+        (current.saved.data_version, beside.chain(own).collect())
     }
 
     /// Changes settings while the broker runs; they stay changed after a restart. Blocks.
@@ -216,6 +241,11 @@ impl Broker {
     pub fn change_settings(&self, changes: &[(String, String)]) -> Result<(), ChangeError> {
         if changes.len() > MAX_CHANGES {
             return Err(ChangeError::TooMany);
+        }
+        let mut beside = self.live().beside.get().into_iter().flatten();
+        if let Some((key, _)) = beside.find(|(key, _)| changes.iter().any(|(changed, _)| changed == key.name))
+        {
+            return Err(ChangeError::NotLive { key: key.name.to_owned(), applies: key.applies });
         }
         let current = &mut *self.live().current.lock();
         let (mut now, mut saved) = (current.now.clone(), current.saved.clone());

@@ -273,9 +273,8 @@ impl Stats {
         self.missed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What was counted since the start, `appended` of it by the store.
-    #[must_use]
-    pub fn totals(&self, appended: Appended) -> Totals {
+    /// What was counted since the start: by the store, and here.
+    pub(crate) fn totals(&self, appended: Appended) -> Totals {
         Totals {
             put: appended.messages,
             put_bytes: appended.bytes,
@@ -318,8 +317,7 @@ impl Stats {
     }
 
     /// Takes note of where all counters stand, for what is due at `now`.
-    pub(crate) fn tick(&self, topics: &Topics, appended: Appended, now: Timestamp) {
-        let totals = self.totals(appended);
+    pub(crate) fn tick(&self, topics: &Topics, totals: Totals, now: Timestamp) {
         let mut past = self.past.lock();
         past.totals.push_back((now, totals));
         if past.totals.len() > RATE_TICKS + 1 {
@@ -337,7 +335,8 @@ impl Stats {
             return;
         }
         let mut sampling = Sampling { now, due, seen: 0, left: MAX_SERIES.saturating_sub(past.series) };
-        sampling.push(&mut self.puts.lock(), Reading::from(appended));
+        let puts = Appended { messages: totals.put, bytes: totals.put_bytes };
+        sampling.push(&mut self.puts.lock(), Reading::from(puts));
         sampling.push(&mut self.got.past.lock(), self.got.reading());
         for topic in topics.all() {
             topic.stats().sample(&topic, &mut sampling);

@@ -53,6 +53,9 @@ fn group_rows() -> Vec<Row> {
     vec![
         row(UpdateAndCreateSubscriptionGroupList, "new", &[], 0)
             .with_body(r#"{"groupConfigList":[{"groupName":"N"},{"groupName":"M","retryMaxTimes":3}]}"#),
+        row(UpdateAndCreateSubscriptionGroupList, "attribute", &[], 1)
+            .with_body(r#"{"groupConfigList":[{"groupName":"N","attributes":{"+a":"b"}}]}"#)
+            .remark("unsupported key: a"),
         row(UpdateAndCreateSubscriptionGroupList, "too many queues", &[], 29)
             .with_body(r#"{"groupConfigList":[{"groupName":"N","retryQueueNums":99999}]}"#),
         row(

@@ -19,6 +19,13 @@ pub fn rows() -> Vec<Row> {
         row(UpdateConsumerOffset, "noted", &position(&[("commitOffset", "2")]), 0),
         row(
             UpdateConsumerOffset,
+            "no group",
+            &[("consumerGroup", "X"), ("topic", "T"), ("queueId", "0"), ("commitOffset", "2")],
+            26,
+        )
+        .remark("Group X not exist!"),
+        row(
+            UpdateConsumerOffset,
             "no topic",
             &[("consumerGroup", "G"), ("topic", "X"), ("queueId", "0"), ("commitOffset", "2")],
             17,

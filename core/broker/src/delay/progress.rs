@@ -84,16 +84,9 @@ impl DelayProgress {
         }
     }
 
-    pub(super) fn next(&self, level: u32) -> QueueOffset {
+    pub(crate) fn next(&self, level: u32) -> QueueOffset {
         let offsets = &self.levels.lock().saved.offset_table;
         offsets.get(&level).and_then(|&at| QueueOffset::from_wire(at)).unwrap_or_default()
-    }
-
-    /// The next offset of each level that was ever delivered.
-    pub(crate) fn levels(&self) -> Vec<(u32, QueueOffset)> {
-        let levels = self.levels.lock();
-        let valid = |(&level, &at): (&u32, &i64)| Some((level, QueueOffset::from_wire(at)?));
-        levels.saved.offset_table.iter().filter_map(valid).filter(|(level, _)| *level > 0).collect()
     }
 
     /// Notes that copies of a level are stored from now on, until it is told how far that came.

@@ -82,6 +82,12 @@ impl Rig {
         self.restart_after(|_| {})
     }
 
+    /// The same with other settings.
+    pub fn restart_with(mut self, change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        change(&mut self.config);
+        self.restart()
+    }
+
     /// The same with something done to the store's directory in between.
     pub fn restart_after(self, change: impl FnOnce(&Path)) -> Self {
         self.broker.stop();

@@ -41,7 +41,7 @@ pub(super) fn group(error: &GroupError) -> Reply {
     let code = match error {
         GroupError::Unknown(_) => ResponseCode::SubscriptionGroupNotExist,
         GroupError::Name(_) | GroupError::RetryQueues(_) => ResponseCode::InvalidParameter,
-        GroupError::TooMany | GroupError::Save(_) => ResponseCode::SystemError,
+        GroupError::Attribute(_) | GroupError::TooMany | GroupError::Save(_) => ResponseCode::SystemError,
     };
     Reply::error(code, error.to_string())
 }

@@ -214,7 +214,10 @@ fn query_offset(broker: &Broker, request: &Command<'_>) -> Outcome {
 
 fn update_offset(broker: &Broker, request: &Command<'_>) -> Outcome {
     let header = UpdateConsumerOffset::decode(&request.fields)?;
-    broker.groups().find_or_create(header.group).map_err(|error| codes::group(&error))?;
+    if broker.groups().find(header.group).is_none() {
+        let text = format!("Group {} not exist!", header.group);
+        return Err(Reply::error(ResponseCode::SubscriptionGroupNotExist, text));
+    }
     let Some(topic) = broker.topics().find(header.topic) else {
         let text = format!("Topic {} not exist!", header.topic);
         return Err(Reply::error(ResponseCode::TopicNotExist, text));

@@ -36,17 +36,13 @@ pub(super) fn all(broker: &Broker, request: &Command<'_>) -> Outcome {
     Ok(whole(&wrapper).with_fields(&GetAllGroupsResponse { total: page.total }).into())
 }
 
-/// Creates groups or changes their settings, in order, up to the first that may not be changed.
+/// Creates groups or changes their settings: all of them, or none if one may not be changed.
 pub(super) fn put_all(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
     let list: GroupConfigList = body::decode(request.body)?;
     let broker = broker.clone();
-    blocking(asker, move || {
-        for group in list.group_config_list {
-            if let Err(error) = broker.groups().put(group) {
-                return codes::group(&error);
-            }
-        }
-        Reply::success()
+    blocking(asker, move || match broker.groups().put_all(list.group_config_list) {
+        Ok(()) => Reply::success(),
+        Err(error) => codes::group(&error),
     })
 }
 

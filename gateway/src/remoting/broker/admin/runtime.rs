@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 
 use ferromq_broker::Broker;
 use ferromq_broker::stats::Rates;
+use ferromq_model::Millis;
 use ferromq_model::config::properties;
-use ferromq_model::name::SCHEDULE_TOPIC;
-use ferromq_model::{Millis, QueueId};
 use ferromq_protocol::body::KvTable;
 use ferromq_protocol::body::stats::HaStatus;
 use ferromq_protocol::code::ResponseCode;
@@ -27,7 +26,7 @@ const VERSION_NAME: &str = "V5_3_3";
 /// Seconds that the three numbers of a rate are averages over.
 const RATE_SPANS: [usize; 3] = [10, 60, 600];
 /// Things that this broker has none of.
-const NOTHING: [&str; 22] = [
+const NOTHING: &[&str] = &[
     "EndTransactionQueueSize",
     "EndTransactionThreadPoolQueueCapacity",
     "ackThreadPoolQueueCapacity",
@@ -45,7 +44,6 @@ const NOTHING: [&str; 22] = [
     "queryThreadPoolQueueCapacity",
     "queryThreadPoolQueueHeadWaitTimeMills",
     "queryThreadPoolQueueSize",
-    "remainTransientStoreBufferNumbs",
     "sendThreadPoolQueueCapacity",
     "sendThreadPoolQueueHeadWaitTimeMills",
     "sendThreadPoolQueueSize",
@@ -108,7 +106,7 @@ fn traffic(broker: &Broker, table: &mut Table) {
     rate("getTransferredTps", |rates| rates.got);
     rate("getTransferedTps", |rates| rates.got);
 
-    let (now, mornings) = (stats.totals(broker.store().appended()), stats.mornings());
+    let (now, mornings) = (broker.totals(), stats.mornings());
     table.put("msgPutTotalYesterdayMorning", mornings.yesterday.put);
     table.put("msgPutTotalTodayMorning", mornings.today.put);
     table.put("msgPutTotalTodayNow", now.put);
@@ -133,11 +131,17 @@ fn traffic(broker: &Broker, table: &mut Table) {
 fn store(broker: &Broker, table: &mut Table) {
     let store = broker.store();
     let log = store.stats();
-    table.put("commitLogMinOffset", log.log_min);
+    // An empty log begins nowhere.
+    if log.log_max == log.log_min {
+        table.put("commitLogMinOffset", -1);
+    } else {
+        table.put("commitLogMinOffset", log.log_min);
+    }
     table.put("commitLogMaxOffset", log.log_max);
     table.put("dispatchBehindBytes", log.index_behind);
     table.put("remainHowManyDataToFlush", bytes(log.log_max.since(log.flushed)));
-    table.put("remainHowManyDataToCommit", bytes(0));
+    // There is no pool of buffers between messages and the log: none can run short.
+    table.put("remainTransientStoreBufferNumbs", i32::MAX);
     table.put("earliestMessageTimeStamp", store.earliest_time().map_or(-1, |time| time.0));
     let config = store.config();
     let log_dir = config.commit_log_dir.clone().unwrap_or_else(|| config.root.join("commitlog"));
@@ -179,10 +183,8 @@ fn bytes(count: u64) -> String {
 }
 
 fn delays(broker: &Broker, table: &mut Table) {
-    for (level, next) in broker.delayed_until() {
-        let end =
-            broker.store().find_queue(SCHEDULE_TOPIC, QueueId(level - 1)).map_or(0, |queue| queue.max().0);
-        table.put(&format!("scheduleMessageOffset_{level}"), format!("{next},{end}"));
+    for level in broker.delay_levels_used() {
+        table.put(&format!("scheduleMessageOffset_{}", level.level), format!("{},{}", level.next, level.end));
     }
     let timers = broker.timer_stats();
     table.put("timerReadBehind", timers.behind.0 / 1000);
