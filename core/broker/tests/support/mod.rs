@@ -109,12 +109,6 @@ impl Rig {
         Self { broker: open(&config, &host, dir.path()), host, dir, config }
     }
 
-    /// As [`Rig::restart`], with other settings.
-    pub fn restart_with(mut self, change: impl FnOnce(&mut BrokerConfig)) -> Self {
-        change(&mut self.config);
-        self.restart()
-    }
-
     /// Sends one message, or batch, by itself.
     pub fn send(&self, send: &Send<'_>) -> Result<(Ticket, Vec<Placed>), SendError> {
         let mut sends = SendBatch::new();
