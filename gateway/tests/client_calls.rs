@@ -157,6 +157,7 @@ fn reset<'a>(time: &'a str, force: &'a str) -> [(&'a str, &'a str); 4] {
 #[tokio::test]
 async fn a_moved_group_hears_of_it_with_its_next_pull_and_commits_nothing_until_then() {
     let rig = Rig::new(FlushMode::Async);
+    rig.broker.groups().find_or_create("G").unwrap();
     let mut client = rig.connect();
     for _ in 0..5 {
         client.ask(SendMessageV2.code(), &send_fields("T", "0", ""), b"x").await;
@@ -188,6 +189,7 @@ async fn a_moved_group_hears_of_it_with_its_next_pull_and_commits_nothing_until_
 #[tokio::test]
 async fn without_that_all_members_are_told_at_once_in_the_form_that_each_reads() {
     let rig = Rig::with(FlushMode::Async, |config| config.server_side_reset = false);
+    rig.broker.groups().find_or_create("G").unwrap();
     let mut admin = rig.connect();
     for _ in 0..5 {
         admin.ask(SendMessageV2.code(), &send_fields("T", "0", ""), b"x").await;

@@ -7,7 +7,7 @@
 //! TIMER_DELIVER_MS=at   ┘
 //! ```
 //! The first of them that a message carries counts. Whoever stores a message under the topic that its sender meant asks
-//! [`Broker::defer`] first: sends, and transactions that are committed. What has `TIMER_OUT_MS` has waited already.
+//! `Broker::defer` first: sends, and transactions that are committed. What has `TIMER_OUT_MS` has waited already.
 
 use std::borrow::Cow;
 use std::sync::Arc;

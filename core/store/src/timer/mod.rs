@@ -8,7 +8,7 @@
 //! ```
 //! Always true:
 //! * the commit log is the truth: a timer that is lost from these files is still in the timer topic, and all of them are
-//!   made anew from there ([`recovery`]) when they do not fit each other;
+//!   made anew from there (`recovery`) when they do not fit each other;
 //! * the order of a save is commit log, timer log, wheel, check: each speaks of the ones before it only;
 //! * one slot is as long as the precision, and one precision unit behind its time all of its messages are due.
 //!
