@@ -42,7 +42,7 @@ const COLD_DATA: Support = Support::Not("cold data is not told from hot data her
 const ROCKSDB: Support = Support::Not("nothing is kept in RocksDB here");
 const CONTAINER: Support = Support::Not("one process is one broker here");
 const REPLICATION: Support = Support::Not("there is no replication yet");
-/// Placeholder while the list is being filled.
+/// RocketMQ's brokers serve it, and this one will.
 const LATER: Support = Support::Not("it is not served yet");
 
 /// What a broker is asked.
