@@ -350,6 +350,10 @@ fn commit_position(broker: SocketAddr, store: &Path) -> u64 {
     let header = GetMaxOffset { topic: SHARED[0], queue, committed: true };
     let end: u64 =
         connection.ask(RequestCode::GetMaxOffset, &header, &[]).expect("an answer").field("offset");
+    // Asking for a group's settings makes the group, where that is allowed.
+    let group = &[("group", GROUP)][..];
+    let answer = connection.ask(RequestCode::GetSubscriptionGroupConfig, &group, &[]).expect("an answer");
+    assert_eq!(answer.code, ResponseCode::Success.code(), "{answer:?}");
     let offset = Some(QueueOffset(end));
     let header = UpdateConsumerOffset { group: GROUP, topic: SHARED[0], queue, offset };
     let answer = connection.ask(RequestCode::UpdateConsumerOffset, &header, &[]).expect("an answer");

@@ -144,7 +144,7 @@ fn client_hello() -> Vec<u8> {
 fn unknown_request_codes_are_refused_and_the_connection_lives_on() {
     let target = target(&[]);
     for mut connection in [target.open(), target.open_namesrv()] {
-        for code in [9_999, -1, i32::MIN, i32::MAX, 0, RequestCode::PopMessage.code()] {
+        for code in [9_999, -1, i32::MIN, i32::MAX, 0, RequestCode::UpdateAndCreateStaticTopic.code()] {
             for serialization in [Serialization::Json, Serialization::Binary] {
                 let head = Head { code, serialization, ..Head::request(RequestCode::HeartBeat, 77) };
                 connection.push_head(&head, &[("topic", "T")], b"whatever");
@@ -936,7 +936,7 @@ fn bodies_that_cannot_be_read_are_refused_and_the_connection_lives_on() {
 }
 
 #[test]
-fn what_this_broker_does_not_have_is_refused_in_so_many_words() {
+fn what_makes_no_sense_or_is_the_brokers_own_is_refused_in_so_many_words() {
     let target = target(&[]);
     let mut connection = target.open();
     expect_served(&mut connection);
@@ -944,20 +944,15 @@ fn what_this_broker_does_not_have_is_refused_in_so_many_words() {
 
     let mut sql = pull_header("Innocent", 0, 0);
     sql.expression_type = Some("SQL92");
-    sql.subscription = Some("a > 1");
+    sql.subscription = Some("a >");
     let answer = connection.ask(RequestCode::PullMessage, &sql, &[]).expect("an answer");
-    expect_refused(&answer, ResponseCode::SystemError, &["does not support", "SQL92"]);
-    let check = br#"{"clientId":"c","group":"g","subscriptionData":{"expressionType":"SQL92","subString":"a > 1","topic":"Innocent"}}"#;
+    expect_refused(&answer, ResponseCode::SubscriptionParseFailed, &["parse"]);
+    let check = br#"{"clientId":"c","group":"g","subscriptionData":{"expressionType":"SQL92","subString":"a >","topic":"Innocent"}}"#;
     let answer = connection.ask(RequestCode::CheckClientConfig, &(), check).expect("an answer");
-    expect_refused(&answer, ResponseCode::SystemError, &["does not support", "SQL92"]);
-
-    for property in ["TRAN_MSG\u{1}true\u{2}", "TRAN_MSG\u{1}TRUE\u{2}"] {
-        let answer = connection.ask(RequestCode::SendMessageV2, &send_header("Innocent", 0, property), b"x");
-        expect_refused(&answer.expect("an answer"), ResponseCode::NoPermission, &["transaction"]);
-    }
-    for timer in ["TIMER_DELAY_SEC\u{1}5\u{2}", "TIMER_DELAY_MS\u{1}5\u{2}", "TIMER_DELIVER_MS\u{1}99\u{2}"] {
+    expect_refused(&answer, ResponseCode::SubscriptionParseFailed, &[]);
+    for timer in ["TIMER_DELAY_SEC\u{1}soon\u{2}", "TIMER_DELAY_SEC\u{1}999999999\u{2}"] {
         let answer = connection.ask(RequestCode::SendMessageV2, &send_header("Innocent", 0, timer), b"x");
-        expect_refused(&answer.expect("an answer"), ResponseCode::NoPermission, &["timer"]);
+        assert_ne!(answer.expect("an answer").code, ResponseCode::Success.code(), "{timer}");
     }
     for topic in ["SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRANS_HALF_TOPIC", "OFFSET_MOVED_EVENT"] {
         let answer = connection.ask(RequestCode::SendMessageV2, &send_header(topic, 0, ""), b"x");
