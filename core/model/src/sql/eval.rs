@@ -28,7 +28,7 @@ impl Selector {
     /// What the selector says: true, false, or `None` for null.
     ///
     /// # Errors
-    /// [`EvalError`].
+    /// `EvalError`.
     pub fn evaluate(&self, properties: &str) -> Result<Option<bool>, EvalError> {
         let mut few = [None; FEW];
         let mut many;
