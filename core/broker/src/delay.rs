@@ -32,13 +32,18 @@ const REFUSED_WAIT: Duration = Duration::from_millis(500);
 /// Delivers all levels until the broker stops.
 pub(crate) async fn run(broker: Broker) {
     let worker = broker.clone();
-    if let Err(error) = spawn_blocking(move || {
+    let looked = spawn_blocking(move || {
         let levels = worker.config().delay_levels.count();
-        worker.delay_progress().find_copies(worker.store(), levels);
-    })
-    .await
-    {
-        tracing::error!(%error, "cannot look for what is delivered already: delayed messages may come twice");
+        worker.delay_progress().find_copies(worker.store(), levels)
+    });
+    match looked.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::error!(%error, "cannot save from where on delayed messages are delivered: after a crash they may come twice");
+        }
+        Err(error) => {
+            tracing::error!(%error, "cannot look for what is delivered already: delayed messages may come twice");
+        }
     }
     let mut levels = JoinSet::new();
     for level in 1..=broker.config().delay_levels.count() {

@@ -251,3 +251,25 @@ async fn a_crash_behind_a_delivery_delivers_nothing_twice() {
     rig.broker.stop();
     tasks.await.unwrap();
 }
+
+/// Before progress was ever saved, a crash used to deliver again what had come since the broker's first start.
+#[tokio::test(start_paused = true)]
+async fn a_crash_soon_after_the_first_start_delivers_nothing_twice() {
+    let mut rig = Rig::new();
+    for round in 1..=2 {
+        let broker = rig.broker.clone();
+        let tasks = tokio::spawn(async move { broker.run().await });
+        delayed(&rig, &format!("message {round}"), 1, 0);
+        rig.host.advance(Millis::secs(1));
+        delivered(&rig, "T", 0, round).await;
+        rig = rig.crash();
+        tasks.await.unwrap();
+    }
+    let broker = rig.broker.clone();
+    let tasks = tokio::spawn(async move { broker.run().await });
+    delayed(&rig, "last", 1, 0);
+    rig.host.advance(Millis::secs(1));
+    assert_eq!(bodies(&delivered(&rig, "T", 0, 3).await), ["message 1", "message 2", "last"]);
+    rig.broker.stop();
+    tasks.await.unwrap();
+}

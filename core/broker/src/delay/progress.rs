@@ -54,9 +54,16 @@ impl DelayProgress {
     }
 
     /// Looks for what a crash left delivered and not noted, for each of `levels`. Blocks.
-    pub(super) fn find_copies(&self, store: &Store, levels: u32) {
-        self.levels.lock().behind_start = (1..=levels).collect();
-        let from = self.levels.lock().saved.copies_from.map(PhysicalOffset);
+    ///
+    /// Where nothing tells from where on to look, after this nothing is delivered yet: that is saved before a level runs,
+    /// or a crash before the first saving would find no beginning either.
+    pub(super) fn find_copies(&self, store: &Store, levels: u32) -> std::io::Result<()> {
+        let from = {
+            let mut noted = self.levels.lock();
+            noted.behind_start = (1..=levels).collect();
+            noted.changed |= noted.saved.copies_from.is_none();
+            noted.saved.copies_from.map(PhysicalOffset)
+        };
         let found = Copies::find(store, from, copies::copy_from_level);
         if !found.is_empty() {
             tracing::info!(
@@ -65,6 +72,7 @@ impl DelayProgress {
             );
         }
         *self.copies.lock() = found;
+        if from.is_none() { self.save(store) } else { Ok(()) }
     }
 
     /// Whether the message is delivered already.
@@ -117,8 +125,7 @@ impl DelayProgress {
             let log_end = store.stats().log_max;
             let copies_from = levels.storing.values().copied().fold(log_end, PhysicalOffset::min);
             let noted = PhysicalOffset(levels.saved.copies_from.unwrap_or_default());
-            let idle_for_long =
-                !levels.saved.offset_table.is_empty() && log_end.since(noted) >= LONGEST_WINDOW;
+            let idle_for_long = log_end.since(noted) >= LONGEST_WINDOW;
             if !std::mem::take(&mut levels.changed) && !idle_for_long {
                 return Ok(());
             }
