@@ -65,7 +65,7 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         destroyMapedFileIntervalForcibly disappearTimeAfterStart dispatchFromSenderThread dLegerGroup
         dLegerPeers dLegerSelfId duplicationEnable enableAutoInSyncReplicas
         enableBuildConsumeQueueConcurrently enableCompaction enableConsumeQueueExt enabledAppendPropCRC
-        enableDLegerCommitLog enableLmq enableMultiDispatch enableScheduleAsyncDeliver
+        enableDLegerCommitLog enableScheduleAsyncDeliver
         enableScheduleMessageStats fastFailIfNoBufferInStorePool flushCommitLogLeastPages
         flushCommitLogTimed flushConsumeQueueLeastPages flushConsumeQueueThoroughInterval
         flushLeastPagesWhenWarmMapedFile forceVerifyPropCRC haFlowControlEnable haHousekeepingInterval
@@ -73,7 +73,7 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         haTransferBatchSize inSyncReplicas logicalDiskSpaceCleanForciblyThreshold
         mappedFileSizeConsumeQueueExt mappedFileSwapEnable
         mapperFileSizeBatchConsumeQueue maxAsyncPutMessageRequests maxFilterMessageSize
-        maxHaTransferByteInSecond maxLmqConsumeQueueNum maxMsgsNumBatch maxOffsetMapSize
+        maxHaTransferByteInSecond maxMsgsNumBatch maxOffsetMapSize
         maxRecoveryCommitlogFiles maxTransferBytesOnMessageInDisk maxTransferCountOnMessageInDisk
         memTableFlushIntervalMs messageIndexSafe minInSyncReplicas offsetCheckInSlave
         osPageCacheBusyTimeOutMills preferredLeaderId putMessageTimeout readOnlyCommitLogStorePaths

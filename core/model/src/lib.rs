@@ -10,6 +10,7 @@
 //! | [`ids`] | offsets, queue ids, sizes and times that cannot be mixed up |
 //! | [`name`] | topic and group names, valid once built, and the reserved ones |
 //! | [`message`] | system flags, property strings, tag codes, message ids |
+//! | [`light`] | queues that a message is in beside its own |
 //! | [`record`] | the stored record: encode, patch, decode, verify |
 //! | [`batch`] | the body of a client's batch, message by message |
 //! | [`topic`], [`group`] | settings of topics and consumer groups, as they are kept and exchanged |
@@ -26,6 +27,7 @@ pub mod dialect;
 pub mod filter;
 pub mod group;
 pub mod ids;
+pub mod light;
 pub mod message;
 pub mod name;
 pub mod record;

@@ -64,6 +64,10 @@ pub mod property {
         POP_CK = "POP_CK";
         /// When a message was first popped, in milliseconds since the epoch.
         FIRST_POP_TIME = "1ST_POP_TIME";
+        /// Light queues that the message is to be in as well.
+        INNER_MULTI_DISPATCH = "INNER_MULTI_DISPATCH";
+        /// Its place in each of them: set by brokers only.
+        INNER_MULTI_QUEUE_OFFSET = "INNER_MULTI_QUEUE_OFFSET";
         /// Messages of an inner batch.
         INNER_NUM = "INNER_NUM";
         /// Whole-record checksum of the store.

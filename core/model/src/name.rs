@@ -109,6 +109,12 @@ fn check(kind: &'static str, text: &str, limit: usize) -> Result<(), NameError> 
     Ok(())
 }
 
+/// As [`TopicName::is_system`], for a name that is not built.
+#[must_use]
+pub fn is_system(topic: &str) -> bool {
+    topic.starts_with(SYSTEM_PREFIX) || SYSTEM_TOPICS.contains(&topic)
+}
+
 /// A valid topic name. Cloning shares the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -185,7 +191,7 @@ impl TopicName {
     /// Whether brokers own the topic: nobody may create or delete it by request.
     #[must_use]
     pub fn is_system(&self) -> bool {
-        self.0.starts_with(SYSTEM_PREFIX) || SYSTEM_TOPICS.contains(&&*self.0)
+        is_system(&self.0)
     }
 
     /// Whether clients are kept from sending to it.

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use ferromq_model::light;
 use ferromq_model::message::{SysFlag, TagsCode, iter_properties, property};
 use ferromq_model::record::NewRecord;
 use ferromq_model::{Millis, PhysicalOffset, QueueOffset, Timestamp};
 
 use crate::queue::Queue;
+use crate::queue_file::QueueEntry;
 
 /// What a consume-queue entry says about a message's tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,39 @@ pub(crate) struct Waiting {
     pub(crate) at: usize,
     pub(crate) queue: Arc<Queue>,
     pub(crate) tag: EntryTag,
+    /// What few messages have.
+    pub(crate) further: Option<Box<Further>>,
+}
+
+/// Queues that a message is in beside its own.
+pub(crate) struct Further {
+    pub(crate) queues: Vec<Arc<Queue>>,
+    /// One past its place in each, once it has one.
+    pub(crate) ends: Vec<QueueOffset>,
+}
+
+impl Further {
+    /// Gives the message, whose record is to end with room for them, its places. `dirty` hears of queues that the
+    /// writer does not know of.
+    pub(crate) fn place(&mut self, entry: QueueEntry, record: &mut [u8], mut dirty: impl FnMut(&Arc<Queue>)) {
+        self.ends.clear();
+        for (i, queue) in self.queues.iter().enumerate() {
+            // Who names a queue twice means one place in it.
+            let end = match self.queues[..i].iter().position(|before| Arc::ptr_eq(before, queue)) {
+                Some(before) => self.ends[before],
+                None => {
+                    let pushed = queue.push(entry);
+                    if pushed.newly_dirty {
+                        dirty(queue);
+                    }
+                    pushed.offset.plus(1)
+                }
+            };
+            self.ends.push(end);
+        }
+        let room = record.len() - light::reserved_len(self.queues.len());
+        light::write_places(&mut record[room..], self.ends.iter().map(|end| QueueOffset(end.0 - 1)));
+    }
 }
 
 /// Where a message of a batch came to lie.
@@ -95,6 +130,15 @@ impl Batch {
         self.push_with_keys(queue, record, tag, keys);
     }
 
+    /// Makes the message added last one of `queues` as well. Its properties must end with what
+    /// [`light::reserve`] makes for so many.
+    pub fn dispatch_last(&mut self, queues: Vec<Arc<Queue>>) {
+        debug_assert!(!queues.is_empty() && queues.len() <= light::MAX_FURTHER_QUEUES);
+        if let Some(last) = self.waiting.last_mut() {
+            last.further = Some(Box::new(Further { queues, ends: Vec::new() }));
+        }
+    }
+
     /// As [`Batch::push`], for who knows the keys that the properties hold.
     pub fn push_with_keys(
         &mut self,
@@ -108,7 +152,7 @@ impl Batch {
             let message = self.waiting.len() as u32;
             self.key_hashes.extend(keys.iter().map(|key| (message, queue.key_hash().of_key(key))));
         }
-        self.waiting.push(Waiting { at: self.bytes.len(), queue, tag });
+        self.waiting.push(Waiting { at: self.bytes.len(), queue, tag, further: None });
         record.encode(&mut self.bytes);
     }
 

@@ -27,7 +27,7 @@ use ferromq_model::{PhysicalOffset, QueueOffset, Timestamp};
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::batch::{Batch, EntryTag, Placed};
+use crate::batch::{Batch, EntryTag, Placed, Waiting};
 use crate::config::FlushMode;
 use crate::error::AppendError;
 use crate::health::{Full, Health};
@@ -313,8 +313,9 @@ impl CommitLog {
             let base = file.base().plus(file.written());
             for i in first..next {
                 let (at, end) = (batch.waiting[i].at, batch.end_of(i));
-                let waiting = &batch.waiting[i];
-                if waiting.queue.is_retired() {
+                let waiting = &mut batch.waiting[i];
+                let further = waiting.further.iter().flat_map(|further| &further.queues);
+                if waiting.queue.is_retired() || further.into_iter().any(|queue| queue.is_retired()) {
                     self.finish_run(file, batch, first, stored)?;
                     tail.last_stored = stored;
                     return Err(AppendError::Deleted);
@@ -324,11 +325,16 @@ impl CommitLog {
                     EntryTag::Tags(code) => code,
                     EntryTag::DueAfter(span) => TagsCode(stored.plus(span).0),
                 };
-                let pushed = waiting.queue.push(QueueEntry { physical, len: (end - at) as u32, tags });
+                let entry = QueueEntry { physical, len: (end - at) as u32, tags };
+                let pushed = waiting.queue.push(entry);
                 if pushed.newly_dirty {
                     self.dirty_queues.lock().push(Arc::clone(&waiting.queue));
                 }
                 record::patch(&mut batch.bytes[at..end], pushed.offset, physical, stored);
+                if let Some(further) = &mut waiting.further {
+                    let dirty = |queue: &Arc<Queue>| self.dirty_queues.lock().push(Arc::clone(queue));
+                    further.place(entry, &mut batch.bytes[at..end], dirty);
+                }
                 batch.placed.push(Placed {
                     queue_offset: pushed.offset,
                     physical,
@@ -390,17 +396,21 @@ impl CommitLog {
         self.unwritten_entries.fetch_add((batch.placed.len() - first) as u64, Ordering::Relaxed);
         let mut unpublished = (self.flush_mode == FlushMode::Sync).then(|| self.unpublished.lock());
         for (i, placed) in batch.placed.iter().enumerate().skip(first) {
-            let queue = &batch.waiting[i].queue;
+            let mut show = |queue: &Arc<Queue>, upto| match &mut unpublished {
+                None => queue.publish(upto),
+                Some(list) => list.push_back(Publication { end: placed.end, queue: Arc::clone(queue), upto }),
+            };
+            let Waiting { queue, further, .. } = &batch.waiting[i];
+            if let Some(further) = further {
+                self.unwritten_entries.fetch_add(further.queues.len() as u64, Ordering::Relaxed);
+                further.queues.iter().zip(&further.ends).for_each(|(queue, &end)| show(queue, end));
+            }
             let run_goes_on = i + 1 < batch.placed.len()
                 && batch.waiting.get(i + 1).is_some_and(|next| Arc::ptr_eq(&next.queue, queue));
             if run_goes_on {
                 continue;
             }
-            let upto = placed.queue_offset.plus(1);
-            match &mut unpublished {
-                None => queue.publish(upto),
-                Some(list) => list.push_back(Publication { end: placed.end, queue: Arc::clone(queue), upto }),
-            }
+            show(queue, placed.queue_offset.plus(1));
         }
     }
 

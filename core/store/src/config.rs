@@ -75,6 +75,14 @@ config_keys! {
         /// The most messages that one pull is answered with.
         "maxTransferCountOnMessageInMemory" => max_pull_count: u32 = 32, Restart, in 1..=65_536;
 
+        /// Whether topics `%LMQ%...` exist without being created, each with one light queue.
+        "enableLmq" => light_queues: bool = false, Restart;
+        /// Whether a message is put into the light queues that its property `INNER_MULTI_DISPATCH` names, if
+        /// `enableLmq`.
+        "enableMultiDispatch" => multi_dispatch: bool = false, Restart;
+        /// The most light queues.
+        "maxLmqConsumeQueueNum" => max_light_queues: u32 = 20_000, Restart, in 1..=10_000_000;
+
         /// Whether messages can be found by key.
         "messageIndexEnable" => index: bool = true, Restart;
         /// Hash slots per index file.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ferromq_model::light::{LIGHT_QUEUE, is_light};
 use ferromq_model::record::Record;
 use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 use foldhash::fast::RandomState;
@@ -22,18 +23,37 @@ pub(crate) struct Queues {
     file_len: u64,
     open: Arc<OpenFiles>,
     known: RwLock<Known>,
+    /// Light queues that there may be.
+    most_light: usize,
 }
 
 #[derive(Default)]
 struct Known {
     by_topic: ByTopic,
+    /// Topics of light queues among them.
+    light: usize,
     /// Topics whose files are being deleted: none of their queues comes into being before they are gone.
     deleting: HashSet<TopicName>,
 }
 
+impl Known {
+    /// Whether there may be one more light queue. If not, those that somebody asked for, nobody uses and no message
+    /// ever came to give way.
+    fn make_room_for_light(&mut self, most: usize) -> bool {
+        if self.light < most {
+            return true;
+        }
+        // Handles are made under this lock only, so nobody can get one meanwhile.
+        let unused = |queue: &Arc<Queue>| Arc::strong_count(queue) == 1 && queue.next() == QueueOffset::ZERO;
+        self.by_topic.retain(|topic, queues| !is_light(topic.as_str()) || !queues.values().all(unused));
+        self.light = self.by_topic.keys().filter(|topic| is_light(topic.as_str())).count();
+        self.light < most
+    }
+}
+
 impl Queues {
-    pub(crate) fn new(root: PathBuf, file_len: u64) -> Self {
-        Self { root, file_len, open: Arc::new(OpenFiles::new()), known: RwLock::default() }
+    pub(crate) fn new(root: PathBuf, file_len: u64, most_light: usize) -> Self {
+        Self { root, file_len, open: Arc::new(OpenFiles::new()), known: RwLock::default(), most_light }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -56,7 +76,20 @@ impl Queues {
             queue.retire();
             return queue;
         }
-        Arc::clone(known.by_topic.entry(topic.clone()).or_default().entry(id).or_insert_with(make))
+        let queues = known.by_topic.entry(topic.clone()).or_default();
+        let is_new_light = queues.is_empty() && is_light(topic.as_str());
+        let queue = Arc::clone(queues.entry(id).or_insert_with(make));
+        known.light += usize::from(is_new_light);
+        queue
+    }
+
+    /// The light queue of a topic; `None` if it would be one too many.
+    pub(crate) fn find_or_make_light(&self, topic: &TopicName) -> Option<Arc<Queue>> {
+        if let Some(queue) = self.find(topic.as_str(), LIGHT_QUEUE) {
+            return Some(queue);
+        }
+        let room = self.known.write().make_room_for_light(self.most_light);
+        room.then(|| self.find_or_make(topic, LIGHT_QUEUE))
     }
 
     /// The queue that a stored record belongs to; `None` if its topic is no valid name.
@@ -89,7 +122,9 @@ impl Queues {
         let removed = {
             let mut known = self.known.write();
             known.deleting.insert(topic.clone());
-            known.by_topic.remove(topic)
+            let removed = known.by_topic.remove(topic);
+            known.light -= usize::from(removed.is_some() && is_light(topic.as_str()));
+            removed
         };
         for queue in removed.iter().flat_map(HashMap::values) {
             queue.retire();

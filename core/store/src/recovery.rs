@@ -20,11 +20,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferromq_model::delay::DelayLevels;
+use ferromq_model::light::{self, LIGHT_QUEUE, is_dispatched};
 use ferromq_model::message::{NAME_END, PROPERTY_END, TagsCode, find_property, property};
 use ferromq_model::name::SCHEDULE_TOPIC;
 use ferromq_model::record::MIN_RECORD_LEN;
 use ferromq_model::record::{Entry, MAGIC_V1, MAGIC_V2, Record, RecordError};
-use ferromq_model::{Millis, PhysicalOffset, QueueOffset, Timestamp};
+use ferromq_model::{Millis, PhysicalOffset, QueueOffset, Timestamp, TopicName};
 
 use crate::error::OpenError;
 use crate::log_file::LogFile;
@@ -543,40 +544,75 @@ impl<'a> Dispatch<'a> {
         }
     }
 
-    /// Adds the record to its queue.
+    /// Adds the record to its queue, and to the light queues that it is in.
     fn give(&mut self, record: &Record<'_>, at: PhysicalOffset) -> Result<Given, WalkError> {
-        let deleted = &self.recovery.manifest.deleted;
-        if !deleted.is_empty() && deleted.get(record.topic).is_some_and(|&end| at < end) {
-            return Ok(Given::Taken);
-        }
         if !record.sys_flag.is_queued() {
             // What belongs into no queue has no place there either.
             let numbered = record.queue_offset > QueueOffset::ZERO;
             let why = RecordError::Malformed("system flag");
             return Ok(if numbered { Given::Refused(why) } else { Given::Taken });
         }
-        if record.queue_id.0 > MAX_QUEUE_ID {
+        let marks = Marks::of(record.properties);
+        let entry = QueueEntry { physical: at, len: record.len as u32, tags: self.tags_of(record, &marks) };
+        let given = if self.is_deleted(record.topic, at) {
+            Given::Taken
+        } else if record.queue_id.0 > MAX_QUEUE_ID {
             return Ok(Given::Refused(RecordError::Malformed("queue id")));
-        }
-        let Some(queue) = self.queue_of(record) else {
+        } else if let Some(queue) = self.queue_of(record) {
+            self.give_to(&queue, record.queue_offset, entry)?
+        } else {
             // A topic name that no broker accepts.
             return Ok(Given::Refused(RecordError::Malformed("topic")));
         };
-        let entry = QueueEntry { physical: at, len: record.len as u32, tags: self.tags_of(record) };
-        let given = match queue.push_next(record.queue_offset, entry) {
-            Ok(()) => {
-                if !self.suspects.is_empty() {
-                    self.drop_suspect(&queue);
-                }
-                self.in_memory += 1;
-                Given::Taken
-            }
-            Err(next) => self.give_elsewhere(&queue, record.queue_offset, entry, next)?,
-        };
+        if marks.light_offsets.is_some() && is_dispatched(record.topic) {
+            self.give_further(&marks, entry)?;
+        }
         if self.in_memory >= ENTRIES_IN_MEMORY {
             self.write_out()?;
         }
         Ok(given)
+    }
+
+    /// Whether the topic was deleted when the log ended behind `at`.
+    fn is_deleted(&self, topic: &str, at: PhysicalOffset) -> bool {
+        let deleted = &self.recovery.manifest.deleted;
+        !deleted.is_empty() && deleted.get(topic).is_some_and(|&end| at < end)
+    }
+
+    fn give_to(
+        &mut self,
+        queue: &Arc<Queue>,
+        queue_offset: QueueOffset,
+        entry: QueueEntry,
+    ) -> Result<Given, WalkError> {
+        match queue.push_next(queue_offset, entry) {
+            Ok(()) => {
+                if !self.suspects.is_empty() {
+                    self.drop_suspect(queue);
+                }
+                self.in_memory += 1;
+                Ok(Given::Taken)
+            }
+            Err(next) => self.give_elsewhere(queue, queue_offset, entry, next),
+        }
+    }
+
+    /// Adds a record to the light queues that it is in beside its own. One of those that it does not fit says nothing
+    /// about the record.
+    fn give_further(&mut self, marks: &Marks<'_>, entry: QueueEntry) -> Result<(), WalkError> {
+        let (names, offsets) =
+            (marks.light_queues.unwrap_or_default(), marks.light_offsets.unwrap_or_default());
+        for (name, queue_offset) in light::stored_queues(names, offsets) {
+            if self.is_deleted(name, entry.physical) {
+                continue;
+            }
+            let Ok(topic) = TopicName::new(name) else { continue };
+            let queue = self.recovery.queues.find_or_make(&topic, LIGHT_QUEUE);
+            if let Given::Refused(why) = self.give_to(&queue, queue_offset, entry)? {
+                tracing::warn!(?queue, at = %entry.physical, %queue_offset, %why, "a message has no place in a light queue");
+            }
+        }
+        Ok(())
     }
 
     fn queue_of(&mut self, record: &Record<'_>) -> Option<Arc<Queue>> {
@@ -667,7 +703,7 @@ impl<'a> Dispatch<'a> {
         }
     }
 
-    fn tags_of(&self, record: &Record<'_>) -> TagsCode {
+    fn tags_of(&self, record: &Record<'_>, marks: &Marks<'_>) -> TagsCode {
         if record.topic == SCHEDULE_TOPIC {
             let asked = find_property(record.properties, property::DELAY).and_then(|d| d.parse::<i64>().ok());
             let schedule = self.recovery.schedule;
@@ -675,7 +711,7 @@ impl<'a> Dispatch<'a> {
                 return TagsCode(record.stored.plus(schedule.span(level)).0);
             }
         }
-        tags_in(record.properties)
+        TagsCode::of(marks.tags)
     }
 
     fn write_out(&mut self) -> std::io::Result<()> {
@@ -693,19 +729,38 @@ impl<'a> Dispatch<'a> {
     }
 }
 
-/// The code of the tag in a property string, as [`find_property`] finds it. Millions of records are asked for theirs, so
-/// properties that cannot be it are not taken apart.
-fn tags_in(properties: &str) -> TagsCode {
-    let mut tags = None;
-    let mut rest = properties;
-    while !rest.is_empty() {
-        let end = rest.bytes().position(|b| b == PROPERTY_END).unwrap_or(rest.len());
-        let value =
-            rest[..end].strip_prefix(property::TAGS).and_then(|rest| rest.strip_prefix(NAME_END as char));
-        tags = value.filter(|value| !value.is_empty()).or(tags);
-        rest = rest.get(end + 1..).unwrap_or_default();
+/// The properties that decide which queues a record is in, and how, as [`find_property`] finds them. Millions of records
+/// are asked for theirs, so properties that cannot be one are not taken apart.
+#[derive(Default)]
+struct Marks<'a> {
+    tags: Option<&'a str>,
+    light_queues: Option<&'a str>,
+    light_offsets: Option<&'a str>,
+}
+
+impl<'a> Marks<'a> {
+    fn of(properties: &'a str) -> Self {
+        let mut found = Self::default();
+        let mut rest = properties;
+        while !rest.is_empty() {
+            let end = rest.bytes().position(|b| b == PROPERTY_END).unwrap_or(rest.len());
+            let one = &rest[..end];
+            let value = |name| {
+                let value = one.strip_prefix(name)?.strip_prefix(NAME_END as char)?;
+                Some(value).filter(|value| !value.is_empty())
+            };
+            match one.as_bytes().first() {
+                Some(b'T') => found.tags = value(property::TAGS).or(found.tags),
+                Some(b'I') => {
+                    found.light_queues = value(property::INNER_MULTI_DISPATCH).or(found.light_queues);
+                    found.light_offsets = value(property::INNER_MULTI_QUEUE_OFFSET).or(found.light_offsets);
+                }
+                _ => {}
+            }
+            rest = rest.get(end + 1..).unwrap_or_default();
+        }
+        found
     }
-    TagsCode::of(tags)
 }
 
 impl From<Suspect> for Dropped {
@@ -735,7 +790,7 @@ mod tests {
             "中\x01文\x02TAGS\x01中文\x02",
         ] {
             let expected = TagsCode::of(find_property(properties, property::TAGS));
-            assert_eq!(tags_in(properties), expected, "{properties:?}");
+            assert_eq!(TagsCode::of(Marks::of(properties).tags), expected, "{properties:?}");
         }
     }
 }

@@ -180,7 +180,8 @@ impl Store {
             _ => {}
         }
         let mut files = recovery::open_files(&log_dir, config.log_file_size.0)?;
-        let queues = Queues::new(root.join("consumequeue"), config.queue_file_size.0);
+        let most_light = config.max_light_queues as usize;
+        let queues = Queues::new(root.join("consumequeue"), config.queue_file_size.0, most_light);
         let checkpoint_path = root.join("checkpoint");
         let mut checkpoint =
             Checkpoint::open(&checkpoint_path).map_err(OpenError::io("cannot open", checkpoint_path))?;
@@ -351,6 +352,13 @@ impl Store {
     #[must_use]
     pub fn queue(&self, topic: &TopicName, id: QueueId) -> Arc<Queue> {
         self.inner.queues.find_or_make(topic, id)
+    }
+
+    /// The light queue of a topic, which comes into being with this; `None` if there are as many as there may be
+    /// (`maxLmqConsumeQueueNum`).
+    #[must_use]
+    pub fn light_queue(&self, topic: &TopicName) -> Option<Arc<Queue>> {
+        self.inner.queues.find_or_make_light(topic)
     }
 
     /// The queue, if it was ever asked for or has messages.
