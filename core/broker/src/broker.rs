@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferromq_model::light::is_light;
 use ferromq_model::message::{MessageId, PROPERTY_END, property, push_property};
 use ferromq_model::name::TRANSACTION_GROUP;
 use ferromq_model::topic::{DataVersion, Permission, TopicConfig};
@@ -89,8 +90,12 @@ impl Broker {
         let file = |name| StateFile::new(&dir, name);
         let (config, live) = Live::open(config, &store)?;
         let topics = Topics::load(file("topics.json"), &config, &store)?;
-        let groups = Groups::load(file("subscriptionGroup.json"), config.auto_create_groups)?;
-        let offsets = ConsumerOffsets::load(file("consumerOffset.json"))?;
+        let groups = Groups::load(
+            file("subscriptionGroup.json"),
+            config.auto_create_groups,
+            store.config().light_queues,
+        )?;
+        let offsets = ConsumerOffsets::load(&dir, store.config().light_queues)?;
         let delays = DelayProgress::load(file("delayOffset.json"))?;
         let timers = Timers::load(file("timermetrics"), config.timer_congestion)?;
         let pops = Pops::load(file("consumerOrderInfo.json"), &config, &store)?;
@@ -278,6 +283,10 @@ impl Broker {
     pub fn heartbeat(&self, peer: &Peer, mut beat: Heartbeat) -> bool {
         beat.consumers.retain(|consumer| match self.groups().find_or_create(consumer.group.as_str()) {
             Ok(group) => {
+                // Groups of light queues come and go with every client.
+                if is_light(consumer.group.as_str()) {
+                    return true;
+                }
                 if let Err(error) = self.retry_topic(&consumer.group, group.retry_queue_nums) {
                     tracing::warn!(group = %consumer.group, %error, "cannot create the group's retry topic");
                 }
@@ -306,7 +315,12 @@ impl Broker {
     /// The queue, if the topic exists and has so many.
     #[must_use]
     pub fn queue(&self, topic: &str, id: QueueId) -> Option<Arc<Queue>> {
-        self.topics().find(topic)?.queue(self.store(), id).cloned()
+        let topic = self.topics().find(topic)?;
+        // Who asks for a light queue's state does not bring it into being.
+        if topic.is_light() {
+            return self.store().find_queue(topic.name().as_str(), id);
+        }
+        topic.queue(self.store(), id).cloned()
     }
 
     /// Notes how far a group has consumed. Offsets beyond the queue's end count as its end. `false` if the group was
@@ -386,7 +400,9 @@ impl Broker {
     /// # Errors
     /// [`TopicError`].
     pub fn delete_topic(&self, topic: &TopicName) -> Result<(), TopicError> {
+        let is_light = self.topics().find(topic.as_str()).is_some_and(|topic| topic.is_light());
         match self.topics().remove(topic) {
+            Err(TopicError::System(_)) if is_light => {}
             // Tools delete on every broker, also where the topic never was.
             Err(TopicError::Unknown(_)) => return Ok(()),
             other => other?,

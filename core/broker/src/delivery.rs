@@ -1,7 +1,5 @@
 //! Storing messages that have waited where their senders meant them to be.
 
-use std::sync::Arc;
-
 use ferromq_model::QueueId;
 use ferromq_model::message::{PROPERTY_END, TagsCode, find_property, property};
 use ferromq_model::name::HALF_TOPIC;
@@ -61,7 +59,7 @@ pub(crate) fn add_to(
         body: record.body,
         properties: &[first, if ended { "" } else { "\x02" }, second],
     };
-    batch.push(Arc::clone(queue), &copy, EntryTag::Tags(tags));
+    broker.push_delivered(batch, queue, &copy, EntryTag::Tags(tags));
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferromq_model::group::SubscriptionGroupConfig;
+use ferromq_model::light::is_light;
 use ferromq_model::name::{MAX_DERIVED_TOPIC_LEN, RETRY_PREFIX};
 use ferromq_model::topic::DataVersion;
 use ferromq_model::{GroupName, NameError, Timestamp};
@@ -65,6 +66,8 @@ pub struct Groups {
     table: RwLock<Table>,
     changing: Mutex<StateFile>,
     auto_create: AtomicBool,
+    /// Whether groups of light queues exist without being created.
+    light: bool,
 }
 
 /// All groups' settings at one moment.
@@ -107,7 +110,7 @@ fn check(config: &SubscriptionGroupConfig) -> Result<(), GroupError> {
 }
 
 impl Groups {
-    pub(crate) fn load(file: StateFile, auto_create: bool) -> Result<Self, StateError> {
+    pub(crate) fn load(file: StateFile, auto_create: bool, light: bool) -> Result<Self, StateError> {
         let saved: Saved = file.load()?.unwrap_or_default();
         let mut groups: HashMap<GroupName, Arc<SubscriptionGroupConfig>, RandomState> = HashMap::default();
         for config in saved.subscription_group_table.into_values() {
@@ -126,6 +129,7 @@ impl Groups {
             table: RwLock::new(table),
             changing: Mutex::new(file),
             auto_create: AtomicBool::new(auto_create),
+            light,
         })
     }
 
@@ -147,6 +151,9 @@ impl Groups {
     pub fn find_or_create(&self, group: &str) -> Result<Arc<SubscriptionGroupConfig>, GroupError> {
         if let Some(config) = self.find(group) {
             return Ok(config);
+        }
+        if self.light && is_light(group) {
+            return Ok(Arc::new(SubscriptionGroupConfig::new(GroupName::new(group)?)));
         }
         if !self.auto_create.load(Ordering::Relaxed) {
             return Err(GroupError::Unknown(group.to_owned()));

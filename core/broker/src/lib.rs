@@ -34,6 +34,7 @@ mod delivery;
 pub mod filters;
 pub mod groups;
 pub mod inspect;
+pub mod light;
 pub mod live;
 pub mod locks;
 pub mod members;

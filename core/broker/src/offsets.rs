@@ -1,12 +1,18 @@
 //! How far each group has consumed: the next offset of each queue, and `consumerOffset.json`.
 //!
+//! With light queues the file is `lmqConsumerOffset.json` instead, and groups `%LMQ%...` have a table of their own in it,
+//! as the reference broker has it. Whichever of the two is newer is read, so that turning light queues on or off loses
+//! no position.
+//!
 //! An offset comes from a peer and is only as good as that: it never exceeds what the queue has, so that a wrong one can
 //! repeat messages, and never skips messages that are not there yet.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ferromq_model::light::{LIGHT_QUEUE, is_light};
 use ferromq_model::topic::DataVersion;
 use ferromq_model::{QueueId, QueueOffset, Timestamp};
 use foldhash::fast::RandomState;
@@ -28,6 +34,9 @@ struct Saved {
     data_version: DataVersion,
     /// By `topic@group`. Negative numbers are what others wrote for "none".
     offset_table: BTreeMap<String, BTreeMap<u32, i64>>,
+    /// By `topic@group` of groups of light queues, which have one queue each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lmq_offset_table: Option<BTreeMap<String, i64>>,
 }
 
 #[derive(Debug, Default)]
@@ -48,11 +57,24 @@ pub struct ConsumerOffsets {
     /// Queues in `Table::moved`, so that a pull need not look while there are none.
     moves: AtomicUsize,
     file: Mutex<StateFile>,
+    /// Whether the file is that of a broker with light queues.
+    light: bool,
 }
 
 impl ConsumerOffsets {
-    pub(crate) fn load(file: StateFile) -> Result<Self, StateError> {
-        let saved: Saved = file.load()?.unwrap_or_default();
+    /// Reads the positions from the files in `dir`.
+    pub(crate) fn load(dir: &Path, light: bool) -> Result<Self, StateError> {
+        let plain_file = StateFile::new(dir, "consumerOffset.json");
+        let light_file = StateFile::new(dir, "lmqConsumerOffset.json");
+        let plain: Saved = plain_file.load()?.unwrap_or_default();
+        let mut with_light: Saved = light_file.load()?.unwrap_or_default();
+        let light_offsets = with_light.lmq_offset_table.take().unwrap_or_default();
+        let age = |saved: &Saved| (saved.data_version.timestamp, saved.data_version.counter);
+        let mut saved = if age(&with_light) > age(&plain) { with_light } else { plain };
+        for (key, next) in light_offsets {
+            saved.offset_table.entry(key).or_insert_with(|| BTreeMap::from([(LIGHT_QUEUE.0, next)]));
+        }
+        let file = if light { light_file } else { plain_file };
         let offsets = saved.offset_table.into_iter().map(|(key, queues)| {
             let valid = queues.into_iter().filter_map(|(id, at)| Some((id, u64::try_from(at).ok()?)));
             (key, valid.collect())
@@ -60,7 +82,7 @@ impl ConsumerOffsets {
         let offsets: HashMap<_, ByQueue, _> = offsets.collect();
         let count = offsets.values().map(BTreeMap::len).sum();
         let table = Table { version: saved.data_version, offsets, count, ..Table::default() };
-        Ok(Self { table: Mutex::new(table), moves: AtomicUsize::new(0), file: Mutex::new(file) })
+        Ok(Self { table: Mutex::new(table), moves: AtomicUsize::new(0), file: Mutex::new(file), light })
     }
 
     /// The next offset that `group` is to consume, if it ever committed one.
@@ -197,10 +219,17 @@ impl ConsumerOffsets {
                 return Ok(());
             }
             table.version.bump(Timestamp::now());
-            Saved {
-                data_version: table.version,
-                offset_table: table.offsets.iter().map(|(key, queues)| (key.clone(), wire(queues))).collect(),
+            let group = |key: &str| key.split_once(SEPARATOR).is_some_and(|(_, group)| is_light(group));
+            let mut saved = Saved { data_version: table.version, ..Saved::default() };
+            for (key, queues) in &table.offsets {
+                if self.light && group(key) {
+                    let next = queues.get(&LIGHT_QUEUE.0).map(|&at| (key.clone(), at as i64));
+                    saved.lmq_offset_table.get_or_insert_default().extend(next);
+                } else {
+                    saved.offset_table.insert(key.clone(), wire(queues));
+                }
             }
+            saved
         };
         file.save(&saved).inspect_err(|_| self.table.lock().changed = true)
     }
@@ -246,7 +275,7 @@ mod tests {
         let text = "{\"dataVersion\":{\"counter\":1,\"stateVersion\":0,\"timestamp\":2},\"groupTopicMap\":{},\
                     \"offsetTable\":{\"T@G\":{0:12,1:-1},\"%RETRY%G@G\":{0:3}}}";
         std::fs::write(dir.path().join("consumerOffset.json"), text).unwrap();
-        let open = || ConsumerOffsets::load(StateFile::new(dir.path(), "consumerOffset.json")).unwrap();
+        let open = || ConsumerOffsets::load(dir.path(), false).unwrap();
         let offsets = open();
         assert_eq!(offsets.find("G", "T", QueueId(0)), Some(QueueOffset(12)));
         assert_eq!(offsets.find("G", "T", QueueId(1)), None);
@@ -256,5 +285,35 @@ mod tests {
         assert_eq!(offsets.find("G", "T", QueueId(1)), Some(QueueOffset(7)));
         offsets.forget_topic("T");
         assert_eq!(offsets.topics_of("G"), ["%RETRY%G"]);
+    }
+
+    #[test]
+    fn light_queues_have_a_file_of_their_own_and_turning_them_on_or_off_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |light| ConsumerOffsets::load(dir.path(), light).unwrap();
+        let find = |offsets: &ConsumerOffsets| {
+            let at = |group, topic| offsets.find(group, topic, QueueId(0)).map(|at| at.0);
+            (at("G", "T"), at("G", "%LMQ%x"), at("%LMQ%g", "%LMQ%x"))
+        };
+        let offsets = open(false);
+        offsets.commit("G", "T", QueueId(0), QueueOffset(1));
+        offsets.save().unwrap();
+        let offsets = open(true);
+        assert_eq!(find(&offsets), (Some(1), None, None));
+        offsets.commit("G", "T", QueueId(0), QueueOffset(2));
+        offsets.commit("G", "%LMQ%x", QueueId(0), QueueOffset(3));
+        offsets.commit("%LMQ%g", "%LMQ%x", QueueId(0), QueueOffset(5));
+        // A version has the time of its change, and both changes may fall into one millisecond.
+        offsets.save().unwrap();
+        let text = std::fs::read_to_string(dir.path().join("lmqConsumerOffset.json")).unwrap();
+        let saved: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(saved["lmqOffsetTable"], serde_json::json!({"%LMQ%x@%LMQ%g": 5}));
+        assert_eq!(saved["offsetTable"]["%LMQ%x@G"]["0"], 3);
+        assert_eq!(find(&open(true)), (Some(2), Some(3), Some(5)));
+        let offsets = open(false);
+        assert_eq!(find(&offsets), (Some(2), Some(3), Some(5)));
+        offsets.commit("G", "T", QueueId(0), QueueOffset(9));
+        offsets.save().unwrap();
+        assert_eq!(find(&open(true)), (Some(9), Some(3), Some(5)));
     }
 }

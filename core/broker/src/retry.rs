@@ -70,7 +70,10 @@ impl Broker {
         }
         let bytes = self.store().record_at(ask.offset).ok_or(SendBackError::NoMessage(ask.offset))?;
         let record = Record::decode(&bytes).map_err(|_| SendBackError::NoMessage(ask.offset))?;
-        let mut properties = without_properties(record.properties, &[property::DELAY, property::WAIT]);
+        let mut properties = without_properties(
+            record.properties,
+            &[property::DELAY, property::WAIT, property::INNER_MULTI_QUEUE_OFFSET],
+        );
         if find_property(&properties, property::RETRY_TOPIC).is_none() {
             push_property(&mut properties, property::RETRY_TOPIC, record.topic);
         }

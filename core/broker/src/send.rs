@@ -22,11 +22,12 @@ use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, HALF_TOPIC, RETRY_PREFI
 use ferromq_model::record::NewRecord;
 use ferromq_model::topic::{Permission, TopicConfig, TopicFilterType};
 use ferromq_model::{GroupName, NameError, PhysicalOffset, QueueId, Timestamp, TopicName, batch};
-use ferromq_store::{AppendError, Batch, EntryTag, MessageKeys, Placed};
+use ferromq_store::{AppendError, Batch, EntryTag, MessageKeys, Placed, Queue};
 
 use crate::broker::Broker;
 use crate::deferral::{self, DeferError, GROWTH_ON_THE_WAY};
 use crate::groups::GroupError;
+use crate::light::{LightError, light_places};
 use crate::recall::RecallHandle;
 use crate::topics::{Topic, TopicError};
 use crate::transaction::half;
@@ -105,6 +106,9 @@ pub enum SendError {
     /// It is to come later than allowed, or than possible.
     #[error(transparent)]
     Defer(#[from] DeferError),
+    /// It names further queues that it cannot be in.
+    #[error(transparent)]
+    Light(#[from] LightError),
     /// The topic could not be created.
     #[error(transparent)]
     Create(TopicError),
@@ -218,9 +222,21 @@ fn scan(properties: &str) -> Scan<'_> {
                     found.wait = false;
                     found.special = true;
                 }
-                b"DELAY" | b"TRAN_MSG" | b"POP_CK" | b"MSG_REGION" | b"TRACE_ON" | b"CLUSTER"
-                | b"INNER_NUM" | b"__CRC32#" | b"TIMER_DELAY_SEC" | b"TIMER_DELAY_MS"
-                | b"TIMER_DELIVER_MS" => found.special = true,
+                b"DELAY"
+                | b"TRAN_MSG"
+                | b"POP_CK"
+                | b"MSG_REGION"
+                | b"TRACE_ON"
+                | b"CLUSTER"
+                | b"INNER_NUM"
+                | b"__CRC32#"
+                | b"TIMER_DELAY_SEC"
+                | b"TIMER_DELAY_MS"
+                | b"TIMER_DELIVER_MS"
+                | b"INNER_MULTI_DISPATCH"
+                | b"INNER_MULTI_QUEUE_OFFSET" => {
+                    found.special = true;
+                }
                 _ => {}
             }
         }
@@ -244,6 +260,10 @@ struct Target<'a> {
     sys_flag: SysFlag,
     /// What the message can be found by.
     keys: MessageKeys<'a>,
+    /// Light queues that it is to be in as well.
+    further: Vec<Arc<Queue>>,
+    /// The property with room for its places there.
+    places: String,
     /// For a timer message: its real topic, and the slot that it waits in.
     recall: Option<(Arc<Topic>, Timestamp)>,
 }
@@ -291,6 +311,8 @@ impl Broker {
                 wait: found.wait,
                 sys_flag: send.sys_flag,
                 keys: found.keys,
+                further: Vec::new(),
+                places: String::new(),
                 recall: None,
             }
         };
@@ -432,8 +454,14 @@ impl Broker {
             ));
         }
         // The client sent what an earlier broker had added, as retried messages do; ours follows.
-        let replaced =
-            [property::POP_CK, property::MSG_REGION, property::TRACE_ON, property::CLUSTER, property::CRC32];
+        let replaced = [
+            property::POP_CK,
+            property::MSG_REGION,
+            property::TRACE_ON,
+            property::CLUSTER,
+            property::CRC32,
+            property::INNER_MULTI_QUEUE_OFFSET,
+        ];
         let mut kept = without_properties(properties, &replaced);
         if !found.wait {
             kept = without_properties(&kept, &[property::WAIT]);
@@ -446,6 +474,8 @@ impl Broker {
             wait: found.wait,
             sys_flag: send.sys_flag,
             keys: found.keys,
+            further: Vec::new(),
+            places: String::new(),
             recall: None,
         };
         if let Some(group) = target.topic.name().retry_group() {
@@ -471,9 +501,11 @@ impl Broker {
             target.tag = deferred.tag;
             kept = deferred.properties;
         }
+        target.further = self.further_queues(target.topic.name().as_str(), &kept)?;
+        target.places = light_places(target.further.len());
         // What it is given on its way must fit as well.
         let growth = if target.recall.is_some() { GROWTH_ON_THE_WAY } else { 0 };
-        self.check_size(send.body.len(), kept.len() + growth)?;
+        self.check_size(send.body.len(), kept.len() + target.places.len() + growth)?;
         target.properties = Cow::Owned(kept);
         Ok(target)
     }
@@ -547,7 +579,7 @@ impl Broker {
             reconsume_times: send.reconsume_times,
             prepared_offset: PhysicalOffset::ZERO,
             body: send.body,
-            properties: &[properties, separator, unique_key, self.suffix()],
+            properties: &[properties, separator, unique_key, self.suffix(), &target.places],
         };
         if let (Some((topic, slot)), Some(key)) = (&target.recall, keys.unique)
             && topic.name().retry_group().is_none()
@@ -556,6 +588,9 @@ impl Broker {
             sends.recalls.push((sends.batch.len() as u32, handle.encode()));
         }
         sends.batch.push_with_keys(Arc::clone(queue), &record, target.tag, keys);
+        if !target.further.is_empty() {
+            sends.batch.dispatch_last(target.further.clone());
+        }
         Ok(())
     }
 

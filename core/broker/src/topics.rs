@@ -11,6 +11,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use ferromq_model::light::is_light;
 use ferromq_model::name::{
     AUTO_CREATE_TOPIC, BENCHMARK_TOPIC, HALF_TOPIC, OFFSET_MOVED_TOPIC, OP_HALF_TOPIC, SCHEDULE_TOPIC,
     SELF_TEST_TOPIC, SYSTEM_TOPICS, TIMER_TOPIC,
@@ -39,13 +40,20 @@ pub struct Topic {
     config: TopicConfig,
     queues: Box<[OnceLock<Arc<Queue>>]>,
     stats: Arc<TopicStats>,
+    /// Whether it has a light queue.
+    light: bool,
 }
 
 impl Topic {
     fn new(config: TopicConfig) -> Self {
         let queues = config.read_queue_nums.max(config.write_queue_nums).min(MAX_QUEUES);
         let queues = (0..queues).map(|_| OnceLock::new()).collect();
-        Self { config, queues, stats: Arc::default() }
+        Self { config, queues, stats: Arc::default(), light: false }
+    }
+
+    /// The topic of a light queue, which needs no settings.
+    fn light(name: TopicName) -> Self {
+        Self { light: true, ..Self::new(TopicConfig::new(name, 1)) }
     }
 
     /// The same topic with other settings: it goes on counting where it was.
@@ -69,11 +77,21 @@ impl Topic {
         &self.config.topic_name
     }
 
-    /// The queue, if the topic has so many.
+    /// The queue, if the topic has so many, and the broker room for one more light queue.
     #[must_use]
     pub fn queue(&self, store: &Store, id: QueueId) -> Option<&Arc<Queue>> {
         let slot = self.queues.get(id.0 as usize)?;
+        if self.light && slot.get().is_none() {
+            let queue = store.light_queue(&self.config.topic_name)?;
+            return Some(slot.get_or_init(|| queue));
+        }
         Some(slot.get_or_init(|| store.queue(&self.config.topic_name, id)))
+    }
+
+    /// Whether it has a light queue, and no settings of its own.
+    #[must_use]
+    pub fn is_light(&self) -> bool {
+        self.light
     }
 
     /// Its counters.
@@ -144,6 +162,8 @@ pub struct Topics {
     /// Topics that every broker with this configuration has.
     built_in: HashSet<TopicName, RandomState>,
     generation: AtomicU64,
+    /// Whether topics of light queues exist.
+    light: bool,
     /// Held while a change is made and saved, so that the file's versions are in order.
     changing: Mutex<StateFile>,
     version: watch::Sender<DataVersion>,
@@ -168,7 +188,7 @@ impl Topics {
         // The file was lost, or its backup is older than the topic, or a deletion got half-way and was not answered:
         // messages are never what pays for it.
         for topic in store.topics() {
-            if !table.contains_key(&topic) {
+            if !table.contains_key(&topic) && !is_light(topic.as_str()) {
                 let queues = store.queues_of(topic.as_str()).last().map_or(1, |queue| queue.id().0 + 1);
                 tracing::warn!(%topic, queues, "topics.json misses a topic: its settings are made from what the store has");
                 table.insert(topic.clone(), Arc::new(Topic::new(TopicConfig::new(topic, queues))));
@@ -178,6 +198,7 @@ impl Topics {
             table: RwLock::new(table),
             built_in,
             generation: AtomicU64::new(1),
+            light: store.config().light_queues,
             changing: Mutex::new(file),
             version: watch::channel(version).0,
         })
@@ -192,7 +213,13 @@ impl Topics {
     /// The topic.
     #[must_use]
     pub fn find(&self, topic: &str) -> Option<Arc<Topic>> {
-        self.table.read().get(topic).cloned()
+        let known = self.table.read().get(topic).cloned();
+        known.or_else(|| self.find_light(topic))
+    }
+
+    fn find_light(&self, topic: &str) -> Option<Arc<Topic>> {
+        let name = (self.light && is_light(topic)).then(|| TopicName::new(topic).ok()).flatten()?;
+        Some(Arc::new(Topic::light(name)))
     }
 
     /// All topics, in no order.
@@ -217,7 +244,7 @@ impl Topics {
     /// Whether the broker owns the topic: nobody may change or delete it by request.
     #[must_use]
     pub fn is_reserved(&self, topic: &TopicName) -> bool {
-        topic.is_system() || self.built_in.contains(topic)
+        topic.is_system() || self.built_in.contains(topic) || (self.light && is_light(topic.as_str()))
     }
 
     /// Topics that the broker owns, and names that it keeps for such.

@@ -221,8 +221,7 @@ mod tests {
     #[test]
     fn the_position_runs_ahead_of_the_table_until_it_is_committed_and_a_reset_decides() {
         let dir = tempfile::tempdir().unwrap();
-        let file = crate::state_file::StateFile::new(dir.path(), "consumerOffset.json");
-        let offsets = ConsumerOffsets::load(file).unwrap();
+        let offsets = ConsumerOffsets::load(dir.path(), false).unwrap();
         let places = Places::default();
         let (group, topic) = (GroupName::new("G").unwrap(), TopicName::new("T").unwrap());
         let of_topic = places.topic_or_new(&group, &topic);

@@ -2,6 +2,7 @@
 
 use ferromq_broker::deferral::DeferError;
 use ferromq_broker::groups::GroupError;
+use ferromq_broker::light::LightError;
 use ferromq_broker::live::ChangeError;
 use ferromq_broker::pop::{AckError, PopError};
 use ferromq_broker::pull::{Forbidden, PullError};
@@ -78,7 +79,8 @@ pub(super) fn send(error: &SendError) -> Reply {
         SendError::IllegalTopic(_) | SendError::NoQueue { .. } => ResponseCode::InvalidParameter,
         SendError::ForbiddenTopic(_) | SendError::NotWritable(_) => ResponseCode::NoPermission,
         SendError::NoTopic(_) => ResponseCode::TopicNotExist,
-        SendError::Illegal(_) => ResponseCode::MessageIllegal,
+        SendError::Light(LightError::TooMany { .. }) => ResponseCode::SystemError,
+        SendError::Illegal(_) | SendError::Light(LightError::List(_)) => ResponseCode::MessageIllegal,
     };
     Reply::error(code, error.to_string())
 }
