@@ -110,9 +110,9 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         copy(self.dir.path(), dir.path());
         self.broker.stop();
-        let Self { broker, host, dir: _before, config } = self;
+        let Self { broker, host, dir: _before, config, change_store } = self;
         broker.store().close().unwrap();
-        Self { broker: open(&config, &host, dir.path()), host, dir, config }
+        Self { broker: open(&config, &host, dir.path(), change_store), host, dir, config, change_store }
     }
 
     /// Sends one message, or batch, by itself.
