@@ -306,7 +306,7 @@ impl Broker {
         let queue = queue.ok_or_else(|| Undeliverable::NoTopic(message.topic.name().to_string()))?;
         let mut batch = Batch::new();
         let properties = [message.properties()];
-        batch.push(Arc::clone(queue), &message.record(half, &properties, self), message.tag);
+        self.push_delivered(&mut batch, queue, &message.record(half, &properties, self), message.tag);
         self.store().append(&mut batch)?;
         Ok(batch.placed().first().map(|placed| placed.end))
     }

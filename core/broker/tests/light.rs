@@ -8,8 +8,9 @@ use ferromq_broker::Position;
 use ferromq_broker::pull::{Accepted, Outcome, Pull, PullError, Wanted};
 use ferromq_broker::retry::SendBack;
 use ferromq_broker::send::{Send, SendError};
+use ferromq_broker::transaction::{Decision, EndTransaction};
 use ferromq_model::light::LIGHT_QUEUE;
-use ferromq_model::message::TagsCode;
+use ferromq_model::message::{SysFlag, TagsCode};
 use ferromq_model::topic::TopicConfig;
 use ferromq_model::{Millis, QueueId, QueueOffset, TopicName};
 use support::{Rig, bodies, heartbeat, message, peer, properties};
@@ -107,6 +108,26 @@ async fn a_delayed_message_joins_its_light_queues_when_it_is_due_and_a_retried_o
     assert_eq!(queue.max(), QueueOffset(2));
     rig.broker.stop();
     tasks.await.unwrap();
+}
+
+#[test]
+fn a_transaction_joins_its_light_queues_when_it_is_committed() {
+    let rig = rig();
+    let names = properties(&[("TRAN_MSG", "true"), ("PGROUP", "P"), ("INNER_MULTI_DISPATCH", "%LMQ%a")]);
+    let sys_flag = SysFlag(SysFlag::TRANSACTION_PREPARED);
+    let half = rig.sent(&Send { properties: &names, sys_flag, ..message("T", "x") });
+    send(&rig, "y", "%LMQ%a");
+    assert_eq!(bodies(&rig.messages("%LMQ%a", 0)), ["y"]);
+    let end = EndTransaction {
+        group: "P",
+        half: half.queue_offset,
+        at: half.physical,
+        decision: Decision::Commit,
+        from_check: false,
+    };
+    rig.broker.end_transaction(&end).unwrap();
+    assert_eq!(bodies(&rig.messages("%LMQ%a", 0)), ["y", "x"]);
+    assert_eq!(rig.messages("T", 0)[1].property("INNER_MULTI_QUEUE_OFFSET"), Some("1"));
 }
 
 #[test]
