@@ -16,7 +16,7 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         brokerIP2 brokerNotActiveTimeoutMillis cgColdReadThreshold clearRetryTopicWhenDeleteTopic
         clientManageThreadPoolNums coldCtrStrategyEnable compressedRegister configBlackList
         configManagerVersion consumerFallbehindThreshold consumerManageThreadPoolNums
-        consumerOffsetUpdateVersionStep defaultMessageRequestMode defaultPopShareQueueNum
+        consumerOffsetUpdateVersionStep
         delayOffsetUpdateVersionStep disableConsumeIfConsumerReadSlowly enableBroadcastOffsetStore
         enableCalcFilterBitMap enableCreateSysGroup enableMixedMessageType
         enableRegisterProducer enableSingleTopicRegister enableSplitMetadata enableSplitRegistration
@@ -27,7 +27,7 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         processReplyMessageThreadPoolNums pullMessageThreadPoolNums pullThreadPoolQueueCapacity
         putMessageFutureThreadPoolNums queryMessageThreadPoolNums realTimeNotifyConsumerChange
         recoverThreadPoolNums rejectPullConsumerEnable rocketmqHome
-        sendMessageThreadPoolNums sendThreadPoolQueueCapacity serverLoadBalancerEnable slaveReadEnable
+        sendMessageThreadPoolNums sendThreadPoolQueueCapacity slaveReadEnable
         splitMetadataSize splitRegistrationSize startAcceptSendRequestTimeStamp
         subscriptionExpiredTimeout transferMsgByHeap
         validateSystemTopicWhenUpdateTopic waitTimeMillsInAckQueue waitTimeMillsInAdminBrokerQueue

@@ -9,12 +9,14 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferromq_broker::{Broker, StateError};
 use ferromq_gateway::config::ListenConfig;
 use ferromq_gateway::remoting::listen::Listeners;
 use ferromq_gateway::remoting::registration::{Advertised, Registration, Timing};
+use ferromq_gateway::remoting::routes::Routes;
 use ferromq_model::config::Settings;
 use ferromq_namesrv::NameServer;
 use ferromq_store::{OpenError, RecoveryReport, Store};
@@ -202,6 +204,9 @@ async fn start_broker(
         warn!(
             "no NameServer is set (namesrvAddr, -n, NAMESRV_ADDR): clients cannot find this broker through one"
         );
+    }
+    if !servers.addresses().is_empty() {
+        broker.find_routes_with(Arc::new(Routes::new(&servers)));
     }
     let timing =
         Timing { period: address.register_period.duration(), timeout: address.register_timeout.duration() };

@@ -1,8 +1,8 @@
 //! The broker's handle: what it is made of, the calls that fit nowhere else, and its background tasks.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use crate::assignment::{RequestModes, Routes};
 use crate::config::BrokerConfig;
 use crate::delay::{self, DelayProgress};
 use crate::filters::Filters;
@@ -67,6 +68,8 @@ struct Inner {
     live: Live,
     started: Timestamp,
     pops: Pops,
+    request_modes: RequestModes,
+    routes: OnceLock<Arc<dyn Routes>>,
     counter: AtomicU32,
     stop: watch::Sender<bool>,
 }
@@ -99,6 +102,7 @@ impl Broker {
         let delays = DelayProgress::load(file("delayOffset.json"))?;
         let timers = Timers::load(file("timermetrics"), config.timer_congestion)?;
         let pops = Pops::load(file("consumerOrderInfo.json"), &config, &store)?;
+        let request_modes = RequestModes::load(file("messageRequestMode.json"))?;
         let mut suffix = String::new();
         push_property(&mut suffix, property::MSG_REGION, &config.region);
         push_property(&mut suffix, property::TRACE_ON, if config.trace_on { "true" } else { "false" });
@@ -127,6 +131,8 @@ impl Broker {
                 live,
                 started,
                 pops,
+                request_modes,
+                routes: OnceLock::new(),
                 counter: AtomicU32::new(0),
                 stop: watch::channel(false).0,
             }),
@@ -246,6 +252,19 @@ impl Broker {
 
     pub(crate) fn pops(&self) -> &Pops {
         &self.inner.pops
+    }
+
+    pub(crate) fn request_modes(&self) -> &RequestModes {
+        &self.inner.request_modes
+    }
+
+    /// Says who tells of queues on other brokers; the first to say so stays. Without, the broker knows its own.
+    pub fn find_routes_with(&self, routes: Arc<dyn Routes>) {
+        let _ = self.inner.routes.set(routes);
+    }
+
+    pub(crate) fn routes(&self) -> Option<&Arc<dyn Routes>> {
+        self.inner.routes.get()
     }
 
     pub(crate) fn transactions(&self) -> &Transactions {
@@ -418,6 +437,7 @@ impl Broker {
     fn forget_topic(&self, topic: &TopicName) -> std::io::Result<()> {
         self.pops().forget(|gone, _| gone == topic.as_str());
         self.offsets().forget_topic(topic.as_str());
+        self.request_modes().forget(|gone, _| gone == topic.as_str())?;
         self.store().delete_topic(topic)
     }
 
@@ -429,6 +449,7 @@ impl Broker {
         self.groups().remove(group)?;
         self.topics().all().iter().for_each(|topic| topic.stats().forget_group(group));
         self.pops().forget(|_, gone| gone == group);
+        self.request_modes().forget(|_, gone| gone == group)?;
         if with_offsets {
             self.offsets().forget_group(group);
             for retries in self.pop_retry_topics_for(group) {

@@ -7,6 +7,8 @@ use ferromq_model::delay::DelayLevels;
 use ferromq_model::topic::Permission;
 use ferromq_model::{ByteSize, Millis, config_enum, config_keys};
 
+use crate::assignment::RequestMode;
+
 config_enum! {
     /// The part that a broker plays in replication. RocketMQ's other roles are refused rather than ignored: a
     /// `SLAVE` that served as a second master, or a `SYNC_MASTER` that did not wait, would break a promise.
@@ -110,6 +112,13 @@ config_keys! {
         "popPollingSize" => max_waiting_pops_a_queue: u32 = 1024, Restart, in 1..=1_000_000;
         /// The most pops that wait in all.
         "maxPopPollingSize" => max_waiting_pops: u32 = 100_000, Restart, in 1..=10_000_000;
+
+        /// Whether a member that asks which queues it gets is told its share, rather than all.
+        "serverLoadBalancerEnable" => server_load_balancer: bool = true, Restart;
+        /// Whether a group for which nothing else is set pulls or pops, where its members ask.
+        "defaultMessageRequestMode" => request_mode: RequestMode = RequestMode::Pull, Restart;
+        /// With `POP`, how many of the members behind it each member shares queues with; -1 for all.
+        "defaultPopShareQueueNum" => pop_share: i32 = -1, Restart;
 
         /// The spans that `DELAY` levels stand for, from level 1 on.
         "messageDelayLevel" => delay_levels: DelayLevels = DelayLevels::default(), Restart;

@@ -16,6 +16,7 @@
 //! | `transaction` | messages that are delivered once their producer says so |
 //! | `clients` | what clients are told and asked on their connections |
 //! | `members`, `locks`, `offsets` | who consumes, in which order, and how far |
+//! | `assignment` | which member of a group gets which queues |
 //! | `replies` | messages that somebody waits for |
 //! | `resets` | groups that operators move to other positions |
 //! | `topics`, `groups` | settings, kept in files |
@@ -24,6 +25,7 @@
 //! | `stats` | what is counted of all that, for operators |
 //! | `state_file` | how such files are written and read |
 
+pub mod assignment;
 mod broker;
 pub mod clients;
 pub mod config;

@@ -3,6 +3,7 @@
 mod support;
 
 use ferromq_broker::Position;
+use ferromq_broker::assignment::{GroupMode, RequestMode, SetModeError};
 use ferromq_broker::groups::{GroupError, MAX_GROUP_LEN, MAX_RETRY_QUEUES};
 use ferromq_broker::topics::{MAX_QUEUES, TopicError};
 use ferromq_model::group::SubscriptionGroupConfig;
@@ -135,4 +136,28 @@ fn a_heartbeat_of_a_group_with_too_long_a_name_harms_nobody() {
     let exists = |len| rig.broker.groups().find(&"g".repeat(len)).is_some();
     assert_eq!((exists(MAX_GROUP_LEN), exists(MAX_GROUP_LEN + 1)), (true, false));
     assert!(rig.broker.topics().find(&format!("%RETRY%{}", "g".repeat(MAX_GROUP_LEN))).is_some());
+}
+
+#[test]
+fn how_a_group_consumes_survives_and_goes_with_its_topic() {
+    let rig = Rig::new();
+    rig.broker.put_topic(topic("T", 1)).unwrap();
+    rig.broker.put_topic(topic("U", 1)).unwrap();
+    rig.join("G", "C", &[("T", "*")]);
+    let popping = GroupMode { mode: RequestMode::Pop, pop_share: 2 };
+    let pulling = GroupMode { mode: RequestMode::Pull, pop_share: -1 };
+    for topic in ["T", "U"] {
+        rig.broker.set_request_mode("G", topic, popping).unwrap();
+    }
+    let rig = rig.restart();
+    assert_eq!(rig.broker.request_mode("G", "T"), popping);
+    assert_eq!(rig.broker.request_mode("H", "T"), pulling);
+    rig.broker.delete_topic(&TopicName::new("T").unwrap()).unwrap();
+    let rig = rig.restart();
+    assert_eq!(rig.broker.request_mode("G", "T"), pulling);
+    assert_eq!(rig.broker.request_mode("G", "U"), popping);
+    rig.broker.delete_group("G", false).unwrap();
+    assert_eq!(rig.broker.request_mode("G", "U"), pulling);
+    let refused = rig.broker.set_request_mode("G", "U", popping);
+    assert!(matches!(refused, Err(SetModeError::UnknownGroup(_))), "{refused:?}");
 }

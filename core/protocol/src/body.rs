@@ -41,6 +41,7 @@ pub use object_keys::{ByQueue, ObjectKeyed};
 pub use offsets::{ConsumerStatusBody, CorrectionOffsets, ResetOffsetBody};
 pub use pop::{
     AssignedQueue, Assignment, BatchAck, BatchAckRequest, QueryAssignmentRequest, QueryAssignmentResponse,
+    SetMessageRequestMode,
 };
 pub use register::{RegisterBrokerBody, TopicConfigWrapper};
 pub use route::{

@@ -16,6 +16,7 @@
 //! | `broker/sends` | sends, and their wait for the disk |
 //! | `broker/pulls` | pulls |
 //! | `broker/pops` | pops, acknowledgements, and what goes with them |
+//! | `broker/assignments` | which member of a group gets which queues |
 //! | `broker/calls` | what the broker tells and asks its clients |
 //! | `broker/consumers` | what operators ask about consumers |
 //! | `broker/admin` | what else operators' tools ask |
@@ -24,6 +25,7 @@
 //! | `broker/codes` | which error is which response code |
 
 mod admin;
+mod assignments;
 mod calls;
 mod codes;
 mod consumers;

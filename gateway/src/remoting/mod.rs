@@ -4,6 +4,8 @@ pub mod broker;
 pub mod compatibility;
 pub mod listen;
 pub mod namesrv;
+mod namesrv_link;
 mod namesrv_session;
 pub mod registration;
 pub mod reply;
+pub mod routes;

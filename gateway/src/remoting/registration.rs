@@ -20,30 +20,22 @@
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use ferromq_model::TopicName;
 use ferromq_model::config::Servers;
 use ferromq_model::topic::{DataVersion, TopicConfig};
 use ferromq_protocol::body::{self, RegisterBrokerBody, TopicConfigWrapper};
-use ferromq_protocol::code::{RequestCode, ResponseCode};
-use ferromq_protocol::frame::{
-    Command, EncodeError, EncodeFields, FrameError, FrameLimits, Head, HeaderScratch, encode_with_body,
-    frame_len,
-};
+use ferromq_protocol::code::RequestCode;
 use ferromq_protocol::header::{RegisterBroker, UnregisterBroker};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
-/// How long a NameServer may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+use super::namesrv_link::{Failure, Link};
+
 /// How long a goodbye may hold up the stop of the broker.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The wait after the first failure; it doubles with each further one.
@@ -246,7 +238,7 @@ impl Registrar {
         let taken = match changed {
             // Not a change of what NameServers keep.
             Some(changed) if changed.is_empty() => true,
-            Some(changed) => match link.register(about, version, &changed).await {
+            Some(changed) => match tell_topics(&mut link, about, version, &changed).await {
                 Ok(()) => true,
                 Err(Failure::Refused { code, remark }) => {
                     debug!(namesrv = self.server, code, remark, "changed topics were refused, sending all");
@@ -257,7 +249,7 @@ impl Registrar {
             None => false,
         };
         if !taken {
-            link.register(about, version, &topics).await?;
+            tell_topics(&mut link, about, version, &topics).await?;
         }
         self.link = Some(link);
         self.told = Some(topics);
@@ -292,7 +284,7 @@ impl Registrar {
 
     async fn say_goodbye(&mut self) {
         let Some(mut link) = self.link.take() else { return };
-        match timeout(GOODBYE_TIMEOUT, link.unregister(&self.about.advertised)).await {
+        match timeout(GOODBYE_TIMEOUT, say_gone(&mut link, &self.about.advertised)).await {
             Ok(Ok(())) => info!(namesrv = self.server, "unregistered"),
             // It forgets us as soon as the connection closes, which is now.
             Ok(Err(failure)) => debug!(namesrv = self.server, reason = %failure, "goodbye failed"),
@@ -318,143 +310,47 @@ fn changed_topics(told: &[TopicConfig], now: &[TopicConfig]) -> Option<Vec<Topic
     known.is_empty().then_some(changed)
 }
 
-/// Why a NameServer does not list the broker.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("cannot be reached: {0}")]
-    Connect(io::Error),
-    #[error("took longer than {} ms", .0.as_millis())]
-    Timeout(Duration),
-    #[error("connection closed")]
-    Closed,
-    #[error("connection failed: {0}")]
-    Io(#[from] io::Error),
-    #[error("sent something else than the protocol: {0}")]
-    NotTheProtocol(#[from] FrameError),
-    #[error("too much to tell: {0}")]
-    TooLarge(#[from] EncodeError),
-    #[error("refused with code {code}: {remark}")]
-    Refused { code: i32, remark: String },
+/// Tells `topics` as what the broker has, or has changed: it sounds the same.
+async fn tell_topics(
+    link: &mut Link,
+    broker: &Advertised,
+    version: DataVersion,
+    topics: &[TopicConfig],
+) -> Result<(), Failure> {
+    let body = body::encode(&RegisterBrokerBody {
+        topic_config_serialize_wrapper: TopicConfigWrapper {
+            data_version: version,
+            topic_config_table: topics
+                .iter()
+                .map(|topic| (topic.topic_name.clone(), topic.clone()))
+                .collect(),
+            ..TopicConfigWrapper::default()
+        },
+        ..RegisterBrokerBody::default()
+    });
+    let header = RegisterBroker {
+        broker: &broker.name,
+        addr: &broker.addr,
+        cluster: &broker.cluster,
+        ha_addr: &broker.ha_addr,
+        broker_id: broker.id,
+        timeout: None,
+        acting_master: Some(false),
+        compressed: false,
+        body_crc: body::checksum(&body),
+        zone: None,
+    };
+    link.call(RequestCode::RegisterBroker, &header, &body).await.map(drop)
 }
 
-/// A connection to a NameServer, with one request at a time.
-struct Link {
-    stream: TcpStream,
-    received: BytesMut,
-    scratch: HeaderScratch,
-    /// The number of the last request.
-    opaque: i32,
-}
-
-impl Link {
-    /// Looks the name up anew each time: a NameServer may have moved.
-    async fn connect(server: &str) -> Result<Self, Failure> {
-        let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(server)).await {
-            Ok(connected) => connected.map_err(Failure::Connect)?,
-            Err(_) => return Err(Failure::Timeout(CONNECT_TIMEOUT)),
-        };
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, received: BytesMut::new(), scratch: HeaderScratch::new(), opaque: 0 })
-    }
-
-    /// Tells `topics` as what the broker has, or has changed: it sounds the same.
-    async fn register(
-        &mut self,
-        broker: &Advertised,
-        version: DataVersion,
-        topics: &[TopicConfig],
-    ) -> Result<(), Failure> {
-        let body = body::encode(&RegisterBrokerBody {
-            topic_config_serialize_wrapper: TopicConfigWrapper {
-                data_version: version,
-                topic_config_table: topics
-                    .iter()
-                    .map(|topic| (topic.topic_name.clone(), topic.clone()))
-                    .collect(),
-                ..TopicConfigWrapper::default()
-            },
-            ..RegisterBrokerBody::default()
-        });
-        let header = RegisterBroker {
-            broker: &broker.name,
-            addr: &broker.addr,
-            cluster: &broker.cluster,
-            ha_addr: &broker.ha_addr,
-            broker_id: broker.id,
-            timeout: None,
-            acting_master: Some(false),
-            compressed: false,
-            body_crc: body::checksum(&body),
-            zone: None,
-        };
-        self.call(RequestCode::RegisterBroker, &header, &body).await
-    }
-
-    async fn unregister(&mut self, broker: &Advertised) -> Result<(), Failure> {
-        let header = UnregisterBroker {
-            broker: &broker.name,
-            addr: &broker.addr,
-            cluster: &broker.cluster,
-            broker_id: broker.id,
-        };
-        self.call(RequestCode::UnregisterBroker, &header, &[]).await
-    }
-
-    /// Sends one request and waits for its answer. Cancelling it leaves the link useless.
-    async fn call(
-        &mut self,
-        code: RequestCode,
-        fields: &impl EncodeFields,
-        body: &[u8],
-    ) -> Result<(), Failure> {
-        self.opaque = self.opaque.wrapping_add(1);
-        let mut frame = Vec::new();
-        encode_with_body(&mut frame, &Head::request(code, self.opaque), fields, body)?;
-        self.stream.write_all(&frame).await?;
-        loop {
-            // What is no answer is a notice, which nobody waits for here.
-            while let Some(answer) = self.next_frame()? {
-                let answer = Command::decode(&answer, &mut self.scratch)?;
-                if answer.is_response() && answer.opaque == self.opaque {
-                    return match answer.response_code() {
-                        Some(ResponseCode::Success) => Ok(()),
-                        _ => Err(Failure::Refused {
-                            code: answer.code,
-                            remark: answer.remark.unwrap_or_default().to_owned(),
-                        }),
-                    };
-                }
-            }
-            self.receive().await?;
-        }
-    }
-
-    /// Waits until the connection is no longer good, and says why. May be cancelled.
-    async fn closed(&mut self) -> Failure {
-        loop {
-            match self.next_frame() {
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    if let Err(failure) = self.receive().await {
-                        return failure;
-                    }
-                }
-                Err(failure) => return failure,
-            }
-        }
-    }
-
-    fn next_frame(&mut self) -> Result<Option<BytesMut>, Failure> {
-        let len = frame_len(&self.received, &FrameLimits::default())?;
-        Ok(len.map(|len| self.received.split_to(len)))
-    }
-
-    async fn receive(&mut self) -> Result<(), Failure> {
-        match self.stream.read_buf(&mut self.received).await? {
-            0 => Err(Failure::Closed),
-            _ => Ok(()),
-        }
-    }
+async fn say_gone(link: &mut Link, broker: &Advertised) -> Result<(), Failure> {
+    let header = UnregisterBroker {
+        broker: &broker.name,
+        addr: &broker.addr,
+        cluster: &broker.cluster,
+        broker_id: broker.id,
+    };
+    link.call(RequestCode::UnregisterBroker, &header, &[]).await.map(drop)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a module of a test binary")]
 
 mod admin;
+mod assignments;
 mod clients;
 mod filters;
 mod members;
@@ -84,6 +85,7 @@ pub const UNIQUE: &str = "UNIQ_KEY\u{1}U\u{2}";
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     rows.extend(admin::rows());
+    rows.extend(assignments::rows());
     rows.extend(clients::rows());
     rows.extend(filters::rows());
     rows.extend(members::rows());

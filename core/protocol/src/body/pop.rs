@@ -86,6 +86,24 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Sets how a group consumes a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetMessageRequestMode {
+    /// The topic.
+    #[serde(default, deserialize_with = "or_default")]
+    pub topic: String,
+    /// The group.
+    #[serde(default, deserialize_with = "or_default")]
+    pub consumer_group: String,
+    /// `PULL` or `POP`.
+    #[serde(default, deserialize_with = "or_default")]
+    pub mode: String,
+    /// With `POP`, how many of the members behind it each member shares queues with; 0 for all.
+    #[serde(default)]
+    pub pop_share_queue_num: i32,
+}
+
 /// Asks which queues a member of a group gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

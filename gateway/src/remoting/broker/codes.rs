@@ -1,5 +1,6 @@
 //! Which error is which response code. Each match is exhaustive on purpose: a new error has to be given its code here.
 
+use ferromq_broker::assignment::SetModeError;
 use ferromq_broker::deferral::DeferError;
 use ferromq_broker::groups::GroupError;
 use ferromq_broker::light::LightError;
@@ -43,6 +44,17 @@ pub(super) fn group(error: &GroupError) -> Reply {
         GroupError::Unknown(_) => ResponseCode::SubscriptionGroupNotExist,
         GroupError::Name(_) | GroupError::RetryQueues(_) => ResponseCode::InvalidParameter,
         GroupError::Attribute(_) | GroupError::TooMany | GroupError::Save(_) => ResponseCode::SystemError,
+    };
+    Reply::error(code, error.to_string())
+}
+
+pub(super) fn set_mode(error: &SetModeError) -> Reply {
+    let code = match error {
+        SetModeError::RetryTopic => ResponseCode::NoPermission,
+        SetModeError::UnknownTopic(_) => ResponseCode::TopicNotExist,
+        SetModeError::UnknownGroup(_) => ResponseCode::SubscriptionGroupNotExist,
+        SetModeError::Name(_) => ResponseCode::InvalidParameter,
+        SetModeError::TooMany | SetModeError::Save(_) => ResponseCode::SystemError,
     };
     Reply::error(code, error.to_string())
 }

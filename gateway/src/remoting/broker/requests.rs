@@ -26,7 +26,9 @@ use ferromq_protocol::header::{
     SendBack, UnregisterClient, UpdateConsumerOffset, UpdateTopic, ViewMessage,
 };
 
-use super::{Asker, HONOURS_MAX_RECONSUME, Handled, admin, codes, consumers, pops, timers, transactions};
+use super::{
+    Asker, HONOURS_MAX_RECONSUME, Handled, admin, assignments, codes, consumers, pops, timers, transactions,
+};
 use crate::remoting::compatibility;
 use crate::remoting::reply::Reply;
 
@@ -74,6 +76,9 @@ pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker:
         RequestCode::ChangeMessageInvisibleTime => pops::change_invisible(broker, request, asker),
         RequestCode::Notification => pops::notification(broker, request, asker),
         RequestCode::PollingInfo => pops::polling_info(broker, request),
+        RequestCode::QueryAssignment => assignments::query(broker, request, asker),
+        RequestCode::SetMessageRequestMode => assignments::set_mode(broker, request, asker),
+        RequestCode::GetAllMessageRequestMode => assignments::all_modes(broker),
         RequestCode::EndTransaction => transactions::end(broker, request, asker),
         RequestCode::ResumeCheckHalfMessage => transactions::resume_check(broker, request, asker),
         RequestCode::SendReplyMessage | RequestCode::SendReplyMessageV2 => {

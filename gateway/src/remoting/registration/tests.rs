@@ -1,10 +1,13 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::BytesMut;
 use ferromq_model::Timestamp;
 use ferromq_model::config::ConfigValue as _;
 use ferromq_namesrv::{ChannelId, NameServer, NamesrvConfig, RouteError};
-use tokio::net::TcpListener;
+use ferromq_protocol::frame::{Command, FrameLimits, HeaderScratch, frame_len};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::remoting::namesrv::NamesrvFront;
