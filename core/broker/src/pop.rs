@@ -27,7 +27,6 @@
 //! | `order` | handing out in order |
 //! | `retry_topics` | whose the topics are where messages come again |
 //! | `receipt` | what a client shows to acknowledge |
-//! | `modes` | which groups pop, and who gets which queues |
 
 mod ack;
 mod held;
