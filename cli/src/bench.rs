@@ -2,7 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`send`], [`pull`], [`e2e`] | the loads |
+//! | [`send`], [`pull`], [`e2e`], [`pop`], [`timers`] | the loads |
 //! | [`fsync`] | what the disk allows |
 //! | [`floor`] | the least that a server can do, to compare with |
 //! | [`wire`] | the loop that drives connections |
@@ -22,8 +22,10 @@ mod floor;
 mod frame;
 mod fsync;
 mod measure;
+mod pop;
 mod pull;
 mod send;
+mod timers;
 mod wire;
 
 use std::net::SocketAddr;
@@ -36,7 +38,7 @@ use ferromq_protocol::code::RequestCode;
 
 use control::{Broker, Control};
 use frame::{BORN_STAND_IN, Encoding, KEY_STAND_IN, Template};
-use measure::{Report, Run, Watched};
+use measure::{Printed, Run, Watched};
 use wire::{Clock, Connection};
 
 /// What to measure.
@@ -48,6 +50,10 @@ pub(crate) enum Bench {
     Pull(pull::Args),
     /// Sends at a fixed rate and measures until each message arrives at a long-polling consumer
     E2e(e2e::Args),
+    /// Pops messages and acknowledges them, group after group
+    Pop(pop::Args),
+    /// Fills the server with messages that are due later, and takes them as they are delivered
+    Timers(timers::Args),
     /// Measures how long the disk takes to keep what was written
     Fsync(fsync::Args),
     /// Runs a server that only copies each frame into a mapped file and answers: the floor for `send`
@@ -72,6 +78,8 @@ impl Bench {
             Self::Send(args) => print(&args.common, &send::run(args)?),
             Self::Pull(args) => print(&args.common, &pull::run(args)?),
             Self::E2e(args) => print(&args.common, &e2e::run(args)?),
+            Self::Pop(args) => print(&args.common, &pop::run(args)?),
+            Self::Timers(args) => print(&args.common, &timers::run(args)?),
             Self::Fsync(args) => fsync::run(args),
             Self::FloorServer(args) => floor::run(args),
         }
@@ -88,7 +96,7 @@ pub(crate) enum Output {
     Json,
 }
 
-fn print(common: &Common, report: &Report) -> Result<()> {
+fn print(common: &Common, report: &impl Printed) -> Result<()> {
     match common.output {
         Output::Text => print!("{}", report.text()),
         Output::Json => println!("{}", serde_json::to_string(report)?),

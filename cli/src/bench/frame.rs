@@ -6,7 +6,7 @@
 use anyhow::{Context as _, Result};
 use ferromq_protocol::code::RequestCode;
 use ferromq_protocol::frame::{
-    Command, FrameLimits, Head, HeaderScratch, PREFIX_LEN, Serialization, encode_with_body, frame_len,
+    Command, Fields, FrameLimits, Head, HeaderScratch, PREFIX_LEN, Serialization, encode_with_body, frame_len,
 };
 
 /// How request headers are written; answers are understood in either form.
@@ -68,10 +68,7 @@ impl Template {
     pub(crate) fn new(encoding: Encoding, code: RequestCode, fields: &[(&str, &str)], body: &[u8]) -> Self {
         let mut bytes = Vec::new();
         encode(&mut bytes, encoding, code, OPAQUE_STAND_IN, fields, body);
-        let opaque_at = match encoding {
-            Encoding::Json => find(&bytes, OPAQUE_STAND_IN.to_string().as_bytes(), 0).expect("just written"),
-            Encoding::Binary => BINARY_OPAQUE_AT,
-        };
+        let opaque_at = opaque_at(&bytes, encoding);
         let mut keys_at = Vec::new();
         while let Some(at) =
             find(&bytes, KEY_STAND_IN.as_bytes(), keys_at.last().map_or(0, |at| at + KEY_STAND_IN.len()))
@@ -83,18 +80,18 @@ impl Template {
         Self { bytes, encoding, opaque_at, born_at, keys_at, body_at }
     }
 
+    /// Where in the frame a text occurs first.
+    pub(crate) fn find(&self, text: &str) -> Option<usize> {
+        find(&self.bytes, text.as_bytes(), 0)
+    }
+
     /// Appends one request to `out`. `keys` is counted on for each place that wants one. Returns where in `out` the
     /// body starts.
     pub(crate) fn stamp(&self, out: &mut Vec<u8>, opaque: u32, born: &[u8; 13], keys: &mut u64) -> usize {
         let start = out.len();
         out.extend_from_slice(&self.bytes);
         let frame = &mut out[start..];
-        match self.encoding {
-            Encoding::Json => write_digits(&mut frame[self.opaque_at..self.opaque_at + 8], opaque),
-            Encoding::Binary => {
-                frame[self.opaque_at..self.opaque_at + 4].copy_from_slice(&opaque.to_be_bytes());
-            }
-        }
+        write_opaque(frame, self.encoding, self.opaque_at, opaque);
         if let Some(at) = self.born_at {
             frame[at..at + born.len()].copy_from_slice(born);
         }
@@ -106,15 +103,76 @@ impl Template {
     }
 }
 
-fn find(bytes: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
-    bytes[from..].windows(wanted.len()).position(|window| window == wanted).map(|at| from + at)
+/// A request frame without a body, in which one text stands in several places.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    bytes: Vec<u8>,
+    encoding: Encoding,
+    opaque_at: usize,
+    places: Vec<usize>,
+    len: usize,
 }
 
-fn write_digits(place: &mut [u8], mut number: u32) {
-    for digit in place.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
+/// A place to fill in.
+#[derive(Debug)]
+pub(crate) struct Place<'a>(&'a mut [u8]);
+
+impl Place<'_> {
+    /// Writes the number's last digits, as many as there is room for.
+    pub(crate) fn write_number(self, mut number: u64) {
+        for digit in self.0.iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
     }
+}
+
+impl Places {
+    /// Builds the frame and finds where `stand_in` occurs.
+    pub(crate) fn find(
+        encoding: Encoding,
+        code: RequestCode,
+        fields: &[(&str, &str)],
+        stand_in: &[u8],
+    ) -> Self {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, encoding, code, OPAQUE_STAND_IN, fields, b"");
+        let opaque_at = opaque_at(&bytes, encoding);
+        let mut places = Vec::new();
+        while let Some(at) = find(&bytes, stand_in, places.last().map_or(0, |at| at + stand_in.len())) {
+            places.push(at);
+        }
+        Self { bytes, encoding, opaque_at, places, len: stand_in.len() }
+    }
+
+    /// Appends one request to `out`, with each place written by `fill`.
+    pub(crate) fn stamp(&self, out: &mut Vec<u8>, opaque: u32, fill: impl Fn(Place<'_>)) {
+        let start = out.len();
+        out.extend_from_slice(&self.bytes);
+        let frame = &mut out[start..];
+        write_opaque(frame, self.encoding, self.opaque_at, opaque);
+        for &at in &self.places {
+            fill(Place(&mut frame[at..at + self.len]));
+        }
+    }
+}
+
+fn opaque_at(bytes: &[u8], encoding: Encoding) -> usize {
+    match encoding {
+        Encoding::Json => find(bytes, OPAQUE_STAND_IN.to_string().as_bytes(), 0).expect("just written"),
+        Encoding::Binary => BINARY_OPAQUE_AT,
+    }
+}
+
+fn write_opaque(frame: &mut [u8], encoding: Encoding, at: usize, opaque: u32) {
+    match encoding {
+        Encoding::Json => Place(&mut frame[at..at + 8]).write_number(u64::from(opaque)),
+        Encoding::Binary => frame[at..at + 4].copy_from_slice(&opaque.to_be_bytes()),
+    }
+}
+
+fn find(bytes: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
+    bytes[from..].windows(wanted.len()).position(|window| window == wanted).map(|at| from + at)
 }
 
 /// All sixteen digits at once: spread the nibbles over two words, then turn each byte below 16 into its digit.
@@ -153,6 +211,16 @@ impl Answer<'_> {
         let mut scratch = HeaderScratch::new();
         let command = Command::decode(self.frame, &mut scratch).ok();
         command.and_then(|command| command.remark).unwrap_or_default().to_owned()
+    }
+
+    /// Reads several fields of the answer's header.
+    ///
+    /// # Errors
+    /// If the header is broken.
+    pub(crate) fn with_fields<T>(&self, read: impl FnOnce(&Fields<'_>) -> T) -> Result<T> {
+        let mut scratch = HeaderScratch::new();
+        let command = Command::decode(self.frame, &mut scratch).context("the server sent a broken header")?;
+        Ok(read(&command.fields))
     }
 
     /// A field of the answer's header.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::wire::Nanos;
 
 /// Longest latency that is told apart, in nanoseconds.
-const MAX_LATENCY: u64 = 120_000_000_000;
+pub(crate) const MAX_LATENCY: u64 = 120_000_000_000;
 /// A run whose first answers are all refusals ends early.
 const HOPELESS_AFTER: u64 = 1_000;
 
@@ -31,6 +31,29 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     };
     let per_second = rustix::param::clock_ticks_per_second();
     Ok(Duration::from_secs_f64((ticks(14)? + ticks(15)?) as f64 / per_second as f64))
+}
+
+/// Memory of a process, in bytes.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Memory {
+    /// What of it is in memory, with the pages of mapped files.
+    pub(crate) resident: u64,
+    /// The part of it that belongs to no file.
+    pub(crate) anonymous: u64,
+}
+
+impl Memory {
+    /// What a process has now.
+    pub(crate) fn of(pid: u32) -> Result<Self> {
+        let path = format!("/proc/{pid}/status");
+        let status = std::fs::read_to_string(&path).with_context(|| format!("no memory of process {pid}"))?;
+        let field = |name: &str| -> Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<u64>().ok());
+            Ok(kib.with_context(|| format!("{path} is not understood"))? * 1024)
+        };
+        Ok(Self { resident: field("VmRSS:")?, anonymous: field("RssAnon:")? })
+    }
 }
 
 /// Flush commands that the disk under `path` has completed so far, whoever asked for them.
@@ -59,6 +82,16 @@ pub(crate) enum Phase {
     Measure,
     /// No new requests; what is in flight may still arrive.
     Drain,
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::WarmUp => "warming up",
+            Self::Measure => "measuring",
+            Self::Drain => "ending",
+        }
+    }
 }
 
 /// What is watched beside the answers.
@@ -137,7 +170,7 @@ impl Run {
         if self.phase == Phase::Measure && now >= self.measure_until {
             self.end(now)?;
         }
-        self.progress.show(now, self.phase);
+        self.progress.show(now, self.phase.name());
         Ok(self.phase)
     }
 
@@ -214,7 +247,6 @@ impl Run {
         let seconds = (until - from) as f64 / 1e9;
         let messages = self.messages as f64;
         let per_message = |time: Duration| time.as_secs_f64() * 1e6 / messages;
-        let percentile = |p: f64| self.latency.value_at_quantile(p) as f64 / 1000.0;
         Ok(Report {
             what,
             seconds,
@@ -223,15 +255,7 @@ impl Run {
             first_error: self.first_error,
             messages_per_second: messages / seconds,
             mb_per_second: self.bytes as f64 / 1e6 / seconds,
-            latency: Latency {
-                counted: self.latency.len(),
-                mean: self.latency.mean() / 1000.0,
-                p50: percentile(0.5),
-                p90: percentile(0.9),
-                p99: percentile(0.99),
-                p999: percentile(0.999),
-                max: self.latency.max() as f64 / 1000.0,
-            },
+            latency: Latency::of(&self.latency),
             server_cpu_per_message: self.watched.server.map(|_| per_message(after.server - before.server)),
             own_cpu_per_message: per_message(after.own - before.own),
             disk_flushes_per_1000: self
@@ -239,6 +263,7 @@ impl Run {
                 .disk
                 .map(|_| (after.flushes - before.flushes) as f64 * 1000.0 / messages),
             missing: None,
+            again: None,
         })
     }
 }
@@ -248,11 +273,33 @@ impl Run {
 pub(crate) struct Latency {
     counted: u64,
     mean: f64,
-    p50: f64,
+    pub(crate) p50: f64,
     p90: f64,
-    p99: f64,
+    pub(crate) p99: f64,
     p999: f64,
-    max: f64,
+    pub(crate) max: f64,
+}
+
+impl Latency {
+    /// Of nanoseconds.
+    pub(crate) fn of(latency: &Histogram<u64>) -> Self {
+        let percentile = |p: f64| latency.value_at_quantile(p) as f64 / 1000.0;
+        Self {
+            counted: latency.len(),
+            mean: latency.mean() / 1000.0,
+            p50: percentile(0.5),
+            p90: percentile(0.9),
+            p99: percentile(0.99),
+            p999: percentile(0.999),
+            max: latency.max() as f64 / 1000.0,
+        }
+    }
+}
+
+/// A result.
+pub(crate) trait Printed: Serialize {
+    /// The report for people.
+    fn text(&self) -> String;
 }
 
 /// What a run showed. Times are microseconds, `MB` is a million bytes.
@@ -275,11 +322,13 @@ pub(crate) struct Report {
     /// End to end: messages that were acknowledged and never arrived.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) missing: Option<u64>,
+    /// Pops: messages that were handed out more than once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) again: Option<u64>,
 }
 
-impl Report {
-    /// The report for people.
-    pub(crate) fn text(&self) -> String {
+impl Printed for Report {
+    fn text(&self) -> String {
         let Latency { counted: _, mean, p50, p90, p99, p999, max } = self.latency;
         let mut text = String::new();
         let _ = writeln!(text, "{}", self.what);
@@ -306,36 +355,37 @@ impl Report {
         if let Some(missing) = self.missing.filter(|&missing| missing > 0) {
             let _ = writeln!(text, "  MISSING    {missing} messages were acknowledged and did not arrive");
         }
+        if let Some(again) = self.again.filter(|&again| again > 0) {
+            let _ = writeln!(text, "  AGAIN      {again} messages were handed out more than once");
+        }
         text
     }
 }
 
 /// One line a second on a terminal's stderr.
 #[derive(Debug)]
-struct Progress {
+pub(crate) struct Progress {
     on: bool,
     began: Nanos,
     shown: Nanos,
     shown_messages: u64,
-    messages: u64,
+    /// Counted by who has it.
+    pub(crate) messages: u64,
 }
 
 impl Progress {
-    fn new(now: Nanos) -> Self {
+    /// A run that began at `now`.
+    pub(crate) fn new(now: Nanos) -> Self {
         Self { on: std::io::stderr().is_terminal(), began: now, shown: now, shown_messages: 0, messages: 0 }
     }
 
-    fn show(&mut self, now: Nanos, phase: Phase) {
+    /// Shows how it is going, if it is time to.
+    pub(crate) fn show(&mut self, now: Nanos, phase: &str) {
         let since = now - self.shown;
         if !self.on || since < 1_000_000_000 {
             return;
         }
         let rate = (self.messages - self.shown_messages) as f64 * 1e9 / since as f64;
-        let phase = match phase {
-            Phase::WarmUp => "warming up",
-            Phase::Measure => "measuring",
-            Phase::Drain => "ending",
-        };
         // Progress is a courtesy: a closed stderr is no reason to stop.
         let _ = write!(
             std::io::stderr(),
@@ -345,7 +395,8 @@ impl Progress {
         (self.shown, self.shown_messages) = (now, self.messages);
     }
 
-    fn clear(&self) {
+    /// Takes the line away.
+    pub(crate) fn clear(&self) {
         if self.on {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }

@@ -39,17 +39,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Report> {
     let common = &args.common;
     let mut target = common.prepare(1)?;
-    let mut queues = ranges(&mut target, common)?;
-    let there: u64 = queues.iter().map(|queue| queue.end - queue.start).sum();
-    if there < args.prefill {
-        let messages = Messages::plain(args.body_size);
-        send::fill(common, &messages, &target, args.prefill - there)?;
-        queues = ranges(&mut target, common)?;
-    }
-    queues.retain(|queue| queue.end > queue.start);
-    if queues.is_empty() {
-        bail!("topic {} holds no messages: --prefill sends some", common.topic);
-    }
+    let queues = prefilled(common, &mut target, args.prefill, args.body_size)?;
     let mut lanes = common.connect(target.address, common.connections)?;
     let clock = Clock::start();
     let connections = usize::from(common.connections);
@@ -78,6 +68,29 @@ pub(crate) fn run(args: &Args) -> Result<Report> {
     ))
 }
 
+/// The queues that hold messages, once there are as many as wanted.
+///
+/// # Errors
+/// If there are none, or the server takes none.
+pub(crate) fn prefilled(
+    common: &Common,
+    target: &mut Target,
+    wanted: u64,
+    body_size: u32,
+) -> Result<Vec<Queue>> {
+    let mut queues = ranges(target, common)?;
+    let there: u64 = queues.iter().map(|queue| queue.end - queue.start).sum();
+    if there < wanted {
+        send::fill(common, &Messages::plain(body_size), target, wanted - there)?;
+        queues = ranges(target, common)?;
+    }
+    queues.retain(|queue| queue.end > queue.start);
+    if queues.is_empty() {
+        bail!("topic {} holds no messages: --prefill sends some", common.topic);
+    }
+    Ok(queues)
+}
+
 fn ranges(target: &mut Target, common: &Common) -> Result<Vec<Queue>> {
     (0..common.queues)
         .map(|id| {
@@ -88,12 +101,17 @@ fn ranges(target: &mut Target, common: &Common) -> Result<Vec<Queue>> {
         .collect()
 }
 
+/// A queue with its messages.
 #[derive(Clone, Debug)]
-struct Queue {
-    id: u32,
-    start: u64,
-    end: u64,
-    next: u64,
+pub(crate) struct Queue {
+    /// Its number.
+    pub(crate) id: u32,
+    /// Its first message.
+    pub(crate) start: u64,
+    /// One past its last.
+    pub(crate) end: u64,
+    /// The next to read.
+    pub(crate) next: u64,
 }
 
 /// What the pull in a slot asked for, and when.
