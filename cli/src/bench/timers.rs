@@ -105,6 +105,11 @@ pub(crate) fn run(args: &Args) -> Result<TimerReport> {
     };
     load.watched.before = load.look()?;
     drive(&mut lanes, clock, &mut load)?;
+    // Servers close connections that are silent for minutes: those of the producers have nothing more to say.
+    let mut consumer = lanes.split_off(load.sent_at.len());
+    load.sent_at.clear();
+    drop(lanes);
+    drive(&mut consumer, clock, &mut load)?;
     load.report(format!(
         "{} timers through {} at {}: {} × {} in flight, {} byte bodies, due {:.0} s after the start, {}/s",
         args.count,
@@ -421,6 +426,7 @@ impl Load for Timers {
         let begins = self.plan.begins * NANOS_PER_MILLI;
         if self.stage == Stage::Accepting && self.accepted == self.plan.count {
             self.stage = Stage::Pending;
+            return Ok(Turn::Done);
         }
         if self.stage == Stage::Accepting && unix >= begins {
             let (accepted, count) = (self.accepted, self.plan.count);

@@ -20,7 +20,7 @@
 //! | file | what it is about |
 //! |---|---|
 //! | `take`, `held` | handing out messages, and waiting for them |
-//! | `ack` | acknowledging them, and letting them stay out longer |
+//! | `ack`, `acks` | acknowledging them, one by one or together, and letting them stay out longer |
 //! | `places` | where groups stand in queues |
 //! | `record`, `index` | the revive topic's records, and what of them is open |
 //! | `revive`, `settle` | reading them, storing messages again; saving how far that is |
@@ -29,6 +29,7 @@
 //! | `receipt` | what a client shows to acknowledge |
 
 mod ack;
+mod acks;
 mod held;
 mod index;
 mod order;
@@ -51,6 +52,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 pub use ack::{Ack, AckError, AckSome, ChangeInvisible, Changed};
+pub use acks::{AckBatch, AckTicket};
 pub use held::{HeldNotice, HeldPop, Notice, Notified};
 pub use order::OrderCounts;
 pub use take::{Accepted, MAX_INVISIBLE, Outcome, Pop, PopError, Popped, Portion, Start};

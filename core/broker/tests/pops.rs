@@ -3,7 +3,9 @@
 mod support;
 
 use ferromq_broker::pop::receipt::{Origin, Receipt};
-use ferromq_broker::pop::{Accepted, Ack, AckError, AckSome, ChangeInvisible, Outcome, Pop, Popped, Start};
+use ferromq_broker::pop::{
+    Accepted, Ack, AckBatch, AckError, AckSome, ChangeInvisible, Outcome, Pop, Popped, Start,
+};
 use ferromq_model::message::find_property;
 use ferromq_model::record::Record;
 use ferromq_model::{Millis, QueueId, QueueOffset, Timestamp, TopicName};
@@ -115,6 +117,50 @@ fn filled(count: usize) -> Rig {
         rig.sent(&message("T", &n.to_string()));
     }
     rig
+}
+
+/// Records of the revive topic.
+fn records(rig: &Rig) -> u64 {
+    let queues = rig.broker.store().queues_of("rmq_sys_REVIVE_LOG_DefaultCluster");
+    queues.iter().map(|queue| queue.max().0).sum()
+}
+
+#[test]
+fn acknowledgements_that_follow_each_other_become_one_record_a_pop() {
+    let rig = filled(40);
+    let first = got(&rig, &pop(&rig, &ask()));
+    let second = got(&rig, &pop(&rig, &ask()));
+    let before = records(&rig);
+    let mut batch = AckBatch::new();
+    let mut tickets = Vec::new();
+    let unknown = Ack { offset: Some(QueueOffset(1_000)), ..ack_of(&first[0]) };
+    for message in first.iter().chain(&second).chain(&first[..1]) {
+        tickets.push(rig.broker.prepare_ack(&mut batch, &ack_of(message)).unwrap());
+        assert!(rig.broker.prepare_ack(&mut batch, &unknown).is_err(), "and nothing else is touched");
+    }
+    assert!(tickets.iter().all(|ticket| batch.end(*ticket).is_none()), "none is stored yet");
+    rig.broker.commit_acks(&mut batch).unwrap();
+    let ends: Vec<_> = tickets.iter().map(|ticket| batch.end(*ticket).unwrap()).collect();
+    assert!(ends.is_sorted() && ends[0] > ferromq_model::PhysicalOffset::ZERO);
+    let queues_popped = 2 * 4; // four queues, of which each pop took a part
+    assert!(records(&rig) - before <= queues_popped + 1, "{}", records(&rig) - before);
+    rig.broker.revive();
+    assert_eq!(rig.broker.messages_out(), 0);
+}
+
+#[test]
+fn pops_and_acknowledgements_count_for_their_group() {
+    let rig = filled(3);
+    let messages = got(&rig, &pop(&rig, &Pop { queue: Some(QueueId(0)), ..ask() }));
+    messages.iter().for_each(|message| ack(&rig, message));
+    assert_eq!(pop(&rig, &Pop { queue: Some(QueueId(0)), ..ask() }).outcome, Outcome::Nothing);
+    let stats = rig.broker.topics().find("T").unwrap().stats().group("G").unwrap();
+    let count = messages.len() as u64;
+    assert!(count > 0);
+    let read = |counter: &ferromq_broker::stats::Counter| counter.reading().messages;
+    assert_eq!((read(&stats.got), read(&stats.acked), read(&stats.checkpoints)), (count, count, 1));
+    let totals = rig.broker.totals();
+    assert_eq!((totals.got, totals.found, totals.missed), (count, 1, 1));
 }
 
 #[test]

@@ -141,6 +141,15 @@ pub fn patch(record: &mut [u8], queue_offset: QueueOffset, physical: PhysicalOff
     record[store_time_at..store_time_at + 8].copy_from_slice(&stored.0.to_be_bytes());
 }
 
+/// The length and the queue offset of the record that `bytes` starts with, for who knows that it is one; `None` if it does
+/// not have the bytes.
+#[must_use]
+pub fn place(bytes: &[u8]) -> Option<(usize, QueueOffset)> {
+    let len = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
+    let offset = bytes.get(QUEUE_OFFSET_AT..)?.first_chunk()?;
+    (len > QUEUE_OFFSET_AT && len <= bytes.len()).then_some((len, QueueOffset(u64::from_be_bytes(*offset))))
+}
+
 fn v6_extra(host: &SocketAddr) -> usize {
     if host.is_ipv6() { 12 } else { 0 }
 }
@@ -398,6 +407,8 @@ mod tests {
         let mut bytes = Vec::new();
         sample().encode(&mut bytes);
         patch(&mut bytes, QueueOffset(5), PhysicalOffset(0x200), Timestamp(1_700_000_000_001));
+        assert_eq!(place(&bytes), Some((bytes.len(), QueueOffset(5))));
+        assert_eq!((place(&bytes[..bytes.len() - 1]), place(&[])), (None, None));
         assert_eq!(bytes, unhex(GOLDEN));
         let record = Record::decode(&bytes).unwrap();
         record.verify().unwrap();

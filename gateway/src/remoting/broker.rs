@@ -7,7 +7,8 @@
 //! ```
 //! Always true:
 //! * a request that may not be answered (flag one-way) is not, whatever happens to it;
-//! * sends that came one after the other are stored by one append, and before any other request that followed them;
+//! * sends that came one after the other are stored by one append, and before any other request that followed them, and so
+//!   are acknowledgements;
 //! * whatever a session waits for is polled by its connection's task and dropped with it.
 //!
 //! | file | what it is about |
@@ -15,7 +16,8 @@
 //! | `broker` | the session: dispatch, and answers that are ready later |
 //! | `broker/sends` | sends, and their wait for the disk |
 //! | `broker/pulls` | pulls |
-//! | `broker/pops` | pops, acknowledgements, and what goes with them |
+//! | `broker/pops` | pops, and what goes with them |
+//! | `broker/acks` | acknowledgements, one by one |
 //! | `broker/assignments` | which member of a group gets which queues |
 //! | `broker/calls` | what the broker tells and asks its clients |
 //! | `broker/consumers` | what operators ask about consumers |
@@ -24,6 +26,7 @@
 //! | `broker/requests` | everything else |
 //! | `broker/codes` | which error is which response code |
 
+mod acks;
 mod admin;
 mod assignments;
 mod calls;
@@ -49,6 +52,7 @@ use ferromq_protocol::frame::{Command, FrameError, HeaderScratch, Serialization}
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::remoting::reply::Reply;
+use acks::Acks;
 use calls::LinkEnd;
 use sends::Sends;
 
@@ -88,6 +92,7 @@ pub struct BrokerSession {
     peer: Peer,
     scratch: HeaderScratch,
     sends: Sends,
+    acks: Acks,
     /// Requests whose answers are not ready.
     later: FuturesUnordered<Later>,
     /// What the broker wants of this client.
@@ -104,6 +109,7 @@ impl BrokerSession {
         let peer = Peer { channel, address, link: Arc::new(link) };
         Self {
             sends: Sends::new(&broker),
+            acks: Acks::default(),
             broker,
             peer,
             scratch: HeaderScratch::new(),
@@ -118,10 +124,16 @@ impl BrokerSession {
         if let Some(RequestCode::SendMessage | RequestCode::SendMessageV2 | RequestCode::SendBatchMessage) =
             code
         {
+            self.acks.commit(&self.broker, out, &mut self.later);
             self.sends.prepare(&self.broker, &self.peer, request, out);
             return;
         }
         self.sends.commit(&self.broker, out);
+        if code == Some(RequestCode::AckMessage) {
+            self.acks.prepare(&self.broker, request, out, &mut self.later);
+            return;
+        }
+        self.acks.commit(&self.broker, out, &mut self.later);
         let handled = match code {
             Some(RequestCode::PullMessage | RequestCode::LitePullMessage) => {
                 pulls::pull(&self.broker, request, asker)
@@ -175,6 +187,7 @@ impl Session for BrokerSession {
 
     fn batch_end(&mut self, out: &mut Outbox) {
         self.sends.commit(&self.broker, out);
+        self.acks.commit(&self.broker, out, &mut self.later);
     }
 
     fn poll_answers(&mut self, cx: &mut Context<'_>, out: &mut Outbox) {
@@ -186,6 +199,6 @@ impl Session for BrokerSession {
     }
 
     fn in_flight(&self) -> usize {
-        self.later.len() + self.sends.in_flight()
+        self.later.len() + self.sends.in_flight() + self.acks.in_flight()
     }
 }

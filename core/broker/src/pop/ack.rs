@@ -12,7 +12,7 @@ use ferromq_model::{
 use ferromq_store::{AppendError, Batch};
 
 use super::order::Advance;
-use super::receipt::{ORDER_QUEUE, Origin, Receipt};
+use super::receipt::{ORDER_QUEUE, Origin};
 use super::record::{CheckPoint, Entry, MAX_MESSAGES, Target};
 use super::take::MAX_INVISIBLE;
 use crate::broker::Broker;
@@ -118,30 +118,7 @@ pub enum AckError {
     Store(#[from] AppendError),
 }
 
-/// What a checked acknowledgement is for.
-struct Checked<'a> {
-    receipt: Receipt<'a>,
-    target: Target<'a>,
-    offset: QueueOffset,
-}
-
 impl Broker {
-    /// Notes that a message is done: durable once the log is flushed up to the answer. Doing so again is no error.
-    ///
-    /// # Errors
-    /// [`AckError`]; nothing is noted then.
-    pub fn ack(&self, ask: &Ack<'_>) -> Result<PhysicalOffset, AckError> {
-        let checked = self.check_ack(ask)?;
-        if checked.receipt.revive_queue == ORDER_QUEUE {
-            return self.ack_in_order(&checked.target, checked.offset);
-        }
-        let mut batch = Batch::new();
-        let entry = checked.target.acked(self, &[checked.offset]);
-        entry.push(self, self.pops().queue(checked.receipt.revive_queue), &mut batch, self.store().now());
-        self.store().append(&mut batch)?;
-        Ok(end_of(&batch))
-    }
-
     /// Notes for each pop which of its messages are done; what is wrong with one is no matter for the others.
     ///
     /// # Errors
@@ -181,7 +158,8 @@ impl Broker {
             other => Some(TopicName::pop_retry_of(ask.group, ask.topic, other == Origin::RetryV2)?),
         };
         let topic = retry.as_ref().map_or(ask.topic, TopicName::as_str);
-        let (min, max) = self.bounds(topic, Some(ask.queue))?;
+        let (found, queue) = self.find_popped(topic, Some(ask.queue))?;
+        let (min, max) = (queue.min(), queue.max());
         let there = |offset: &QueueOffset| *offset >= min && *offset <= max;
         let offsets: Vec<_> = ask.offsets.iter().copied().filter(there).take(MAX_MESSAGES).collect();
         if offsets.is_empty() {
@@ -190,16 +168,19 @@ impl Broker {
         }
         let target =
             Target { group: ask.group, topic, queue: ask.queue, start: ask.start, popped: ask.popped };
+        let count = offsets.len() as u64;
         if ask.revive_queue == ORDER_QUEUE {
             let mut end = PhysicalOffset::ZERO;
             for offset in offsets {
                 end = end.max(self.ack_in_order(&target, offset)?);
             }
+            found.stats().count(ask.group, |stats| stats.acked.add(count, 0));
             return Ok(end);
         }
         let queue = self.pops().find_queue(ask.revive_queue);
         let queue = queue.ok_or_else(|| AckError::Receipt(format!("revive queue {}", ask.revive_queue)))?;
         target.acked(self, &offsets).push(self, queue, batch, self.store().now());
+        found.stats().count(ask.group, |stats| stats.acked.add(count, 0));
         Ok(PhysicalOffset::ZERO)
     }
 
@@ -208,7 +189,15 @@ impl Broker {
     /// # Errors
     /// [`AckError`]; nothing changed then.
     pub fn change_invisible(&self, ask: &ChangeInvisible<'_>) -> Result<Changed, AckError> {
-        let Checked { receipt, target, offset } = self.check_ack(&ask.of)?;
+        let (_, queue) = self.find_popped(ask.of.topic, ask.of.queue)?;
+        let (receipt, offset) = self.check_receipt(&ask.of, &queue)?;
+        let target = Target {
+            group: ask.of.group,
+            topic: ask.of.topic,
+            queue: queue.id(),
+            start: receipt.start,
+            popped: receipt.popped,
+        };
         if ask.invisible > MAX_INVISIBLE {
             return Err(AckError::TooLong(ask.invisible));
         }
@@ -262,39 +251,12 @@ impl Broker {
         Ok(changed)
     }
 
-    fn check_ack<'a>(&self, ask: &Ack<'a>) -> Result<Checked<'a>, AckError> {
-        let (min, max) = self.bounds(ask.topic, ask.queue)?;
-        let queue = ask.queue.unwrap_or_default();
-        let Some(offset) = ask.offset.filter(|&offset| offset >= min && offset <= max) else {
-            return Err(AckError::NoMessage { topic: ask.topic.to_owned(), queue, min, max });
-        };
-        GroupName::new(ask.group)?;
-        let unreadable = || AckError::Receipt(ask.receipt.chars().take(200).collect());
-        let receipt = Receipt::parse(ask.receipt).ok_or_else(unreadable)?;
-        if receipt.revive_queue != ORDER_QUEUE && self.pops().find_queue(receipt.revive_queue).is_none() {
-            return Err(unreadable());
-        }
-        let target = Target {
-            group: ask.group,
-            topic: ask.topic,
-            queue,
-            start: receipt.start,
-            popped: receipt.popped,
-        };
-        Ok(Checked { receipt, target, offset })
-    }
-
-    /// The first and the next offset of a queue.
-    fn bounds(&self, topic: &str, queue: Option<QueueId>) -> Result<(QueueOffset, QueueOffset), AckError> {
-        let found = self.topics().find(topic).ok_or_else(|| AckError::NoTopic(topic.to_owned()))?;
-        let queues = found.config().read_queue_nums;
-        let queue = queue.filter(|queue| queue.0 < queues).and_then(|id| found.queue(self.store(), id));
-        let queue = queue.ok_or_else(|| AckError::NoQueue { topic: topic.to_owned(), queues })?;
-        Ok((queue.min(), queue.max()))
-    }
-
     /// Notes that a message popped in order is done, and moves the group on where it can.
-    fn ack_in_order(&self, target: &Target<'_>, offset: QueueOffset) -> Result<PhysicalOffset, AckError> {
+    pub(super) fn ack_in_order(
+        &self,
+        target: &Target<'_>,
+        offset: QueueOffset,
+    ) -> Result<PhysicalOffset, AckError> {
         let Some(at) = self.pops().places().find(target.group, target.topic, target.queue) else {
             return Err(AckError::NotHandedOut(offset));
         };

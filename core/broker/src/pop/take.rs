@@ -234,7 +234,7 @@ impl Broker {
 
     /// Checks a pop in the reference's order.
     pub(super) fn pop_look(&self, ask: &Pop<'_>) -> Result<Look, PopError> {
-        if !self.config().permission.readable() {
+        if !self.live().permission().readable() {
             let why = format!("the broker[{}] pop message is forbidden", self.store_host().ip());
             return Err(PopError::Forbidden { why, what: Forbidden::Broker });
         }
@@ -323,6 +323,8 @@ impl Look {
         }
         if popped.count > 0 {
             popped.outcome = Outcome::Found;
+        } else if !peek {
+            broker.stats().missed();
         }
         Ok(popped)
     }
@@ -428,7 +430,7 @@ impl Look {
         }
         match read {
             Read::Found(found) => {
-                let offsets = offsets_of(&found.records);
+                let offsets = offsets_of(&found);
                 let mut portion = Portion { origin, queue: id, start: from, offsets, counts: None };
                 let next = found.next;
                 if peek {
@@ -450,6 +452,13 @@ impl Look {
                     places.advance(&at, &mut place, next, popped.at);
                 }
                 drop(place);
+                if !peek {
+                    let (messages, bytes) = (u64::from(found.count), found.bytes as u64);
+                    broker.stats().found(topic, self.group.as_str(), messages, bytes);
+                    if !self.in_order {
+                        topic.stats().count(self.group.as_str(), |stats| stats.checkpoints.add(1, 0));
+                    }
+                }
                 popped.rest += queue.max().since(next);
                 popped.count += found.count;
                 popped.bytes += found.bytes;
@@ -569,6 +578,14 @@ pub(super) fn records_of(pieces: &[Bytes]) -> impl Iterator<Item = Record<'_>> {
 }
 
 /// The offsets of the records of a read.
-fn offsets_of(pieces: &[Bytes]) -> Vec<QueueOffset> {
-    records_of(pieces).map(|record| record.queue_offset).collect()
+fn offsets_of(found: &Found) -> Vec<QueueOffset> {
+    let mut offsets = Vec::with_capacity(found.count as usize);
+    for piece in &found.records {
+        let mut rest = &piece[..];
+        while let Some((len, offset)) = record::place(rest) {
+            offsets.push(offset);
+            rest = &rest[len..];
+        }
+    }
+    offsets
 }

@@ -13,12 +13,14 @@ use ferromq_protocol::body::{self, BatchAck, BatchAckRequest};
 use ferromq_protocol::code::ResponseCode;
 use ferromq_protocol::frame::Command;
 use ferromq_protocol::header::{
-    AckMessage, ChangeInvisibleTime, ChangeInvisibleTimeResponse, Header, Notification, NotificationResponse,
+    ChangeInvisibleTime, ChangeInvisibleTimeResponse, Header, Notification, NotificationResponse,
     PeekMessage, PollingInfo, PollingInfoResponse, PopMessage, PopMessageResponse,
 };
 
+use ferromq_store::AppendError;
+
 use super::requests::Outcome;
-use super::{Asker, Handled, codes};
+use super::{Asker, Handled, Later, codes};
 use crate::remoting::reply::Reply;
 
 /// Pops that one batch of acknowledgements may be for.
@@ -135,19 +137,6 @@ fn write_counts(portion: &Portion, text: &mut Option<String>) {
     let _ = write!(text, "{}{flag} {queue} {}", if text.is_empty() { "" } else { ";" }, counts.least);
 }
 
-pub(super) fn ack(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
-    let header = AckMessage::decode(&request.fields)?;
-    let ask = pop::Ack {
-        group: header.group,
-        topic: header.topic,
-        queue: header.queue,
-        receipt: header.receipt,
-        offset: header.offset,
-    };
-    let end = broker.ack(&ask).map_err(|error| codes::ack(&error))?;
-    Ok(once_safe(broker, asker, end, Reply::success()))
-}
-
 pub(super) fn ack_batch(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
     let ask: BatchAckRequest = body::decode(request.body)?;
     if ask.acks.len() > MAX_ACKED_POPS {
@@ -198,17 +187,31 @@ pub(super) fn change_invisible(broker: &Broker, request: &Command<'_>, asker: As
 
 /// The answer, once what is stored up to `end` is as safe as the flush mode promises.
 fn once_safe(broker: &Broker, asker: Asker, end: PhysicalOffset, reply: Reply) -> Handled {
-    if !broker.store().flushes_before_ack() || end == PhysicalOffset::ZERO {
-        return reply.into();
+    match wait_for(broker, end) {
+        None => reply.into(),
+        Some(safe) => Handled::Later(once(safe, asker, reply)),
     }
-    let store = broker.store().clone();
-    Handled::Later(Box::pin(async move {
-        let reply = match store.flushed_to(end).await {
-            Ok(()) => reply,
-            Err(error) => codes::append(&error),
-        };
-        (asker, reply)
-    }))
+}
+
+/// What has to be waited for until what is stored up to `end` is as safe as the flush mode promises; `None` if it is.
+pub(super) fn wait_for(
+    broker: &Broker,
+    end: PhysicalOffset,
+) -> Option<impl Future<Output = Result<(), AppendError>> + Send + use<>> {
+    let waits = broker.store().flushes_before_ack() && end > PhysicalOffset::ZERO;
+    waits.then(|| {
+        let store = broker.store().clone();
+        async move { store.flushed_to(end).await }
+    })
+}
+
+/// The answer behind that wait.
+pub(super) fn once(
+    safe: impl Future<Output = Result<(), AppendError>> + Send + 'static,
+    asker: Asker,
+    reply: Reply,
+) -> Later {
+    Box::pin(async move { (asker, safe.await.map_or_else(|error| codes::append(&error), |()| reply)) })
 }
 
 pub(super) fn notification(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {

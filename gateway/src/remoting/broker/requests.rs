@@ -71,7 +71,6 @@ pub(super) fn handle(broker: &Broker, peer: &Peer, request: &Command<'_>, asker:
         RequestCode::QueryCorrectionOffset => consumers::correction_offsets(broker, request),
         RequestCode::PopMessage => pops::pop(broker, request, asker),
         RequestCode::PeekMessage => pops::peek(broker, request),
-        RequestCode::AckMessage => pops::ack(broker, request, asker),
         RequestCode::BatchAckMessage => pops::ack_batch(broker, request, asker),
         RequestCode::ChangeMessageInvisibleTime => pops::change_invisible(broker, request, asker),
         RequestCode::Notification => pops::notification(broker, request, asker),
