@@ -214,8 +214,13 @@ impl CommitLog {
 
     /// The end of the log behind all appends that have begun.
     pub(crate) fn settled_end(&self) -> PhysicalOffset {
+        self.between_appends(|| self.written())
+    }
+
+    /// Does something quick while nobody appends.
+    pub(crate) fn between_appends<T>(&self, work: impl FnOnce() -> T) -> T {
         let _tail = self.tail.lock();
-        self.written()
+        work()
     }
 
     pub(crate) fn watch_flushed(&self) -> watch::Receiver<Flushed> {

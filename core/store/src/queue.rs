@@ -33,7 +33,7 @@ pub struct Queue {
     tail: Mutex<Tail>,
     arrived: Notify,
     key_hash: TopicHash,
-    /// Set once when the topic is deleted: nothing is appended from then on.
+    /// Set once when the queue is deleted: nothing is appended from then on.
     retired: AtomicBool,
     /// `None` from then on, too: a topic of the same name may have the directory.
     files: RwLock<Option<QueueFiles>>,
@@ -175,7 +175,7 @@ impl Queue {
         self.entry(at).ok().flatten().filter(|entry| !entry.is_filler())
     }
 
-    /// Whether the topic was deleted.
+    /// Whether it was deleted, with its topic or because its messages were all gone.
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
@@ -186,9 +186,14 @@ impl Queue {
         &self.key_hash
     }
 
+    /// Lets no more be appended; [`Queue::retire`] is to follow. `false` if that was so before.
+    pub(crate) fn begin_retiring(&self) -> bool {
+        !self.retired.swap(true, Ordering::AcqRel)
+    }
+
     /// Ends the queue: once this returns nobody touches its files any more.
     pub(crate) fn retire(&self) {
-        self.retired.store(true, Ordering::Release);
+        self.begin_retiring();
         *self.files.write() = None;
         self.arrived.notify_waiters();
     }
@@ -365,12 +370,13 @@ impl Queue {
         if min >= max {
             return Ok(());
         }
+        let mut first = min;
         // The usual case by far: nothing is too old.
-        if self.entry(min)?.is_some_and(|entry| !entry.is_filler() && entry.physical >= log_start) {
-            return Ok(());
+        if !self.entry(min)?.is_some_and(|entry| !entry.is_filler() && entry.physical >= log_start) {
+            first = self.first_where(min, max, |entry| Some(entry.physical >= log_start))?;
+            self.set_min(first);
         }
-        let first = self.first_where(min, max, |entry| Some(entry.physical >= log_start))?;
-        self.set_min(first);
+        // Also where nothing moved: the file that was the last when all its messages were gone is so no more.
         self.on_files(|files| files.delete_before(first))?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! All consume queues, by topic and queue id.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,11 +33,16 @@ struct Known {
     by_topic: ByTopic,
     /// Topics of light queues among them.
     light: usize,
-    /// Topics whose files are being deleted: none of their queues comes into being before they are gone.
-    deleting: HashSet<TopicName>,
+    /// Topics, or single queues, whose files are being deleted: none comes into being before they are gone.
+    deleting: HashSet<(TopicName, Option<QueueId>)>,
 }
 
 impl Known {
+    fn is_being_deleted(&self, topic: &TopicName, id: QueueId) -> bool {
+        let is = |id| self.deleting.contains(&(topic.clone(), id));
+        !self.deleting.is_empty() && (is(None) || is(Some(id)))
+    }
+
     /// Whether there may be one more light queue. If not, those that somebody asked for, nobody uses and no message
     /// ever came to give way.
     fn make_room_for_light(&mut self, most: usize) -> bool {
@@ -71,7 +77,7 @@ impl Queues {
         let mut known = self.known.write();
         let make =
             || Arc::new(Queue::new(topic.clone(), id, &self.root, self.file_len, Arc::clone(&self.open)));
-        if known.deleting.contains(topic) {
+        if known.is_being_deleted(topic, id) {
             let queue = make();
             queue.retire();
             return queue;
@@ -121,7 +127,7 @@ impl Queues {
     pub(crate) fn begin_delete(&self, topic: &TopicName) {
         let removed = {
             let mut known = self.known.write();
-            known.deleting.insert(topic.clone());
+            known.deleting.insert((topic.clone(), None));
             let removed = known.by_topic.remove(topic);
             known.light -= usize::from(removed.is_some() && is_light(topic.as_str()));
             removed
@@ -140,7 +146,44 @@ impl Queues {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        self.known.write().deleting.remove(topic);
+        self.known.write().deleting.remove(&(topic.clone(), None));
+        Ok(())
+    }
+
+    /// As [`Queues::begin_delete`], for single queues that are retired.
+    pub(crate) fn begin_delete_queues(&self, gone: &[(TopicName, QueueId)]) {
+        let mut known = self.known.write();
+        for (topic, id) in gone {
+            known.deleting.insert((topic.clone(), Some(*id)));
+            let Some(queues) = known.by_topic.get_mut(topic) else { continue };
+            queues.remove(id);
+            if queues.is_empty() {
+                known.by_topic.remove(topic);
+                known.light -= usize::from(is_light(topic.as_str()));
+            }
+        }
+    }
+
+    /// As [`Queues::delete_files`], for single queues.
+    pub(crate) fn delete_files_of(&self, gone: &[(TopicName, QueueId)]) -> io::Result<()> {
+        for (topic, id) in gone {
+            let dir = self.root.join(topic.as_str()).join(id.to_string());
+            self.open.forget(&dir);
+            match std::fs::remove_dir_all(&dir) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        // Files that a power cut brought back would be taken for the beginning of what is appended next.
+        rustix::fs::syncfs(File::open(&self.root)?)?;
+        let mut known = self.known.write();
+        for (topic, id) in gone {
+            known.deleting.remove(&(topic.clone(), Some(*id)));
+            if !known.by_topic.contains_key(topic) {
+                // Nobody makes a queue of it meanwhile. With other things in it, it stays.
+                let _ = std::fs::remove_dir(self.root.join(topic.as_str()));
+            }
+        }
         Ok(())
     }
 

@@ -1,8 +1,10 @@
 //! Retention: deletes the oldest log files by age and by disk use, and then what pointed into them.
 //!
 //! A file's age is the time since it was last written. It goes when its time is over *and* the hour is one of
-//! `deleteWhen` or the disk is above `diskMaxUsedSpaceRatio`; above `diskSpaceCleanForciblyRatio` the oldest go whatever
+//! `deleteWhen`, or the disk is above `diskMaxUsedSpaceRatio`, or somebody asked for it; above `diskSpaceCleanForciblyRatio` the oldest go whatever
 //! their age, if the operator allows it. The newest file always stays.
+
+use std::sync::atomic::Ordering;
 
 use ferromq_model::{Millis, Timestamp};
 use time::{OffsetDateTime, UtcOffset};
@@ -13,11 +15,17 @@ use crate::store::Inner;
 /// Files deleted in one round (RocketMQ: `deleteFileBatchMax`): deleting many gigabytes at once stalls the disk.
 const MOST_A_ROUND: usize = 10;
 
+/// Rounds that an operator's request is good for (RocketMQ: `MAX_MANUAL_DELETE_FILE_TIMES`).
+pub(crate) const ROUNDS_ON_REQUEST: u32 = 20;
+
 /// Runs one round.
 pub(crate) fn run(store: &Inner) {
     let config = store.live.read().clone();
     let now = store.host.now();
-    let in_hours = config.delete_when.contains(local_hour(now));
+    let one_less = |rounds: u32| rounds.checked_sub(1);
+    let asked_for =
+        store.rounds_asked_for.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
+    let in_hours = asked_for || config.delete_when.contains(local_hour(now));
     let mut deleted = 0;
     while deleted < MOST_A_ROUND && !store.stopping() {
         let Some(file) = store.log.oldest_file() else { break };

@@ -1,5 +1,5 @@
 //! The store's handle: opening with recovery, appending, reading, closing. What its threads do beside that is in
-//! [`background`], the right to the directory in [`lock`].
+//! [`background`], how queues are deleted in [`deletion`], the right to the directory in [`lock`].
 //!
 //! Always true:
 //! * one process has the directory: the lock is taken before anything is read;
@@ -7,13 +7,14 @@
 //! * each background thread is owned by the [`Store`] that [`Store::close`] consumes the work of, and is joined there.
 
 mod background;
+mod deletion;
 mod lock;
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub(crate) struct Inner {
     queue_writer: Signal,
     indexer: Signal,
     janitor: Signal,
+    /// Rounds in which expired log files are deleted whatever the hour.
+    pub(crate) rounds_asked_for: AtomicU32,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<DirLock>>,
 }
@@ -259,6 +262,7 @@ impl Store {
             queue_writer: Signal::default(),
             indexer: Signal::default(),
             janitor: Signal::default(),
+            rounds_asked_for: AtomicU32::new(0),
             threads: Mutex::default(),
             lock: Mutex::new(Some(lock)),
         });
@@ -386,6 +390,25 @@ impl Store {
     /// takes messages only after the next start.
     pub fn delete_topic(&self, topic: &TopicName) -> io::Result<()> {
         self.inner.delete_topic(topic)
+    }
+
+    /// Deletes the queues of topics that `may_go` lets go whose messages are all gone with their log files, and tells
+    /// which. They begin anew with their next message, at 0: what points into them must go, too.
+    ///
+    /// # Errors
+    /// As for [`Store::delete_topic`].
+    pub fn delete_expired_queues(
+        &self,
+        may_go: impl Fn(&TopicName) -> bool,
+    ) -> io::Result<Vec<(TopicName, QueueId)>> {
+        self.inner.delete_expired_queues(&may_go)
+    }
+
+    /// Lets log files that are older than `fileReservedTime` go whatever the hour: in the background, some each
+    /// `cleanResourceInterval`, for the next twenty of them.
+    pub fn delete_expired_log(&self) {
+        self.inner.rounds_asked_for.store(retention::ROUNDS_ON_REQUEST, Ordering::Relaxed);
+        self.inner.janitor.raise();
     }
 
     /// Reads visible messages of `queue` from `from` on that pass `filter`.
@@ -609,8 +632,10 @@ impl Inner {
         threads.push(spawn("log-prepare", |inner| inner.log.run_preparer(&inner.stop))?);
         threads.push(spawn("queue-write", Self::run_queue_writer)?);
         threads.push(spawn("store-clean", |inner| {
+            let begun = || inner.rounds_asked_for.load(Ordering::Relaxed) < retention::ROUNDS_ON_REQUEST;
             while !inner.stopping() {
-                inner.janitor.wait(inner.config.clean_interval.duration(), || inner.stopping());
+                let interval = inner.config.clean_interval.duration();
+                inner.janitor.wait(interval, || inner.stopping() || !begun());
                 if !inner.stopping() {
                     inner.check_disk();
                     retention::run(inner);
@@ -732,26 +757,6 @@ impl Inner {
             Record::decode(&bytes).ok().map(|record| is_after(record.stored))
         };
         queue.first_where(min, max, stored).unwrap_or(max)
-    }
-
-    fn delete_topic(&self, topic: &TopicName) -> io::Result<()> {
-        let mut noted = self.noted.lock();
-        self.queues.begin_delete(topic);
-        // Its messages stay in the log. Without this, recovery would bring them back, and take those of a later topic
-        // of this name for repetitions.
-        noted.deleted.insert(topic.clone(), self.log.settled_end());
-        self.write_manifest(&mut noted)?;
-        self.queues.delete_files(topic)
-    }
-
-    fn write_manifest(&self, noted: &mut Noted) -> io::Result<()> {
-        let queues = self.queues.all();
-        let ends: Vec<_> = queues.iter().filter_map(|queue| queue.durable_end()).collect();
-        noted.queues = Some(ends.len());
-        let log_min = self.log.min();
-        noted.deleted.retain(|_, at| *at > log_min);
-        let manifest = Manifest { deleted: noted.deleted.clone(), queues: ends };
-        manifest.write(&manifest::path_in(&self.config.root))
     }
 
     /// How full the disk is in percent; of two, that of the messages and that of the rest, the fuller one.

@@ -1,6 +1,7 @@
 //! Random operations on a store, compared with a model that is nothing but lists.
 //!
-//! Appends, reads with filters, flushes, kills, clean stops, deletion of old files and of topics, in any order. A
+//! Appends, reads with filters, flushes, kills, clean stops, deletion of old files, expired queues and topics, in any
+//! order. A
 //! failure names its seed: `FERROMQ_MODEL_SEED=<seed>` runs that one case again, `FERROMQ_MODEL_CASES` more of them.
 
 mod support;
@@ -270,6 +271,23 @@ impl Case {
         self.host.shrink_use_with_each_look();
         self.store.clean_up();
         self.note(format!("deleted up to {}", self.store.stats().log_min));
+        if self.random.below(2) == 0 {
+            self.delete_expired_queues();
+        }
+    }
+
+    fn delete_expired_queues(&mut self) {
+        let spared = self.random.pick(&TOPICS);
+        let may_go = |topic: &str| topic != spared;
+        let queues = self.model.queues.keys().cloned();
+        let is_expired = |key: &(String, u32)| self.min_of(key) == self.model.queues[key].len() as u64;
+        let expected: Vec<_> = queues.filter(|key| may_go(&key.0) && is_expired(key)).collect();
+        let gone = self.store.delete_expired_queues(|topic| may_go(topic.as_str())).unwrap();
+        let mut gone: Vec<_> = gone.into_iter().map(|(topic, id)| (topic.to_string(), id.0)).collect();
+        gone.sort();
+        assert_eq!(gone, expected);
+        self.model.queues.retain(|key, _| !gone.contains(key));
+        self.note(format!("deleted the expired queues {gone:?}"));
     }
 
     fn delete_topic(&mut self) {
