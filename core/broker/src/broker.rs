@@ -10,7 +10,7 @@ use ferromq_model::light::is_light;
 use ferromq_model::message::{MessageId, PROPERTY_END, property, push_property};
 use ferromq_model::name::TRANSACTION_GROUP;
 use ferromq_model::topic::{DataVersion, Permission, TopicConfig};
-use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
+use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp};
 use ferromq_store::{Queue, Store};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -412,56 +412,6 @@ impl Broker {
             return Err(TopicError::System(reserved.topic_name.clone()));
         }
         configs.into_iter().try_for_each(|config| self.topics().put(config).map(drop))
-    }
-
-    /// Deletes a topic: its settings, its queues, and what groups noted about it.
-    ///
-    /// # Errors
-    /// [`TopicError`].
-    pub fn delete_topic(&self, topic: &TopicName) -> Result<(), TopicError> {
-        let is_light = self.topics().find(topic.as_str()).is_some_and(|topic| topic.is_light());
-        match self.topics().remove(topic) {
-            Err(TopicError::System(_)) if is_light => {}
-            // Tools delete on every broker, also where the topic never was.
-            Err(TopicError::Unknown(_)) => return Ok(()),
-            other => other?,
-        }
-        self.forget_topic(topic)?;
-        for retries in self.pop_retry_topics_of(topic.as_str()) {
-            self.topics().remove(&retries)?;
-            self.forget_topic(&retries)?;
-        }
-        Ok(())
-    }
-
-    fn forget_topic(&self, topic: &TopicName) -> std::io::Result<()> {
-        self.pops().forget(|gone, _| gone == topic.as_str());
-        self.offsets().forget_topic(topic.as_str());
-        self.request_modes().forget(|gone, _| gone == topic.as_str())?;
-        self.store().delete_topic(topic)
-    }
-
-    /// Forgets a group and what is handed out to it; if asked to, also where it stood and the topics of its pops' retries.
-    ///
-    /// # Errors
-    /// [`crate::groups::GroupError::Save`].
-    pub fn delete_group(&self, group: &str, with_offsets: bool) -> Result<(), crate::groups::GroupError> {
-        self.groups().remove(group)?;
-        self.topics().all().iter().for_each(|topic| topic.stats().forget_group(group));
-        self.pops().forget(|_, gone| gone == group);
-        self.request_modes().forget(|_, gone| gone == group)?;
-        if with_offsets {
-            self.offsets().forget_group(group);
-            for retries in self.pop_retry_topics_for(group) {
-                match self.topics().remove(&retries) {
-                    Ok(()) => self.forget_topic(&retries)?,
-                    Err(error) => {
-                        tracing::warn!(topic = %retries, %error, "a retry topic of the group stays");
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Runs the background tasks until [`Broker::stop`], then saves what the broker knows.

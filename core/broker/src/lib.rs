@@ -21,6 +21,7 @@
 //! | `resets` | groups that operators move to other positions |
 //! | `topics`, `groups` | settings, kept in files |
 //! | `live` | settings that change while it runs |
+//! | `deletion` | topics, groups and queues that go |
 //! | `inspect` | what operators look at |
 //! | `stats` | what is counted of all that, for operators |
 //! | `state_file` | how such files are written and read |
@@ -32,6 +33,7 @@ pub mod config;
 mod copies;
 pub mod deferral;
 mod delay;
+mod deletion;
 mod delivery;
 pub mod filters;
 pub mod groups;

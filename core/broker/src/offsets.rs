@@ -186,27 +186,40 @@ impl ConsumerOffsets {
         (table.version, table.offsets.iter().map(|(key, queues)| (key.clone(), wire(queues))).collect())
     }
 
-    pub(crate) fn forget_topic(&self, topic: &str) {
-        self.retain(|t, _| t != topic);
+    /// Forgets all offsets in a topic. Whether there were any.
+    pub(crate) fn forget_topic(&self, topic: &str) -> bool {
+        self.retain(|of, _, _| of != topic)
     }
 
-    /// Forgets all offsets of a group.
-    pub fn forget_group(&self, group: &str) {
-        self.retain(|_, g| g != group);
+    /// Forgets all offsets in such queues. Whether there were any.
+    pub(crate) fn forget_queues(&self, gone: &BTreeMap<&str, BTreeSet<QueueId>>) -> bool {
+        self.retain(|topic, _, id| !gone.get(topic).is_some_and(|ids| ids.contains(&id)))
     }
 
-    fn retain(&self, keep: impl Fn(&str, &str) -> bool) {
+    /// Forgets all offsets of a group. Whether there were any.
+    pub(crate) fn forget_group(&self, group: &str) -> bool {
+        self.retain(|_, of, _| of != group)
+    }
+
+    /// Keeps the offsets that `keep` says are to stay, by topic, group and queue. Whether any was not.
+    fn retain(&self, keep: impl Fn(&str, &str, QueueId) -> bool) -> bool {
+        let retained = |offsets: &mut HashMap<String, ByQueue, RandomState>| {
+            offsets.retain(|key, queues| {
+                if let Some((topic, group)) = key.split_once(SEPARATOR) {
+                    queues.retain(|&id, _| keep(topic, group, QueueId(id)));
+                }
+                !queues.is_empty()
+            });
+            offsets.values().map(BTreeMap::len).sum()
+        };
         let mut table = self.table.lock();
-        let before = table.offsets.len();
-        table
-            .offsets
-            .retain(|key, _| key.split_once(SEPARATOR).is_none_or(|(topic, group)| keep(topic, group)));
-        table
-            .moved
-            .retain(|key, _| key.split_once(SEPARATOR).is_none_or(|(topic, group)| keep(topic, group)));
+        let left = retained(&mut table.offsets);
+        let forgotten = left != table.count;
+        table.count = left;
+        table.changed |= forgotten;
+        retained(&mut table.moved);
         self.count_moves(&table);
-        table.changed |= table.offsets.len() != before;
-        table.count = table.offsets.values().map(BTreeMap::len).sum();
+        forgotten
     }
 
     /// Writes the file if anything changed since it was last written.

@@ -205,11 +205,16 @@ impl Pops {
         file.save(&saved).inspect_err(|_| self.note_order_changed())
     }
 
-    /// Forgets what is out of a topic, or for a group, that was deleted.
-    pub(crate) fn forget(&self, gone: impl Fn(&str, &str) -> bool) {
-        self.places.forget(&gone);
+    /// Forgets what is out of a topic, or for a group, that was deleted. What was out in order would keep back the
+    /// messages of the next of that name, so that is gone from the file as well when this returns.
+    pub(crate) fn forget(&self, gone: impl Fn(&str, &str) -> bool, now: Timestamp) -> io::Result<()> {
+        let in_order = self.places.forget(&gone);
         self.revive.lock().forget(&gone);
-        self.note_order_changed();
+        if in_order {
+            self.note_order_changed();
+            self.save(now)?;
+        }
+        Ok(())
     }
 }
 

@@ -60,7 +60,9 @@ impl Topic {
     fn changed(&self, config: TopicConfig) -> Self {
         let mut changed = Self { stats: Arc::clone(&self.stats), ..Self::new(config) };
         for (after, before) in changed.queues.iter_mut().zip(&self.queues) {
-            after.clone_from(before);
+            if before.get().is_some_and(|queue| !queue.is_retired()) {
+                after.clone_from(before);
+            }
         }
         changed
     }
@@ -339,6 +341,21 @@ impl Topics {
         self.table.write().remove(topic);
         self.announce(version);
         Ok(())
+    }
+
+    /// Lets go of the topic's deleted queues, in whose place there are new ones by now.
+    pub(crate) fn renew(&self, topic: &TopicName) {
+        let _unchanged = self.changing.lock();
+        if let Some(known) = self.table.write().get_mut(topic) {
+            *known = Arc::new(known.changed(known.config.clone()));
+        }
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Does something about a topic that does not exist, and does not come into being meanwhile. `None` if it exists.
+    pub(crate) fn while_unknown<T>(&self, topic: &TopicName, work: impl FnOnce() -> T) -> Option<T> {
+        let _unchanged = self.changing.lock();
+        self.find(topic.as_str()).is_none().then(work)
     }
 
     /// Writes the table with `change` made to it; returns the version that the file has then.

@@ -182,10 +182,16 @@ impl Places {
         topics.flat_map(|topic| topic.queues.read().values().cloned().collect::<Vec<_>>()).collect()
     }
 
-    /// Forgets what `gone` says is gone, by topic and group.
-    pub(super) fn forget(&self, gone: impl Fn(&str, &str) -> bool) {
-        self.retain(|place| !gone(place.topic.as_str(), place.group.as_str()));
+    /// Forgets what `gone` says is gone, by topic and group. Whether messages in order were among it.
+    pub(super) fn forget(&self, gone: impl Fn(&str, &str) -> bool) -> bool {
+        let mut in_order = false;
+        self.retain(|place| {
+            let is_gone = gone(place.topic.as_str(), place.group.as_str());
+            in_order |= is_gone && place.lock().order.is_some();
+            !is_gone
+        });
         self.changed.lock().retain(|place| !gone(place.topic.as_str(), place.group.as_str()));
+        in_order
     }
 
     /// Forgets what was not used for long.
@@ -197,7 +203,7 @@ impl Places {
         });
     }
 
-    fn retain(&self, keep: impl Fn(&Arc<PopQueue>) -> bool) {
+    fn retain(&self, mut keep: impl FnMut(&Arc<PopQueue>) -> bool) {
         let mut table = self.table.write();
         let Table { groups, count } = &mut *table;
         groups.retain(|_, topics| {
