@@ -1,8 +1,9 @@
 //! What operators' tools ask.
 
 use ferromq_protocol::code::RequestCode::{
-    GetAllConsumerOffset, GetAllProducerInfo, GetAllSubscriptionGroupConfig, GetAllTopicConfig,
-    GetBrokerConfig, GetBrokerConsumeStats, GetBrokerHaStatus, GetBrokerRuntimeInfo, GetConsumeStats,
+    CleanExpiredConsumeQueue, CleanUnusedTopic, DeleteExpiredCommitLog, GetAllConsumerOffset,
+    GetAllProducerInfo, GetAllSubscriptionGroupConfig, GetAllTopicConfig, GetBrokerConfig,
+    GetBrokerConsumeStats, GetBrokerHaStatus, GetBrokerRuntimeInfo, GetConsumeStats,
     GetConsumerConnectionList, GetProducerConnectionList, GetSystemTopicListFromBroker, GetTopicStatsInfo,
     QueryConsumeQueue, QueryConsumeTimeSpan, QuerySubscriptionByConsumer, QueryTopicConsumeByWho,
     QueryTopicsByConsumer, UpdateAndCreateSubscriptionGroupList, UpdateAndCreateTopicList,
@@ -16,7 +17,17 @@ pub fn rows() -> Vec<Row> {
     rows.extend(group_rows());
     rows.extend(consumption_rows());
     rows.extend(runtime_rows());
+    rows.extend(cleanup_rows());
     rows
+}
+
+/// What they delete is tested where it lies: none of them is told anything, and none tells anything.
+fn cleanup_rows() -> Vec<Row> {
+    vec![
+        row(CleanExpiredConsumeQueue, "nothing is", &[], 0),
+        row(CleanUnusedTopic, "there is none", &[], 0),
+        row(DeleteExpiredCommitLog, "carried out later", &[], 0),
+    ]
 }
 
 fn topic_rows() -> Vec<Row> {

@@ -10,7 +10,9 @@
 //! | `admin/consumption` | how far groups are |
 //! | `admin/runtime` | the broker's state and settings |
 //! | `admin/stats` | what was counted |
+//! | `admin/cleanup` | what is deleted by request |
 
+mod cleanup;
 mod consumption;
 mod groups;
 mod runtime;
@@ -56,6 +58,9 @@ pub(super) fn handle(
         RequestCode::GetAllConsumerOffset => consumption::all_offsets(broker),
         RequestCode::UpdateBrokerConfig => runtime::change_settings(broker, request, asker),
         RequestCode::GetBrokerHaStatus => runtime::replication(broker),
+        RequestCode::CleanExpiredConsumeQueue => cleanup::expired_queues(broker, asker),
+        RequestCode::CleanUnusedTopic => cleanup::unknown_topics(broker, asker),
+        RequestCode::DeleteExpiredCommitLog => cleanup::expired_log(broker),
         RequestCode::ViewBrokerStatsData => stats::view(broker, request),
         RequestCode::GetTopicStatsInfo => topics::ends(broker, request, asker),
         RequestCode::QueryTopicConsumeByWho => topics::consumers(broker, request),
