@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ferromq_broker::members::ChannelId;
@@ -27,18 +27,24 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// When everything in these tests happens.
+/// When everything in these tests begins.
 pub const NOW: i64 = 1_700_000_000_000;
 
-/// A machine whose clock stands still and whose flushes wait while the gate is closed.
+/// A machine whose clock stands still until it is moved, and whose flushes wait while the gate is closed.
 #[derive(Default)]
 pub struct TestHost {
     closed: Mutex<bool>,
     opened: Condvar,
     sync_fails: AtomicBool,
+    /// Milliseconds since [`NOW`].
+    elapsed: AtomicI64,
 }
 
 impl TestHost {
+    pub fn advance(&self, span: Millis) {
+        self.elapsed.fetch_add(span.0 as i64, Ordering::SeqCst);
+    }
+
     pub fn close_gate(&self) {
         *self.closed.lock() = true;
     }
@@ -55,7 +61,7 @@ impl TestHost {
 
 impl Host for TestHost {
     fn now(&self) -> Timestamp {
-        Timestamp(NOW)
+        Timestamp(NOW + self.elapsed.load(Ordering::SeqCst))
     }
 
     fn disk_usage(&self, _: &Path) -> io::Result<DiskUsage> {
