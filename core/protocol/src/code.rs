@@ -23,16 +23,20 @@ pub enum Side {
     OldBroker,
 }
 
-macro_rules! request_codes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $name:literal, [$($side:ident),*];)*) => {
-        /// What a request asks for.
+/// A table of numbers, and RocketMQ's name for each.
+macro_rules! codes {
+    (
+        $(#[$meta:meta])*
+        $name:ident: $($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $text:literal;)*
+    ) => {
+        $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(i32)]
-        pub enum RequestCode {
+        pub enum $name {
             $($(#[doc = $doc])+ $variant = $code,)*
         }
 
-        impl RequestCode {
+        impl $name {
             /// Every known code, in rising order.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
@@ -45,12 +49,35 @@ macro_rules! request_codes {
                 }
             }
 
-            /// RocketMQ's name, as in `SEND_MESSAGE`.
+            /// The number that frames carry.
             #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
+            pub const fn code(self) -> i32 {
+                self as i32
             }
 
+            /// RocketMQ's name, as in `SEND_MESSAGE` or `PULL_NOT_FOUND`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} ({})", self.name(), self.code())
+            }
+        }
+    };
+}
+
+macro_rules! request_codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $name:literal, [$($side:ident),*];)*) => {
+        codes! {
+            /// What a request asks for.
+            RequestCode: $($(#[doc = $doc])+ $variant = $code, $name;)*
+        }
+
+        impl RequestCode {
             /// Who handles it; empty for codes that are defined and never handled.
             #[must_use]
             pub const fn served_by(self) -> &'static [Side] {
@@ -65,20 +92,6 @@ macro_rules! request_codes {
             }
         }
     };
-}
-
-impl RequestCode {
-    /// The number that frames carry.
-    #[must_use]
-    pub const fn code(self) -> i32 {
-        self as i32
-    }
-}
-
-impl fmt::Display for RequestCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name(), self.code())
-    }
 }
 
 request_codes! {
@@ -400,58 +413,15 @@ request_codes! {
     BatchAckMessage = 200_151, "BATCH_ACK_MESSAGE", [Broker];
 }
 
-macro_rules! response_codes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $name:literal;)*) => {
-        /// What a response says. The remark says it in words.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[repr(i32)]
-        pub enum ResponseCode {
-            $($(#[doc = $doc])+ $variant = $code,)*
-        }
-
-        impl ResponseCode {
-            /// Every known code, in rising order.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// Reads the number of a frame; `None` when nobody defines it.
-            #[must_use]
-            pub const fn from_i32(code: i32) -> Option<Self> {
-                match code {
-                    $($code => Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
-
-            /// RocketMQ's name, as in `PULL_NOT_FOUND`.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-        }
-    };
-}
-
-impl ResponseCode {
-    /// The number that frames carry.
-    #[must_use]
-    pub const fn code(self) -> i32 {
-        self as i32
-    }
-}
-
 impl From<ResponseCode> for i32 {
     fn from(code: ResponseCode) -> Self {
         code.code()
     }
 }
 
-impl fmt::Display for ResponseCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name(), self.code())
-    }
-}
-
-response_codes! {
+codes! {
+    /// What a response says. The remark says it in words.
+    ResponseCode:
     /// Done.
     Success = 0, "SUCCESS";
     /// Failed for a reason that has no code of its own.

@@ -82,6 +82,26 @@ impl MessageIds {
     }
 }
 
+/// What a send asks for, or a reply.
+pub(super) fn ask<'a>(header: &SendMessage<'a>, peer: &Peer, request: &Command<'a>) -> SendAsk<'a> {
+    SendAsk {
+        topic: header.topic,
+        default_topic: header.default_topic,
+        default_queues: header.default_queues,
+        queue: header.queue,
+        sys_flag: header.sys_flag,
+        flag: header.flag,
+        born: header.born,
+        born_host: peer.address,
+        properties: header.properties,
+        reconsume_times: header.reconsume_times,
+        max_reconsume_times: header.max_reconsume_times.filter(|_| request.version >= HONOURS_MAX_RECONSUME),
+        unit_mode: header.unit_mode,
+        is_batch: header.batch || request.request_code() == Some(RequestCode::SendBatchMessage),
+        body: request.body,
+    }
+}
+
 impl Sends {
     pub(super) fn new(broker: &Broker) -> Self {
         Self {
@@ -112,24 +132,7 @@ impl Sends {
             Ok(header) => header,
             Err(error) => return asker.answer(error.into(), out),
         };
-        let send = SendAsk {
-            topic: header.topic,
-            default_topic: header.default_topic,
-            default_queues: header.default_queues,
-            queue: header.queue,
-            sys_flag: header.sys_flag,
-            flag: header.flag,
-            born: header.born,
-            born_host: peer.address,
-            properties: header.properties,
-            reconsume_times: header.reconsume_times,
-            max_reconsume_times: header
-                .max_reconsume_times
-                .filter(|_| request.version >= HONOURS_MAX_RECONSUME),
-            unit_mode: header.unit_mode,
-            is_batch: header.batch || request.request_code() == Some(RequestCode::SendBatchMessage),
-            body: request.body,
-        };
+        let send = ask(&header, peer, request);
         match broker.prepare(&mut self.batch, &send) {
             Ok(ticket) => {
                 let start = self.keys.len();

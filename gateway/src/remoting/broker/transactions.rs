@@ -14,7 +14,7 @@ use ferromq_protocol::header::{
 };
 
 use super::requests::Outcome;
-use super::{Asker, HONOURS_MAX_RECONSUME, Handled, codes};
+use super::{Asker, Handled, codes, sends};
 use crate::remoting::reply::Reply;
 
 pub(super) fn end(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
@@ -66,22 +66,7 @@ pub(super) fn resume_check(broker: &Broker, request: &Command<'_>, asker: Asker)
 
 pub(super) fn reply(broker: &Broker, peer: &Peer, request: &Command<'_>, asker: Asker) -> Outcome {
     let header = SendMessage::decode(&request.fields)?;
-    let send = SendAsk {
-        topic: header.topic,
-        default_topic: header.default_topic,
-        default_queues: header.default_queues,
-        queue: header.queue,
-        sys_flag: header.sys_flag,
-        flag: header.flag,
-        born: header.born,
-        born_host: peer.address,
-        properties: header.properties,
-        reconsume_times: header.reconsume_times,
-        max_reconsume_times: header.max_reconsume_times.filter(|_| request.version >= HONOURS_MAX_RECONSUME),
-        unit_mode: header.unit_mode,
-        is_batch: false,
-        body: request.body,
-    };
+    let send = SendAsk { is_batch: false, ..sends::ask(&header, peer, request) };
     let replied = broker.reply(&send, header.group).map_err(|error| codes::send(&error))?;
     let broker = broker.clone();
     Ok(Handled::Later(Box::pin(async move {
