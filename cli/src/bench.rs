@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`send`], [`pull`], [`e2e`], [`pop`], [`timers`] | the loads |
+//! | [`filter`] | SQL92 filters alone, without a server |
 //! | [`fsync`] | what the disk allows |
 //! | [`floor`] | the least that a server can do, to compare with |
 //! | [`wire`] | the loop that drives connections |
@@ -18,6 +19,7 @@
 
 mod control;
 mod e2e;
+mod filter;
 mod floor;
 mod frame;
 mod fsync;
@@ -54,6 +56,8 @@ pub(crate) enum Bench {
     Pop(pop::Args),
     /// Fills the server with messages that are due later, and takes them as they are delivered
     Timers(timers::Args),
+    /// Evaluates SQL92 filters, without a server
+    Filter(filter::Args),
     /// Measures how long the disk takes to keep what was written
     Fsync(fsync::Args),
     /// Runs a server that only copies each frame into a mapped file and answers: the floor for `send`
@@ -80,6 +84,7 @@ impl Bench {
             Self::E2e(args) => print(&args.common, &e2e::run(args)?),
             Self::Pop(args) => print(&args.common, &pop::run(args)?),
             Self::Timers(args) => print(&args.common, &timers::run(args)?),
+            Self::Filter(args) => filter::run(args),
             Self::Fsync(args) => fsync::run(args),
             Self::FloorServer(args) => floor::run(args),
         }

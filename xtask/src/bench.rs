@@ -7,6 +7,7 @@
 //!
 //! The result is a Markdown section for `docs/benchmarks.md`, on stdout; progress goes to stderr.
 
+mod figures;
 mod servers;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::{cargo, root, target_dir};
+#[allow(clippy::wildcard_imports, reason = "all names of figures")]
+use figures::*;
 use servers::{Flush, Installed, Kind, OFFICIAL_VERSION, Server};
 
 /// What is compared.
@@ -34,6 +37,12 @@ enum Part {
     Sync,
     /// Start, restart after a crash, and memory.
     Start,
+    /// Popping and acknowledging.
+    Pop,
+    /// Messages that are due later.
+    Timers,
+    /// SQL92 filters alone.
+    Filter,
 }
 
 /// `cargo xtask bench`.
@@ -57,6 +66,12 @@ pub(crate) struct Args {
     /// Messages that are there to pull
     #[arg(long, default_value_t = 2_000_000)]
     prefill: u64,
+    /// Timers that are pending at once
+    #[arg(long, default_value_t = 1_000_000)]
+    timers: u64,
+    /// Timers that are due each second
+    #[arg(long, default_value_t = 10_000)]
+    timer_rate: u64,
     /// The binary to measure; without it the release build is made first
     #[arg(long, value_name = "PATH")]
     ferromq: Option<PathBuf>,
@@ -143,9 +158,18 @@ impl Bench<'_> {
                 if self.wants(Part::Start) {
                     self.start(kind)?;
                 }
+                if self.wants(Part::Pop) {
+                    self.pop(kind)?;
+                }
+                if self.wants(Part::Timers) {
+                    self.timers(kind)?;
+                }
             }
             if self.wants(Part::Send) {
                 self.floor()?;
+            }
+            if self.wants(Part::Filter) {
+                self.filter()?;
             }
             if self.wants(Part::Sync) {
                 self.settle()?;
@@ -236,6 +260,78 @@ impl Bench<'_> {
         Ok(())
     }
 
+    fn pop(&mut self, kind: Kind) -> Result<()> {
+        self.settle()?;
+        let server = Server::start(&self.installed, kind, Flush::Async)?;
+        // Fewer messages for a server that would be popping them for minutes: a group that is through begins anew.
+        let prefill = match kind {
+            Kind::Ferro => self.args.prefill,
+            Kind::Java => self.args.prefill.min(1_000_000),
+        }
+        .to_string();
+        for (acks, rate, cpu, p99) in
+            [("single", POP_RATE, POP_CPU, POP_P99), ("batch", POP_BATCH_RATE, POP_BATCH_CPU, POP_BATCH_P99)]
+        {
+            let command = ["pop", "--in-flight", "4", "--prefill", &prefill, "--acks", acks];
+            let report = self.load(&server, &command)?;
+            self.note(rate, kind, &report, "/messages_per_second")?;
+            self.note(cpu, kind, &report, "/server_cpu_per_message")?;
+            self.note(p99, kind, &report, "/latency/p99")?;
+            self.note(POP_AGAIN, kind, &report, "/again")?;
+        }
+        Ok(())
+    }
+
+    fn timers(&mut self, kind: Kind) -> Result<()> {
+        const KIB: f64 = 1024.0;
+        self.settle()?;
+        let server = Server::start(&self.installed, kind, Flush::Async)?;
+        let (count, rate) = (self.args.timers.to_string(), self.args.timer_rate.to_string());
+        // Accepting has to be over by then; what takes longer is an error of the run.
+        let (ahead, warm_up) = match kind {
+            Kind::Ferro => ("20", 0),
+            Kind::Java => ("90", 5),
+        };
+        let command = ["timers", "--count", &count, "--rate", &rate, "--ahead", ahead, "--patience", "120"];
+        let report = self.load_after(&server, &command, warm_up)?;
+        self.note(TIMER_RATE, kind, &report, "/accepted_per_second")?;
+        self.note(TIMER_ACCEPT_CPU, kind, &report, "/accepting_cpu_per_message")?;
+        self.note(TIMER_DELIVER_CPU, kind, &report, "/delivering_cpu_per_message")?;
+        for (figure, pointer) in
+            [(TIMER_LAG_P50, "/lag/p50"), (TIMER_LAG_P99, "/lag/p99"), (TIMER_LAG_MAX, "/lag/max")]
+        {
+            self.add(figure, kind, number(&report, pointer)? / 1e3);
+        }
+        for (figure, pointer) in [
+            (TIMER_RSS_BEFORE, "/memory/before/resident"),
+            (TIMER_RSS, "/memory/pending/resident"),
+            (TIMER_ANONYMOUS_BEFORE, "/memory/before/anonymous"),
+            (TIMER_ANONYMOUS, "/memory/pending/anonymous"),
+            (TIMER_ANONYMOUS_MOST, "/memory/most/anonymous"),
+        ] {
+            self.add(figure, kind, number(&report, pointer)? / KIB / KIB);
+        }
+        self.note(TIMER_MISSING, kind, &report, "/missing")?;
+        self.note(TIMER_AGAIN, kind, &report, "/again")?;
+        self.note(TIMER_EARLY, kind, &report, "/early")
+    }
+
+    fn filter(&mut self) -> Result<()> {
+        let output =
+            Command::new(&self.installed.ferromq).args(["bench", "filter", "--output", "json"]).output()?;
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let report: Value = serde_json::from_str(line)?;
+            let name = report["name"].as_str().unwrap_or_default();
+            if let Some(figure) =
+                FILTERS.iter().find(|figure| figure.ends_with(&format!("{name}, million/s")))
+            {
+                self.add(figure, Of::Ferro, number(&report, "/per_second")? / 1e6);
+                self.add(figure, Of::Floor, number(&report, "/floor_per_second")? / 1e6);
+            }
+        }
+        Ok(())
+    }
+
     fn floor(&mut self) -> Result<()> {
         let listen = "127.0.0.1:20909";
         let mut floor = Command::new(&self.installed.ferromq)
@@ -277,11 +373,16 @@ impl Bench<'_> {
 
     /// Loads `server` with `ferromq bench` and gives back what that measured.
     fn load(&self, server: &Server, command: &[&str]) -> Result<Value> {
-        let (namesrv, pid) = (format!("127.0.0.1:{}", server.namesrv_port), server.broker.id().to_string());
         let warm_up = match server.kind() {
             Kind::Ferro => self.args.ferro_warmup,
             Kind::Java => self.args.java_warmup,
         };
+        self.load_after(server, command, warm_up)
+    }
+
+    /// The same with a warm-up of its own.
+    fn load_after(&self, server: &Server, command: &[&str], warm_up: u32) -> Result<Value> {
+        let (namesrv, pid) = (format!("127.0.0.1:{}", server.namesrv_port), server.broker.id().to_string());
         let mut all = command.to_vec();
         all.extend(["--namesrv", &namesrv, "--server-pid", &pid]);
         self.measure(&all, warm_up)
@@ -348,105 +449,11 @@ impl Bench<'_> {
     }
 }
 
-const SEND_RATE: &str = "send, messages/s";
-const SEND_CPU: &str = "send, server CPU µs a message";
-const SEND_P50: &str = "send, p50 µs";
-const SEND_P99: &str = "send, p99 µs";
-const PULL_BYTES: &str = "pull, MB/s";
-const PULL_RATE: &str = "pull, messages/s";
-const PULL_CPU: &str = "pull, server CPU µs a message";
-const E2E_2K_P50: &str = "end to end at 2,000/s, p50 µs";
-const E2E_2K_P99: &str = "end to end at 2,000/s, p99 µs";
-const E2E_10K_P50: &str = "end to end at 10,000/s, p50 µs";
-const E2E_10K_P99: &str = "end to end at 10,000/s, p99 µs";
-const SYNC_RATE: &str = "sync flush, 256 in flight, messages/s";
-const SYNC_CPU: &str = "sync flush, server CPU µs a message";
-const SYNC_FLUSHES: &str = "sync flush, disk flushes per 1,000 messages";
-const SYNC_ALONE: &str = "sync flush, one caller, p50 µs";
-const START: &str = "start on an empty store, ms";
-const RESTART: &str = "restart after SIGKILL, ms";
-const RESTART_SIZE: &str = "… on a commit log of MiB";
-const IDLE_RSS: &str = "idle, resident MiB";
-const IDLE_ANONYMOUS: &str = "idle, of it anonymous MiB";
-const MANY_RATE: &str = "10,000 topics × 8 queues, messages/s";
-const MANY_RSS: &str = "10,000 topics × 8 queues, resident MiB";
-const MANY_ANONYMOUS: &str = "10,000 topics × 8 queues, of it anonymous MiB";
-const MANY_DISK: &str = "10,000 topics × 8 queues, MiB of consume queues on disk";
-
-/// In the order they are printed.
-const FIGURES: &[&str] = &[
-    SEND_RATE,
-    SEND_CPU,
-    SEND_P50,
-    SEND_P99,
-    PULL_BYTES,
-    PULL_RATE,
-    PULL_CPU,
-    E2E_2K_P50,
-    E2E_2K_P99,
-    E2E_10K_P50,
-    E2E_10K_P99,
-    SYNC_RATE,
-    SYNC_CPU,
-    SYNC_FLUSHES,
-    SYNC_ALONE,
-    START,
-    RESTART,
-    RESTART_SIZE,
-    IDLE_RSS,
-    IDLE_ANONYMOUS,
-    MANY_RATE,
-    MANY_RSS,
-    MANY_ANONYMOUS,
-    MANY_DISK,
-];
-
 fn number(report: &Value, pointer: &str) -> Result<f64> {
     report
         .pointer(pointer)
         .and_then(Value::as_f64)
         .with_context(|| format!("{pointer} is missing in {report}"))
-}
-
-/// What repeats of one figure gave.
-#[derive(Debug, PartialEq)]
-struct Spread {
-    median: f64,
-    low: f64,
-    high: f64,
-}
-
-impl Spread {
-    fn of(values: &[f64]) -> Self {
-        let mut sorted = values.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        let median =
-            if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 };
-        Self { median, low: sorted[0], high: sorted[sorted.len() - 1] }
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "**{}** ({} – {})", figure(self.median), figure(self.low), figure(self.high))
-    }
-}
-
-/// Three digits that matter, thousands set apart.
-fn figure(value: f64) -> String {
-    if value < 100.0 {
-        return format!("{value:.*}", if value < 10.0 { 2 } else { 1 });
-    }
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Bytes that files below `dir` take on the disk.
@@ -513,20 +520,4 @@ fn machine() -> String {
         disk.unwrap_or_default().split_ascii_whitespace().collect::<Vec<_>>().join(" on "),
         java.unwrap_or_else(|| "no Java".into())
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_spread_is_median_lowest_and_highest() {
-        assert_eq!(Spread::of(&[3.0, 1.0, 2.0]), Spread { median: 2.0, low: 1.0, high: 3.0 });
-        assert_eq!(Spread::of(&[4.0, 1.0]).median, 2.5);
-    }
-
-    #[test]
-    fn figures_keep_three_digits_that_matter() {
-        assert_eq!([1.234, 12.34, 123.4, 1_234_567.0].map(figure), ["1.23", "12.3", "123", "1,234,567"]);
-    }
 }
