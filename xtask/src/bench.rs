@@ -290,7 +290,7 @@ impl Bench<'_> {
         // Accepting has to be over by then; what takes longer is an error of the run.
         let (ahead, warm_up) = match kind {
             Kind::Ferro => ("20", 0),
-            Kind::Java => ("90", 5),
+            Kind::Java => ("150", 5),
         };
         let command = ["timers", "--count", &count, "--rate", &rate, "--ahead", ahead, "--patience", "120"];
         let report = self.load_after(&server, &command, warm_up)?;

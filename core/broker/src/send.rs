@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use ferromq_model::message::{
-    MAX_PROPERTIES_LEN, NAME_END, PROPERTY_END, SysFlag, TagsCode, find_property, property, push_property,
-    without_properties,
+    MAX_PROPERTIES_LEN, PROPERTY_END, SysFlag, TagsCode, find_property, iter_entries, property,
+    push_property, without_properties,
 };
 use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, HALF_TOPIC, RETRY_PREFIX, TRACE_TOPIC};
 use ferromq_model::record::NewRecord;
@@ -207,40 +207,32 @@ struct Scan<'a> {
 /// Looks at the names that matter. The string stays as it is unless `special` says otherwise.
 fn scan(properties: &str) -> Scan<'_> {
     let mut found = Scan { wait: true, ..Scan::default() };
-    let bytes = properties.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        let end = bytes[at..].iter().position(|&b| b == PROPERTY_END).map_or(bytes.len(), |n| at + n);
-        let entry = &bytes[at..end];
-        if let Some(split) = entry.iter().position(|&b| b == NAME_END) {
-            let value_at = at + split + 1;
-            match &entry[..split] {
-                b"TAGS" if value_at < end => found.tags = properties.get(value_at..end),
-                b"UNIQ_KEY" if value_at < end => found.keys.unique = properties.get(value_at..end),
-                b"KEYS" if value_at < end => found.keys.keys = properties.get(value_at..end),
-                b"WAIT" if bytes[value_at..end].eq_ignore_ascii_case(b"false") => {
-                    found.wait = false;
-                    found.special = true;
-                }
-                b"DELAY"
-                | b"TRAN_MSG"
-                | b"POP_CK"
-                | b"MSG_REGION"
-                | b"TRACE_ON"
-                | b"CLUSTER"
-                | b"INNER_NUM"
-                | b"__CRC32#"
-                | b"TIMER_DELAY_SEC"
-                | b"TIMER_DELAY_MS"
-                | b"TIMER_DELIVER_MS"
-                | b"INNER_MULTI_DISPATCH"
-                | b"INNER_MULTI_QUEUE_OFFSET" => {
-                    found.special = true;
-                }
-                _ => {}
+    for (name, value) in iter_entries(properties) {
+        match name {
+            "TAGS" if !value.is_empty() => found.tags = Some(value),
+            "UNIQ_KEY" if !value.is_empty() => found.keys.unique = Some(value),
+            "KEYS" if !value.is_empty() => found.keys.keys = Some(value),
+            "WAIT" if value.eq_ignore_ascii_case("false") => {
+                found.wait = false;
+                found.special = true;
             }
+            "DELAY"
+            | "TRAN_MSG"
+            | "POP_CK"
+            | "MSG_REGION"
+            | "TRACE_ON"
+            | "CLUSTER"
+            | "INNER_NUM"
+            | "__CRC32#"
+            | "TIMER_DELAY_SEC"
+            | "TIMER_DELAY_MS"
+            | "TIMER_DELIVER_MS"
+            | "INNER_MULTI_DISPATCH"
+            | "INNER_MULTI_QUEUE_OFFSET" => {
+                found.special = true;
+            }
+            _ => {}
         }
-        at = end + 1;
     }
     found
 }

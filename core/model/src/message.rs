@@ -191,20 +191,42 @@ impl TagsCode {
 /// The value of `name`; the last one where a sender gave several, as Java's map does. Empty values count as absent.
 #[must_use]
 pub fn find_property<'a>(properties: &'a str, name: &str) -> Option<&'a str> {
+    let bytes = properties.as_bytes();
     let mut found = None;
-    for (key, value) in iter_properties(properties) {
-        if key == name {
-            found = Some(value);
+    let mut start = 0;
+    for end in memchr::memchr_iter(PROPERTY_END, bytes).chain(std::iter::once(bytes.len())) {
+        // Most entries differ from the name in their first bytes: only the one that is wanted is split.
+        let value =
+            bytes[start..end].strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(&[NAME_END]));
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            found = Some(end - value.len()..end);
         }
+        start = end + 1;
     }
-    found
+    found.filter(|_| !name.is_empty()).and_then(|place| properties.get(place))
 }
 
 /// Every property in order. Entries without a name, a value or a separator are skipped, as the reference does.
 pub fn iter_properties(properties: &str) -> impl Iterator<Item = (&str, &str)> {
-    properties.split(PROPERTY_END as char).filter_map(|entry| {
-        let (name, value) = entry.split_once(NAME_END as char)?;
-        (!name.is_empty() && !value.is_empty()).then_some((name, value))
+    iter_entries(properties).filter(|(name, value)| !name.is_empty() && !value.is_empty())
+}
+
+/// Every entry that has a separator in order, also without a name or a value. One pass finds both kinds of separators.
+pub fn iter_entries(properties: &str) -> impl Iterator<Item = (&str, &str)> {
+    let bytes = properties.as_bytes();
+    let ends = memchr::memchr2_iter(NAME_END, PROPERTY_END, bytes).chain(std::iter::once(bytes.len()));
+    let (mut start, mut split) = (0, None);
+    ends.filter_map(move |at| {
+        if bytes.get(at) == Some(&NAME_END) {
+            // A value may hold this byte; a name may not.
+            split.get_or_insert(at);
+            return None;
+        }
+        let entry = split
+            .take()
+            .and_then(|split: usize| Some((properties.get(start..split)?, properties.get(split + 1..at)?)));
+        start = at + 1;
+        entry
     })
 }
 
@@ -317,6 +339,21 @@ mod tests {
             assert_eq!(MessageId::parse(&id.to_string()), Some(id));
         }
         assert_eq!(MessageId::parse("0A00000200002A9F000000000000020G"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn one_pass_over_a_property_string_finds_what_splitting_it_finds(text in "[aé=;]{0,24}") {
+            let text = text.replace('=', "\u{1}").replace(';', "\u{2}");
+            let split = || text.split('\u{2}').filter_map(|entry| entry.split_once('\u{1}'));
+            proptest::prop_assert!(iter_entries(&text).eq(split()), "{text:?}");
+            let whole = || split().filter(|(name, value)| !name.is_empty() && !value.is_empty());
+            proptest::prop_assert!(iter_properties(&text).eq(whole()), "{text:?}");
+            for name in ["", "a", "é", "aa", "aé"] {
+                let last = whole().rfind(|(key, _)| *key == name).map(|(_, value)| value);
+                proptest::prop_assert_eq!(find_property(&text, name), last, "{} in {:?}", name, text);
+            }
+        }
     }
 
     #[test]
