@@ -406,12 +406,12 @@ impl Broker {
     /// The same for several: none is changed if one may not be.
     ///
     /// # Errors
-    /// [`TopicError`]; after one of [`TopicError::Save`] those before are changed.
+    /// [`TopicError`].
     pub fn put_topics(&self, configs: Vec<TopicConfig>) -> Result<(), TopicError> {
         if let Some(reserved) = configs.iter().find(|config| self.topics().is_reserved(&config.topic_name)) {
             return Err(TopicError::System(reserved.topic_name.clone()));
         }
-        configs.into_iter().try_for_each(|config| self.topics().put(config).map(drop))
+        self.topics().put_all(configs)
     }
 
     /// Runs the background tasks until [`Broker::stop`], then saves what the broker knows.

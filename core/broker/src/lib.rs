@@ -24,10 +24,11 @@
 //! | `deletion` | topics, groups and queues that go |
 //! | `inspect` | what operators look at |
 //! | `stats` | what is counted of all that, for operators |
-//! | `state_file` | how such files are written and read |
+//! | `state_file`, `changes` | how such files are written and read, and changes written together |
 
 pub mod assignment;
 mod broker;
+mod changes;
 pub mod clients;
 pub mod config;
 mod copies;

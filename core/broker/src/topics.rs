@@ -17,13 +17,14 @@ use ferromq_model::name::{
     SELF_TEST_TOPIC, SYSTEM_TOPICS, TIMER_TOPIC,
 };
 use ferromq_model::topic::{DataVersion, Permission, TopicConfig};
-use ferromq_model::{NameError, QueueId, TopicName};
+use ferromq_model::{NameError, QueueId, Timestamp, TopicName};
 use ferromq_store::{Appended, Queue, Store};
 use foldhash::fast::RandomState;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::changes::Changes;
 use crate::config::BrokerConfig;
 use crate::pop::revive_topic;
 use crate::state_file::{StateError, StateFile, blocking};
@@ -150,24 +151,52 @@ pub enum TopicError {
     Save(#[from] io::Error),
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Saved {
     data_version: DataVersion,
     topic_config_table: BTreeMap<String, TopicConfig>,
 }
 
+/// The same, as it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Saving<'a> {
+    data_version: DataVersion,
+    topic_config_table: BTreeMap<&'a str, &'a TopicConfig>,
+}
+
+/// A change, and what became of it: the topic, where it was about one.
+#[derive(Debug)]
+struct Asked {
+    change: Change,
+    outcome: Result<Option<Arc<Topic>>, TopicError>,
+}
+
+#[derive(Debug)]
+enum Change {
+    /// Creates topics, or changes their settings.
+    Put(Vec<TopicConfig>),
+    /// Creates the topic, unless there is one.
+    Create(TopicConfig),
+    /// Takes the topic out.
+    Remove(TopicName),
+    /// Writes the table as it is.
+    Nothing,
+}
+
+type Table = HashMap<TopicName, Arc<Topic>, RandomState>;
+
 /// All topics of a broker.
 #[derive(Debug)]
 pub struct Topics {
-    table: RwLock<HashMap<TopicName, Arc<Topic>, RandomState>>,
+    table: RwLock<Table>,
     /// Topics that every broker with this configuration has.
     built_in: HashSet<TopicName, RandomState>,
     generation: AtomicU64,
     /// Whether topics of light queues exist.
     light: bool,
-    /// Held while a change is made and saved, so that the file's versions are in order.
-    changing: Mutex<StateFile>,
+    changes: Changes<Asked>,
     version: watch::Sender<DataVersion>,
 }
 
@@ -176,7 +205,7 @@ impl Topics {
     pub(crate) fn load(file: StateFile, config: &BrokerConfig, store: &Store) -> Result<Self, StateError> {
         let saved: Saved = file.load()?.unwrap_or_default();
         let version = saved.data_version;
-        let mut table: HashMap<TopicName, Arc<Topic>, RandomState> = HashMap::default();
+        let mut table = Table::default();
         let mut add =
             |topic: TopicConfig| table.insert(topic.topic_name.clone(), Arc::new(Topic::new(topic)));
         for topic in saved.topic_config_table.into_values() {
@@ -201,7 +230,7 @@ impl Topics {
             built_in,
             generation: AtomicU64::new(1),
             light: store.config().light_queues,
-            changing: Mutex::new(file),
+            changes: Changes::new(file),
             version: watch::channel(version).0,
         })
     }
@@ -270,7 +299,17 @@ impl Topics {
     /// # Errors
     /// [`TopicError`]; nothing changed then.
     pub fn put(&self, config: TopicConfig) -> Result<Arc<Topic>, TopicError> {
-        blocking(|| self.put_locked(&self.changing.lock(), config))
+        check(&config)?;
+        Ok(self.change(Change::Put(vec![config]))?.expect("a change of one topic tells of it"))
+    }
+
+    /// The same for several.
+    ///
+    /// # Errors
+    /// [`TopicError`]; nothing changed then.
+    pub(crate) fn put_all(&self, configs: Vec<TopicConfig>) -> Result<(), TopicError> {
+        configs.iter().try_for_each(check)?;
+        self.change(Change::Put(configs)).map(drop)
     }
 
     /// The topic, made by `make` if there is none: two senders that create it at once get the same.
@@ -285,42 +324,9 @@ impl Topics {
         if let Some(topic) = self.find(topic) {
             return Ok(topic);
         }
-        blocking(|| {
-            let file = self.changing.lock();
-            match self.find(topic) {
-                Some(topic) => Ok(topic),
-                None => self.put_locked(&file, make()),
-            }
-        })
-    }
-
-    fn put_locked(&self, file: &StateFile, config: TopicConfig) -> Result<Arc<Topic>, TopicError> {
-        for (what, value) in
-            [("readQueueNums", config.read_queue_nums), ("writeQueueNums", config.write_queue_nums)]
-        {
-            if value > MAX_QUEUES {
-                let value = i64::from(value);
-                return Err(TopicError::OutOfRange { what, value, least: 0, most: MAX_QUEUES });
-            }
-        }
-        let before = self.find(config.topic_name.as_str());
-        if let Some(same) = before.as_ref().filter(|topic| topic.config == config) {
-            return Ok(Arc::clone(same));
-        }
-        if before.is_none() && self.table.read().len() >= MAX_TOPICS {
-            return Err(TopicError::TooMany);
-        }
-        let name = config.topic_name.clone();
-        let version = self.save(file, |saved| {
-            saved.insert(name.to_string(), config.clone());
-        })?;
-        let topic = Arc::new(match before {
-            Some(before) => before.changed(config),
-            None => Topic::new(config),
-        });
-        self.table.write().insert(name, Arc::clone(&topic));
-        self.announce(version);
-        Ok(topic)
+        let config = make();
+        check(&config)?;
+        Ok(self.change(Change::Create(config))?.expect("a change of one topic tells of it"))
     }
 
     /// Takes the topic out; its queues are the caller's to delete.
@@ -331,63 +337,122 @@ impl Topics {
         if self.is_reserved(topic) {
             return Err(TopicError::System(topic.clone()));
         }
-        let file = self.changing.lock();
-        if self.find(topic.as_str()).is_none() {
-            return Err(TopicError::Unknown(topic.to_string()));
+        self.change(Change::Remove(topic.clone())).map(drop)
+    }
+
+    /// Makes a change and waits until it is on disk.
+    fn change(&self, change: Change) -> Result<Option<Arc<Topic>>, TopicError> {
+        let asked = Asked { change, outcome: Ok(None) };
+        blocking(|| self.changes.make(asked, |file, batch| self.make(file, batch))).outcome
+    }
+
+    fn make(&self, file: &StateFile, batch: &mut [Asked]) {
+        let mut table = self.table.read().clone();
+        let mut changed = false;
+        for asked in &mut *batch {
+            let change = std::mem::replace(&mut asked.change, Change::Nothing);
+            asked.outcome = apply(&mut table, change, &mut changed);
         }
-        let version = self.save(&file, |saved| {
-            saved.remove(topic.as_str());
-        })?;
-        self.table.write().remove(topic);
-        self.announce(version);
-        Ok(())
+        if !changed {
+            return;
+        }
+        let mut version = *self.version.borrow();
+        version.bump(Timestamp::now());
+        let configs = table.iter().map(|(name, topic)| (name.as_str(), &topic.config)).collect();
+        match file.save(&Saving { data_version: version, topic_config_table: configs }) {
+            Ok(()) => {
+                *self.table.write() = table;
+                self.generation.fetch_add(1, Ordering::AcqRel);
+                self.version.send_replace(version);
+            }
+            // Also those that changed nothing: they may have found what others of the batch put there.
+            Err(error) => batch.iter_mut().for_each(|asked| {
+                asked.outcome = Err(io::Error::new(error.kind(), error.to_string()).into());
+            }),
+        }
     }
 
     /// Lets go of the topic's deleted queues, in whose place there are new ones by now.
     pub(crate) fn renew(&self, topic: &TopicName) {
-        let _unchanged = self.changing.lock();
-        if let Some(known) = self.table.write().get_mut(topic) {
-            *known = Arc::new(known.changed(known.config.clone()));
-        }
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.changes.between(|| {
+            if let Some(known) = self.table.write().get_mut(topic) {
+                *known = Arc::new(known.changed(known.config.clone()));
+            }
+            self.generation.fetch_add(1, Ordering::AcqRel);
+        });
     }
 
     /// Does something about a topic that does not exist, and does not come into being meanwhile. `None` if it exists.
     pub(crate) fn while_unknown<T>(&self, topic: &TopicName, work: impl FnOnce() -> T) -> Option<T> {
-        let _unchanged = self.changing.lock();
-        self.find(topic.as_str()).is_none().then(work)
-    }
-
-    /// Writes the table with `change` made to it; returns the version that the file has then.
-    fn save(
-        &self,
-        file: &StateFile,
-        change: impl FnOnce(&mut BTreeMap<String, TopicConfig>),
-    ) -> io::Result<DataVersion> {
-        let mut version = *self.version.borrow();
-        version.bump(ferromq_model::Timestamp::now());
-        let mut saved: BTreeMap<_, _> = {
-            let table = self.table.read();
-            table.values().map(|topic| (topic.name().to_string(), topic.config.clone())).collect()
-        };
-        change(&mut saved);
-        file.save(&Saved { data_version: version, topic_config_table: saved })?;
-        Ok(version)
-    }
-
-    /// Tells of a change that is made.
-    fn announce(&self, version: DataVersion) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        self.version.send_replace(version);
+        self.changes.between(|| self.find(topic.as_str()).is_none().then(work))
     }
 
     /// Saves the table as it is, at a stop.
     pub(crate) fn save_now(&self) -> io::Result<()> {
-        let file = self.changing.lock();
-        let version = self.save(&file, |_| {})?;
-        self.announce(version);
-        Ok(())
+        match self.change(Change::Nothing) {
+            Err(TopicError::Save(error)) => Err(error),
+            _ => Ok(()),
+        }
     }
+}
+
+/// Whether a topic may have these settings.
+fn check(config: &TopicConfig) -> Result<(), TopicError> {
+    let numbers = [("readQueueNums", config.read_queue_nums), ("writeQueueNums", config.write_queue_nums)];
+    match numbers.into_iter().find(|&(_, value)| value > MAX_QUEUES) {
+        Some((what, value)) => {
+            Err(TopicError::OutOfRange { what, value: i64::from(value), least: 0, most: MAX_QUEUES })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Makes one change; `changed` hears of it if there was anything to change.
+fn apply(table: &mut Table, change: Change, changed: &mut bool) -> Result<Option<Arc<Topic>>, TopicError> {
+    match change {
+        Change::Put(configs) => {
+            let new = configs.iter().filter(|config| !table.contains_key(config.topic_name.as_str()));
+            if table.len() + new.count() > MAX_TOPICS {
+                return Err(TopicError::TooMany);
+            }
+            Ok(configs.into_iter().map(|config| put(table, config, changed)).last())
+        }
+        Change::Create(config) => {
+            if let Some(known) = table.get(config.topic_name.as_str()) {
+                return Ok(Some(Arc::clone(known)));
+            }
+            if table.len() >= MAX_TOPICS {
+                return Err(TopicError::TooMany);
+            }
+            Ok(Some(put(table, config, changed)))
+        }
+        Change::Remove(topic) => match table.remove(&topic) {
+            Some(_) => {
+                *changed = true;
+                Ok(None)
+            }
+            None => Err(TopicError::Unknown(topic.to_string())),
+        },
+        Change::Nothing => {
+            *changed = true;
+            Ok(None)
+        }
+    }
+}
+
+fn put(table: &mut Table, config: TopicConfig, changed: &mut bool) -> Arc<Topic> {
+    let before = table.get(config.topic_name.as_str());
+    if let Some(same) = before.filter(|topic| topic.config == config) {
+        return Arc::clone(same);
+    }
+    *changed = true;
+    let name = config.topic_name.clone();
+    let topic = Arc::new(match before {
+        Some(before) => before.changed(config),
+        None => Topic::new(config),
+    });
+    table.insert(name, Arc::clone(&topic));
+    topic
 }
 
 /// Topics that exist whatever the file says, with settings from the configuration.

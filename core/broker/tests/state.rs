@@ -108,6 +108,52 @@ fn topics_of_the_broker_cannot_be_changed_or_deleted() {
 }
 
 #[test]
+fn topics_and_groups_that_come_at_once_are_all_there_behind_a_crash() {
+    const THREADS: usize = 8;
+    let rig = Rig::new();
+    let name = |i: usize, kind: &str| format!("{kind}{}", i / 2);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let broker = &rig.broker;
+            // Each is made by two threads.
+            scope.spawn(move || {
+                for i in (thread / 2 * 2..100).step_by(THREADS) {
+                    let made =
+                        broker.topics().find_or_put(&name(i, "T"), || topic(&name(i, "T"), 3)).unwrap();
+                    assert_eq!(made.queue_count(), 3);
+                    broker.groups().find_or_create(&name(i, "G")).unwrap();
+                }
+            });
+        }
+    });
+    let rig = rig.crash();
+    for i in (0..100).step_by(2) {
+        assert!(rig.broker.topics().find(&name(i, "T")).is_some());
+        assert!(rig.broker.groups().find(&name(i, "G")).is_some());
+    }
+}
+
+#[test]
+fn what_cannot_be_saved_did_not_happen() {
+    let rig = Rig::new();
+    rig.broker.put_topic(topic("T", 1)).unwrap();
+    rig.broker.groups().find_or_create("G").unwrap();
+    let blocks = ["topics.json.new", "subscriptionGroup.json.new"]
+        .map(|name| rig.dir.path().join("config").join(name));
+    blocks.iter().for_each(|path| std::fs::create_dir(path).unwrap());
+    let version = rig.broker.topics().snapshot().0;
+    assert!(matches!(rig.broker.put_topic(topic("T", 2)), Err(TopicError::Save(_))));
+    assert!(matches!(rig.broker.topics().remove(&TopicName::new("T").unwrap()), Err(TopicError::Save(_))));
+    assert!(matches!(rig.broker.groups().find_or_create("H"), Err(GroupError::Save(_))));
+    assert_eq!(rig.broker.topics().find("T").unwrap().queue_count(), 1);
+    assert_eq!(rig.broker.topics().snapshot().0, version);
+    assert!(rig.broker.groups().find("H").is_none());
+    blocks.iter().for_each(|path| std::fs::remove_dir(path).unwrap());
+    rig.broker.put_topic(topic("T", 2)).unwrap();
+    assert_eq!(rig.broker.topics().find("T").unwrap().queue_count(), 2);
+}
+
+#[test]
 fn group_settings_survive_and_are_bounded() {
     let rig = Rig::new();
     let group = |name: &str| SubscriptionGroupConfig::new(GroupName::new(name).unwrap());
