@@ -46,6 +46,18 @@ async fn a_subscription_that_cannot_be_read_is_complained_of_when_it_is_pulled_f
 }
 
 #[tokio::test]
+async fn a_group_that_may_not_read_a_topic_is_told_so_in_the_references_words() {
+    let rig = Rig::new(FlushMode::Async);
+    let mut client = rig.connect();
+    send(&mut client, "a").await;
+    let forbid = [("group", "G"), ("topic", "T"), ("readable", "false")];
+    assert_eq!(client.ask(UpdateAndGetGroupForbidden.code(), &forbid, b"").await.code, 0);
+    let answer = client.ask(PullMessage.code(), &pull_fields("T", "0", "4", "0"), b"").await;
+    assert_eq!((answer.code, answer.field("forbiddenType")), (16, "5"));
+    assert_eq!(answer.remark, "the consumer group[G] is forbidden for topic[T]");
+}
+
+#[tokio::test]
 async fn a_pull_sees_the_sends_before_it_and_not_those_behind_it() {
     let rig = Rig::new(FlushMode::Async);
     let mut client = rig.connect();

@@ -1,19 +1,20 @@
-//! The consumer groups of this broker: their settings, and `subscriptionGroup.json`.
+//! The consumer groups of this broker: their settings, the topics that each may not read, and `subscriptionGroup.json`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ferromq_model::group::SubscriptionGroupConfig;
 use ferromq_model::light::is_light;
 use ferromq_model::name::{MAX_DERIVED_TOPIC_LEN, RETRY_PREFIX};
 use ferromq_model::topic::DataVersion;
-use ferromq_model::{GroupName, NameError, Timestamp};
+use ferromq_model::{GroupName, NameError, Timestamp, TopicName};
 use foldhash::fast::RandomState;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
+use crate::changes::Changes;
 use crate::state_file::{StateError, StateFile, blocking};
 
 /// The most groups that this broker keeps: clients create them by themselves.
@@ -22,6 +23,12 @@ pub const MAX_GROUPS: usize = 200_000;
 pub const MAX_GROUP_LEN: usize = MAX_DERIVED_TOPIC_LEN - RETRY_PREFIX.len();
 /// The most queues that a group's retry topic may have.
 pub const MAX_RETRY_QUEUES: u32 = 1024;
+
+/// The most topics that may be forbidden, counted for each group.
+pub const MAX_FORBIDDEN: usize = 100_000;
+/// The bit of a prohibition that says that the group may not read. Others are kept, and mean nothing here as in the
+/// reference.
+const NO_READING: i64 = 1 << 2;
 
 /// A group's settings could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -41,30 +48,66 @@ pub enum GroupError {
     /// The broker has as many as it keeps.
     #[error("this broker has {MAX_GROUPS} groups and takes no more")]
     TooMany,
+    /// The broker has as many prohibitions as it keeps.
+    #[error("this broker keeps {MAX_FORBIDDEN} topics that groups may not read, and no more")]
+    TooManyForbidden,
     /// Ours: the change is not on disk, and was taken back.
     #[error("groups cannot be saved: {0}")]
     Save(#[from] io::Error),
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Saved {
     data_version: DataVersion,
-    /// Kept as it came: set by tools only.
-    forbidden_table: serde_json::Map<String, serde_json::Value>,
+    forbidden_table: Prohibitions,
     subscription_group_table: BTreeMap<String, SubscriptionGroupConfig>,
 }
 
+/// The same, as it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Saving<'a> {
+    data_version: DataVersion,
+    forbidden_table: &'a Prohibitions,
+    subscription_group_table: BTreeMap<&'a str, &'a SubscriptionGroupConfig>,
+}
+
+/// What is forbidden, one bit each, by group and topic.
+pub type Prohibitions = BTreeMap<String, BTreeMap<String, i64>>;
+
+#[derive(Clone)]
 struct Table {
     version: DataVersion,
-    forbidden: serde_json::Map<String, serde_json::Value>,
+    forbidden: Prohibitions,
     groups: HashMap<GroupName, Arc<SubscriptionGroupConfig>, RandomState>,
+}
+
+/// A change, and what became of it: the group's settings, where it was about one.
+struct Asked {
+    change: Change,
+    outcome: Result<Option<Arc<SubscriptionGroupConfig>>, GroupError>,
+}
+
+enum Change {
+    /// Creates groups, or changes their settings.
+    Put(Vec<SubscriptionGroupConfig>),
+    /// Creates the group, unless there is one.
+    Create(SubscriptionGroupConfig),
+    /// Forgets the group.
+    Remove(String),
+    /// Says whether the group may read the topic.
+    MayRead(GroupName, TopicName, bool),
+    /// Writes the table as it is.
+    Nothing,
 }
 
 /// All groups of a broker.
 pub struct Groups {
     table: RwLock<Table>,
-    changing: Mutex<StateFile>,
+    changes: Changes<Asked>,
+    /// Prohibitions in the table, so that a pull need not look while there are none.
+    forbidden: AtomicUsize,
     auto_create: AtomicBool,
     /// Whether groups of light queues exist without being created.
     light: bool,
@@ -77,8 +120,8 @@ pub struct GroupSnapshot {
     pub version: DataVersion,
     /// Settings by name.
     pub groups: BTreeMap<String, SubscriptionGroupConfig>,
-    /// Topics forbidden to groups, as tools keep them.
-    pub forbidden: serde_json::Map<String, serde_json::Value>,
+    /// Topics forbidden to groups.
+    pub forbidden: Prohibitions,
 }
 
 /// Groups that every broker has, and whether their members may broadcast.
@@ -126,8 +169,9 @@ impl Groups {
         }
         let table = Table { version: saved.data_version, forbidden: saved.forbidden_table, groups };
         Ok(Self {
+            forbidden: AtomicUsize::new(table.forbidden_count()),
             table: RwLock::new(table),
-            changing: Mutex::new(file),
+            changes: Changes::new(file),
             auto_create: AtomicBool::new(auto_create),
             light,
         })
@@ -159,16 +203,17 @@ impl Groups {
             return Err(GroupError::Unknown(group.to_owned()));
         }
         let config = SubscriptionGroupConfig::new(GroupName::new(group)?);
-        blocking(|| self.put_if(config, |before| before.is_none()))
+        check(&config)?;
+        Ok(self.change(Change::Create(config))?.expect("a change of one group tells of it"))
     }
 
     /// Creates groups or changes their settings; none of them if one may not be.
     ///
     /// # Errors
-    /// [`GroupError`]; after [`GroupError::TooMany`] or [`GroupError::Save`] those before are changed.
+    /// [`GroupError`]; nothing changed then.
     pub fn put_all(&self, configs: Vec<SubscriptionGroupConfig>) -> Result<(), GroupError> {
         configs.iter().try_for_each(check)?;
-        configs.into_iter().try_for_each(|config| self.put(config).map(drop))
+        self.change(Change::Put(configs)).map(drop)
     }
 
     /// Creates the group or changes its settings.
@@ -176,52 +221,35 @@ impl Groups {
     /// # Errors
     /// [`GroupError`]; nothing changed then.
     pub fn put(&self, config: SubscriptionGroupConfig) -> Result<Arc<SubscriptionGroupConfig>, GroupError> {
-        blocking(|| self.put_if(config, |_| true))
-    }
-
-    /// Puts the settings in place of those before, or leaves these if `wanted` says so.
-    fn put_if(
-        &self,
-        config: SubscriptionGroupConfig,
-        wanted: impl FnOnce(Option<&SubscriptionGroupConfig>) -> bool,
-    ) -> Result<Arc<SubscriptionGroupConfig>, GroupError> {
         check(&config)?;
-        let name = config.group_name.clone();
-        let file = self.changing.lock();
-        let before = self.find(name.as_str());
-        let wanted = wanted(before.as_deref());
-        if let Some(same) = before.as_ref().filter(|before| !wanted || ***before == config) {
-            return Ok(Arc::clone(same));
-        }
-        if before.is_none() && self.table.read().groups.len() >= MAX_GROUPS {
-            return Err(GroupError::TooMany);
-        }
-        let version = self.save(&file, |saved| {
-            saved.insert(name.to_string(), config.clone());
-        })?;
-        let config = Arc::new(config);
-        let mut table = self.table.write();
-        table.groups.insert(name, Arc::clone(&config));
-        table.version = version;
-        Ok(config)
+        Ok(self.change(Change::Put(vec![config]))?.expect("a change of one group tells of it"))
     }
 
-    /// Forgets the group's settings. Unknown groups are no error: tools delete on every broker.
+    /// Whether the group may read the topic, as far as prohibitions go.
+    #[must_use]
+    pub fn may_read(&self, group: &str, topic: &str) -> bool {
+        if self.forbidden.load(Ordering::Relaxed) == 0 {
+            return true;
+        }
+        let table = self.table.read();
+        let bits = table.forbidden.get(group).and_then(|topics| topics.get(topic));
+        bits.is_none_or(|bits| bits & NO_READING == 0)
+    }
+
+    /// Says whether the group may read the topic. Neither of them need exist.
+    ///
+    /// # Errors
+    /// [`GroupError::TooManyForbidden`], or [`GroupError::Save`]; nothing changed then.
+    pub fn set_may_read(&self, group: &GroupName, topic: &TopicName, may: bool) -> Result<(), GroupError> {
+        self.change(Change::MayRead(group.clone(), topic.clone(), may)).map(drop)
+    }
+
+    /// Forgets the group's settings, and what it may not read. Unknown groups are no error: tools delete on every broker.
     ///
     /// # Errors
     /// [`GroupError::Save`].
     pub fn remove(&self, group: &str) -> Result<(), GroupError> {
-        let file = self.changing.lock();
-        if self.find(group).is_none() {
-            return Ok(());
-        }
-        let version = self.save(&file, |saved| {
-            saved.remove(group);
-        })?;
-        let mut table = self.table.write();
-        table.groups.remove(group);
-        table.version = version;
-        Ok(())
+        self.change(Change::Remove(group.to_owned())).map(drop)
     }
 
     /// All settings.
@@ -239,29 +267,125 @@ impl Groups {
         }
     }
 
-    /// Writes the table with `change` made to it; returns the version that the file has then.
-    fn save(
-        &self,
-        file: &StateFile,
-        change: impl FnOnce(&mut BTreeMap<String, SubscriptionGroupConfig>),
-    ) -> io::Result<DataVersion> {
-        let snapshot = self.snapshot();
-        let (mut version, mut groups) = (snapshot.version, snapshot.groups);
-        version.bump(Timestamp::now());
-        change(&mut groups);
-        file.save(&Saved {
-            data_version: version,
-            forbidden_table: snapshot.forbidden,
-            subscription_group_table: groups,
-        })?;
-        Ok(version)
+    /// Makes a change and waits until it is on disk.
+    fn change(&self, change: Change) -> Result<Option<Arc<SubscriptionGroupConfig>>, GroupError> {
+        let asked = Asked { change, outcome: Ok(None) };
+        blocking(|| self.changes.make(asked, |file, batch| self.make(file, batch))).outcome
+    }
+
+    fn make(&self, file: &StateFile, batch: &mut [Asked]) {
+        let mut table = self.table.read().clone();
+        let mut changed = false;
+        for asked in &mut *batch {
+            let change = std::mem::replace(&mut asked.change, Change::Nothing);
+            asked.outcome = table.apply(change, &mut changed);
+        }
+        if !changed {
+            return;
+        }
+        table.version.bump(Timestamp::now());
+        match file.save(&table.saving()) {
+            Ok(()) => {
+                self.forbidden.store(table.forbidden_count(), Ordering::Relaxed);
+                *self.table.write() = table;
+            }
+            // Also those that changed nothing: they may have found what others of the batch put there.
+            Err(error) => batch.iter_mut().for_each(|asked| {
+                asked.outcome = Err(io::Error::new(error.kind(), error.to_string()).into());
+            }),
+        }
     }
 
     /// Saves the table as it is, at a stop.
     pub(crate) fn save_now(&self) -> io::Result<()> {
-        let file = self.changing.lock();
-        let version = self.save(&file, |_| {})?;
-        self.table.write().version = version;
-        Ok(())
+        match self.change(Change::Nothing) {
+            Err(GroupError::Save(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Table {
+    fn saving(&self) -> Saving<'_> {
+        let groups = self.groups.iter().map(|(name, config)| (name.as_str(), &**config));
+        Saving {
+            data_version: self.version,
+            forbidden_table: &self.forbidden,
+            subscription_group_table: groups.collect(),
+        }
+    }
+
+    fn forbidden_count(&self) -> usize {
+        self.forbidden.values().map(BTreeMap::len).sum()
+    }
+
+    /// Makes one change; `changed` hears of it if there was anything to change.
+    fn apply(
+        &mut self,
+        change: Change,
+        changed: &mut bool,
+    ) -> Result<Option<Arc<SubscriptionGroupConfig>>, GroupError> {
+        match change {
+            Change::Put(configs) => {
+                let new =
+                    configs.iter().filter(|config| !self.groups.contains_key(config.group_name.as_str()));
+                if self.groups.len() + new.count() > MAX_GROUPS {
+                    return Err(GroupError::TooMany);
+                }
+                Ok(configs.into_iter().map(|config| self.put(config, changed)).last())
+            }
+            Change::Create(config) => {
+                if let Some(known) = self.groups.get(config.group_name.as_str()) {
+                    return Ok(Some(Arc::clone(known)));
+                }
+                if self.groups.len() >= MAX_GROUPS {
+                    return Err(GroupError::TooMany);
+                }
+                Ok(Some(self.put(config, changed)))
+            }
+            Change::Remove(group) => {
+                *changed |= self.groups.remove(group.as_str()).is_some();
+                *changed |= self.forbidden.remove(&group).is_some();
+                Ok(None)
+            }
+            Change::MayRead(group, topic, may) => {
+                *changed |= self.set_may_read(group.as_str(), topic.as_str(), may)?;
+                Ok(None)
+            }
+            Change::Nothing => {
+                *changed = true;
+                Ok(None)
+            }
+        }
+    }
+
+    fn put(&mut self, config: SubscriptionGroupConfig, changed: &mut bool) -> Arc<SubscriptionGroupConfig> {
+        if let Some(same) = self.groups.get(config.group_name.as_str()).filter(|known| ***known == config) {
+            return Arc::clone(same);
+        }
+        *changed = true;
+        let config = Arc::new(config);
+        self.groups.insert(config.group_name.clone(), Arc::clone(&config));
+        config
+    }
+
+    /// Whether that is a change.
+    fn set_may_read(&mut self, group: &str, topic: &str, may: bool) -> Result<bool, GroupError> {
+        let before = self.forbidden.get(group).and_then(|topics| topics.get(topic)).copied().unwrap_or(0);
+        let after = if may { before & !NO_READING } else { before | NO_READING };
+        if before == 0 && after != 0 && self.forbidden_count() >= MAX_FORBIDDEN {
+            return Err(GroupError::TooManyForbidden);
+        }
+        if after == before {
+            return Ok(false);
+        }
+        let topics = self.forbidden.entry(group.to_owned()).or_default();
+        if after == 0 {
+            topics.remove(topic);
+        } else {
+            topics.insert(topic.to_owned(), after);
+        }
+        self.forbidden.retain(|_, topics| !topics.is_empty());
+        Ok(true)
     }
 }

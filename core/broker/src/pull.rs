@@ -150,6 +150,8 @@ pub enum Forbidden {
     Topic,
     /// Broadcasting.
     Broadcast,
+    /// An operator, this group and this topic.
+    Subscription,
 }
 
 /// A pull that was accepted.
@@ -238,6 +240,8 @@ impl Broker {
     fn wanted(&self, ask: &Pull<'_>, group: &SubscriptionGroupConfig) -> Result<MessageFilter, PullError> {
         match ask.wanted {
             Wanted::Expression { text, kind } => {
+                // The reference lets such pulls pass, which any client can make.
+                self.check_may_read(ask)?;
                 Ok(self.on_topic(ask, self.filters().compile(kind.unwrap_or_default(), text)?))
             }
             Wanted::Subscribed { version } => {
@@ -246,6 +250,7 @@ impl Broker {
                     let why = format!("the consumer group[{}] can not consume by broadcast way", ask.group);
                     return Err(PullError::Forbidden { why, what: Forbidden::Broadcast });
                 }
+                self.check_may_read(ask)?;
                 let found = self.members().subscription(ask.group, ask.topic);
                 let subscription = found.ok().flatten().ok_or(PullError::NotSubscribed)?;
                 if subscription.version < version {
@@ -254,6 +259,14 @@ impl Broker {
                 Ok(self.on_topic(ask, subscription.filter.map_err(PullError::NoFilter)?))
             }
         }
+    }
+
+    fn check_may_read(&self, ask: &Pull<'_>) -> Result<(), PullError> {
+        if self.groups().may_read(ask.group, ask.topic) {
+            return Ok(());
+        }
+        let why = format!("the consumer group[{}] is forbidden for topic[{}]", ask.group, ask.topic);
+        Err(PullError::Forbidden { why, what: Forbidden::Subscription })
     }
 
     fn on_topic(&self, ask: &Pull<'_>, filter: MessageFilter) -> MessageFilter {

@@ -42,8 +42,6 @@ const COLD_DATA: Support = Support::Not("cold data is not told from hot data her
 const ROCKSDB: Support = Support::Not("nothing is kept in RocksDB here");
 const CONTAINER: Support = Support::Not("one process is one broker here");
 const REPLICATION: Support = Support::Not("there is no replication yet");
-/// RocketMQ's brokers serve it, and this one will.
-const LATER: Support = Support::Not("it is not served yet");
 
 /// What a broker is asked.
 pub const BROKER: &[Entry] = &[
@@ -130,7 +128,10 @@ pub const BROKER: &[Entry] = &[
         GetSubscriptionGroupConfig,
         since(FIRST, "gateway/tests/contract/settings.rs::GetSubscriptionGroupConfig"),
     ),
-    (UpdateAndGetGroupForbidden, LATER),
+    (
+        UpdateAndGetGroupForbidden,
+        since(FIRST, "gateway/tests/contract/settings.rs::UpdateAndGetGroupForbidden"),
+    ),
     (CheckRocksdbCqWriteProgress, ROCKSDB),
     (ExportRocksdbConfigToJson, ROCKSDB),
     (LitePullMessage, since(FIRST, "tests/tests/interop.rs::lite_pull")),

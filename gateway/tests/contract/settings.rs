@@ -3,6 +3,7 @@
 use ferromq_protocol::code::RequestCode::{
     DeleteSubscriptionGroup, DeleteTopicInBroker, GetAllSubscriptionGroupConfig, GetAllTopicConfig,
     GetSubscriptionGroupConfig, GetTopicConfig, UpdateAndCreateSubscriptionGroup, UpdateAndCreateTopic,
+    UpdateAndGetGroupForbidden,
 };
 
 use super::{Row, row};
@@ -43,6 +44,17 @@ pub fn rows() -> Vec<Row> {
         row(GetSubscriptionGroupConfig, "there", &[("group", "G")], 0).contains(r#""groupName":"G""#),
         row(GetSubscriptionGroupConfig, "created", &[("group", "N")], 0).contains(r#""retryMaxTimes":16"#),
         row(GetAllSubscriptionGroupConfig, "all", &[], 0).contains(r#""TOOLS_CONSUMER":{"#),
+        row(UpdateAndGetGroupForbidden, "asked", &[("group", "G"), ("topic", "T")], 0)
+            .contains(r#"{"group":"G","readable":true,"topic":"T"}"#),
+        row(
+            UpdateAndGetGroupForbidden,
+            "forbidden",
+            &[("group", "G"), ("topic", "T"), ("readable", "false")],
+            0,
+        )
+        .contains(r#"{"group":"G","readable":false,"topic":"T"}"#),
+        row(UpdateAndGetGroupForbidden, "bad name", &[("group", "G"), ("topic", "a b")], 29),
+        row(UpdateAndGetGroupForbidden, "no group", &[("topic", "T")], 29).remark("missing"),
         row(DeleteSubscriptionGroup, "there", &[("groupName", "G"), ("cleanOffset", "true")], 0),
     ]
 }

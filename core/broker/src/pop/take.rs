@@ -258,6 +258,10 @@ impl Broker {
             let why = format!("subscription group no permission, {}", ask.group);
             return Err(PopError::Forbidden { why, what: Forbidden::Group });
         }
+        if !self.groups().may_read(ask.group, ask.topic) {
+            let why = format!("the consumer group[{}] is forbidden for topic[{}]", ask.group, ask.topic);
+            return Err(PopError::Forbidden { why, what: Forbidden::Subscription });
+        }
         let filter = self.filters().compile(ask.expression_kind, ask.expression);
         let filter = filter.map_err(PopError::Filter)?;
         // Where messages come again has to be a possible name before any is handed out.

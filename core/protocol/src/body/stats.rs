@@ -34,6 +34,18 @@ pub struct TopicOffset {
     pub min_offset: QueueOffset,
 }
 
+/// Whether a group may read a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupForbidden {
+    /// The group.
+    pub group: String,
+    /// Whether it may.
+    pub readable: bool,
+    /// The topic.
+    pub topic: String,
+}
+
 /// How far a group is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

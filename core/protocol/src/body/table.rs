@@ -7,7 +7,6 @@ use ferromq_model::GroupName;
 use ferromq_model::group::SubscriptionGroupConfig;
 use ferromq_model::topic::{DataVersion, TopicConfig};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::loose::or_default;
 
@@ -56,9 +55,9 @@ pub struct SubscriptionGroupWrapper {
     /// The version of the table.
     #[serde(default, deserialize_with = "or_default")]
     pub data_version: DataVersion,
-    /// What groups may not read, by group and topic.
+    /// What groups may not do, one bit each, by group and topic.
     #[serde(default, deserialize_with = "or_default")]
-    pub forbidden_table: BTreeMap<String, Value>,
+    pub forbidden_table: BTreeMap<String, BTreeMap<String, i64>>,
     /// Settings by group.
     #[serde(default, deserialize_with = "or_default")]
     pub subscription_group_table: BTreeMap<GroupName, SubscriptionGroupConfig>,

@@ -37,6 +37,16 @@ headers! {
         total: Option<u32> = "totalGroupNum",
     }
 
+    /// Asks whether a group may read a topic, or says so.
+    GroupForbidden<'a> [UpdateAndGetGroupForbidden] {
+        /// The group.
+        group: &'a str = "group",
+        /// The topic.
+        topic: &'a str = "topic",
+        /// What is to be; none only asks.
+        readable: Option<bool> = "readable",
+    }
+
     /// Reads where each queue of a topic begins and ends.
     GetTopicStats<'a> [GetTopicStatsInfo] {
         /// The topic.

@@ -49,6 +49,7 @@ pub(super) fn handle(
         RequestCode::GetSystemTopicListFromBroker => topics::system(broker),
         RequestCode::UpdateAndCreateSubscriptionGroupList => groups::put_all(broker, request, asker),
         RequestCode::GetAllSubscriptionGroupConfig => groups::all(broker, request),
+        RequestCode::UpdateAndGetGroupForbidden => groups::may_read(broker, request, asker),
         RequestCode::GetAllProducerInfo => groups::all_producers(broker),
         RequestCode::QueryTopicsByConsumer => groups::topics(broker, request),
         RequestCode::QuerySubscriptionByConsumer => groups::subscription_to(broker, request),

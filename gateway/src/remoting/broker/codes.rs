@@ -43,7 +43,10 @@ pub(super) fn group(error: &GroupError) -> Reply {
     let code = match error {
         GroupError::Unknown(_) => ResponseCode::SubscriptionGroupNotExist,
         GroupError::Name(_) | GroupError::RetryQueues(_) => ResponseCode::InvalidParameter,
-        GroupError::Attribute(_) | GroupError::TooMany | GroupError::Save(_) => ResponseCode::SystemError,
+        GroupError::Attribute(_)
+        | GroupError::TooMany
+        | GroupError::TooManyForbidden
+        | GroupError::Save(_) => ResponseCode::SystemError,
     };
     Reply::error(code, error.to_string())
 }
@@ -145,6 +148,7 @@ pub(super) fn pull(error: &PullError) -> Reply {
                 Forbidden::Group => "2",
                 Forbidden::Topic => "3",
                 Forbidden::Broadcast => "4",
+                Forbidden::Subscription => "5",
             };
             let reply = Reply::error(ResponseCode::NoPermission, error.to_string());
             return reply.with_fields(&[("forbiddenType", kind)]);

@@ -1,20 +1,22 @@
 //! Tables of groups, and who is connected.
 
 use ferromq_broker::{Broker, members};
-use ferromq_model::GroupName;
+use ferromq_model::{GroupName, NameError, TopicName};
 use ferromq_protocol::body::stats::{
-    Connection, ConsumerConnection, ProducerConnection, ProducerInfo, ProducerTable, SubscriptionOfGroup,
+    Connection, ConsumerConnection, GroupForbidden, ProducerConnection, ProducerInfo, ProducerTable,
+    SubscriptionOfGroup,
 };
 use ferromq_protocol::body::{self, GroupConfigList, SubscriptionGroupWrapper, TopicList};
 use ferromq_protocol::code::ResponseCode;
 use ferromq_protocol::frame::Command;
-use ferromq_protocol::header::Header;
 use ferromq_protocol::header::admin::{
-    GetAllGroups, GetAllGroupsResponse, GetConsumerConnections, GetProducerConnections, QuerySubscription,
-    QueryTopicsByConsumer,
+    self as header, GetAllGroups, GetAllGroupsResponse, GetConsumerConnections, GetProducerConnections,
+    QuerySubscription, QueryTopicsByConsumer,
 };
 
 use super::{Asker, Outcome, Page, json, subscription, whole};
+use ferromq_protocol::header::Header;
+
 use crate::remoting::broker::codes;
 use crate::remoting::broker::requests::blocking;
 use crate::remoting::reply::Reply;
@@ -28,7 +30,7 @@ pub(super) fn all(broker: &Broker, request: &Command<'_>) -> Outcome {
     let shown = snapshot.groups.into_iter().skip(range.start).take(range.len());
     let wrapper = SubscriptionGroupWrapper {
         data_version: snapshot.version,
-        forbidden_table: snapshot.forbidden.into_iter().collect(),
+        forbidden_table: snapshot.forbidden,
         subscription_group_table: shown
             .filter_map(|(name, config)| Some((GroupName::new(&name).ok()?, config)))
             .collect(),
@@ -43,6 +45,23 @@ pub(super) fn put_all(broker: &Broker, request: &Command<'_>, asker: Asker) -> O
     blocking(asker, move || match broker.groups().put_all(list.group_config_list) {
         Ok(()) => Reply::success(),
         Err(error) => codes::group(&error),
+    })
+}
+
+/// Says whether a group may read a topic, and lets or forbids it if the request says so.
+pub(super) fn may_read(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
+    let header = header::GroupForbidden::decode(&request.fields)?;
+    let invalid = |error: NameError| Reply::error(ResponseCode::InvalidParameter, error.to_string());
+    let group = GroupName::new(header.group).map_err(invalid)?;
+    let topic = TopicName::new(header.topic).map_err(invalid)?;
+    let (broker, wanted) = (broker.clone(), header.readable);
+    blocking(asker, move || {
+        let changed = wanted.map_or(Ok(()), |may| broker.groups().set_may_read(&group, &topic, may));
+        if let Err(error) = changed {
+            return codes::group(&error);
+        }
+        let readable = broker.groups().may_read(group.as_str(), topic.as_str());
+        whole(&GroupForbidden { group: group.to_string(), readable, topic: topic.to_string() })
     })
 }
 
