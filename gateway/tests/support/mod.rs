@@ -34,6 +34,8 @@ pub const NOW: i64 = 1_700_000_000_000;
 #[derive(Default)]
 pub struct TestHost {
     closed: Mutex<bool>,
+    /// Flushes that pass before the gate closes by itself.
+    passes: Mutex<Option<u32>>,
     opened: Condvar,
     sync_fails: AtomicBool,
     /// Milliseconds since [`NOW`].
@@ -49,7 +51,13 @@ impl TestHost {
         *self.closed.lock() = true;
     }
 
+    /// Lets so many flushes pass, and closes the gate behind them.
+    pub fn close_after(&self, flushes: u32) {
+        *self.passes.lock() = Some(flushes);
+    }
+
     pub fn open_gate(&self) {
+        *self.passes.lock() = None;
         *self.closed.lock() = false;
         self.opened.notify_all();
     }
@@ -70,6 +78,11 @@ impl Host for TestHost {
 
     fn sync_data(&self, _: &File) -> io::Result<()> {
         let mut closed = self.closed.lock();
+        match &mut *self.passes.lock() {
+            Some(0) => *closed = true,
+            Some(left) => *left -= 1,
+            None => {}
+        }
         while *closed {
             self.opened.wait(&mut closed);
         }
