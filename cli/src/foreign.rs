@@ -40,11 +40,11 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         "
         appendAckAsync appendCkAsync brokerElectionPriority checkSyncStateSetPeriod controllerAddr
         controllerHeartBeatTimeoutMills enableControllerMode enablePopBatchAck enablePopBufferMerge
-        enablePopMessageThreshold enableRemoteEscape enableSkipLongAwaitingAck
+        enableRemoteEscape enableSkipLongAwaitingAck
         enableSlaveActingMaster fetchControllerAddrByDnsLookup forwardTimeout
         popCkMaxBufferSize popCkOffsetMaxQueueSize popCkStayBufferTime
         popCkStayBufferTimeOut popConsumerFSServiceInit popConsumerKVServiceEnable popConsumerKVServiceInit
-        popInflightMessageThreshold popLongPollingForceNotifyInterval
+        popLongPollingForceNotifyInterval
         popPollingMapExpireTimeSeconds popPollingMapSize
         popReviveMaxAttemptTimes popReviveMaxReturnSizePerRead
         reviveAckWaitMs reviveMaxSlow reviveScanTime

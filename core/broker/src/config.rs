@@ -108,6 +108,11 @@ config_keys! {
         /// Whether a group that pops from the newest message on begins at the oldest of a queue that is as young as this
         /// memory.
         "initPopOffsetByCheckMsgInMem" => init_pop_offset_by_memory: bool = true, Restart;
+        /// Whether a queue gives out nothing more to a group that has more than `popInflightMessageThreshold` messages of
+        /// it that are not acknowledged.
+        "enablePopMessageThreshold" => limit_pops: bool = false, Restart;
+        /// How many messages that are.
+        "popInflightMessageThreshold" => pop_limit: u32 = 10_000, Restart, in 1..=1_000_000;
         /// The most pops of a group that wait on the same queue, or on any of a topic.
         "popPollingSize" => max_waiting_pops_a_queue: u32 = 1024, Restart, in 1..=1_000_000;
         /// The most pops that wait in all.

@@ -62,8 +62,9 @@ use crate::config::BrokerConfig;
 use crate::state_file::{StateError, StateFile};
 use held::Lines;
 use order::OrderInfo;
-use places::Places;
+use places::{Places, PopQueue};
 use receipt::Origin;
+use record::Target;
 use revive::Revive;
 
 /// What the broker knows of pops.
@@ -174,6 +175,26 @@ impl Pops {
             topics.push((Origin::Retry, name(false)?));
         }
         Ok(topics)
+    }
+
+    /// Whether a group has as many messages of a queue as it may.
+    fn is_saturated(broker: &Broker, of: &PopQueue) -> bool {
+        broker.config().limit_pops && of.out() > broker.config().pop_limit
+    }
+
+    /// Notes that messages popped at `popped` are done, or come again, and wakes who waits for that.
+    fn note_done(&self, broker: &Broker, of: Target<'_>, messages: u32) {
+        let limit = broker.config().pop_limit;
+        // Those that were out before the start are not counted.
+        if !broker.config().limit_pops || of.popped < broker.started() {
+            return;
+        }
+        if let Some(queue) = self.places.find(of.group, of.topic, of.queue) {
+            let before = queue.take_out(messages);
+            if before > limit && queue.out() <= limit {
+                self.ring(of.group, of.topic);
+            }
+        }
     }
 
     /// Wakes who waits for messages of the topic that no arrival tells of.

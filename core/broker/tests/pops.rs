@@ -125,6 +125,39 @@ fn records(rig: &Rig) -> u64 {
     queues.iter().map(|queue| queue.max().0).sum()
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_group_with_too_many_messages_of_a_queue_gets_no_more_until_some_are_done() {
+    let rig = Rig::with(|config| {
+        config.limit_pops = true;
+        config.pop_limit = 2;
+    });
+    for n in 0..12 {
+        rig.sent(&ferromq_broker::send::Send { queue: Some(QueueId(0)), ..message("T", &n.to_string()) });
+    }
+    let three = Pop { queue: Some(QueueId(0)), max: 3, ..ask() };
+    let first = got(&rig, &pop(&rig, &three));
+    let refused = pop(&rig, &three);
+    assert_eq!((refused.outcome, refused.rest), (Outcome::Nothing, 9));
+    assert_eq!(pop(&rig, &Pop { group: "H", ..three }).outcome, Outcome::Found, "others are not concerned");
+    let waiting = match rig.broker.pop(&Pop { wait: Millis(600_000), ..three }).unwrap() {
+        Accepted::Later(held) => tokio::spawn(held.answer()),
+        Accepted::Now(popped) => panic!("{popped:?}"),
+    };
+    while rig.broker.waiting_pops("G", "T", Some(QueueId(0))) == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    ack(&rig, &first[0]);
+    let second = got(&rig, &waiting.await.unwrap().unwrap());
+    assert_eq!(bodies(&second), ["3", "4", "5"]);
+    // What comes again is not out any more.
+    assert_eq!(pop(&rig, &three).outcome, Outcome::Nothing);
+    rig.host.advance(Millis(60_001));
+    rig.broker.revive();
+    assert_eq!(pop(&rig, &three).outcome, Outcome::Found);
+}
+
 #[test]
 fn acknowledgements_that_follow_each_other_become_one_record_a_pop() {
     let rig = filled(40);

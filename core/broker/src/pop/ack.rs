@@ -181,6 +181,7 @@ impl Broker {
         let queue = queue.ok_or_else(|| AckError::Receipt(format!("revive queue {}", ask.revive_queue)))?;
         target.acked(self, &offsets).push(self, queue, batch, self.store().now());
         found.stats().count(ask.group, |stats| stats.acked.add(count, 0));
+        self.pops().note_done(self, target, count as u32);
         Ok(PhysicalOffset::ZERO)
     }
 

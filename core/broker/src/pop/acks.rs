@@ -103,6 +103,7 @@ impl AckBatch {
         let target = Target { group: &group, topic: topic.name().as_str(), queue: queue.id(), start, popped };
         let (records, now) = (&mut self.records, broker.store().now());
         target.acked(broker, &offsets).push(broker, broker.pops().queue(revive_queue), records, now);
+        broker.pops().note_done(broker, target, offsets.len() as u32);
     }
 }
 

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::Pops;
 use super::receipt::Origin;
 use super::take::{Accepted, Look, Outcome, Pop, PopError, Popped};
 use crate::broker::Broker;
@@ -200,13 +201,18 @@ fn watched(broker: &Broker, look: &Look) -> Vec<(Arc<Queue>, QueueOffset)> {
                 let mut place = at.lock();
                 let position = place.position(&at, broker.offsets());
                 let now = broker.store().now();
+                let saturated = !look.in_order && Pops::is_saturated(broker, &at);
                 let others = place.order.as_ref().filter(|order| {
                     look.in_order
                         && !order.is_of(look.attempt.as_deref())
                         && order.blocked_until(now).is_some()
                 });
                 // What is there already is not to be had before the block ends.
-                if others.is_some() { Some(queue.max().max(position.unwrap_or_default())) } else { position }
+                if others.is_some() || saturated {
+                    Some(queue.max().max(position.unwrap_or_default()))
+                } else {
+                    position
+                }
             });
             watched.push((Arc::clone(queue), from.unwrap_or_else(|| queue.max())));
         }

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use ferromq_model::{GroupName, Millis, QueueId, QueueOffset, Timestamp, TopicName};
 use foldhash::fast::RandomState;
@@ -31,6 +32,8 @@ pub(super) struct PopQueue {
     pub(super) group: GroupName,
     pub(super) id: QueueId,
     place: Mutex<Place>,
+    /// Messages that are handed out since the start and not done; counted only where there is a limit to it.
+    out: AtomicU32,
 }
 
 /// Where the group stands in it.
@@ -51,6 +54,22 @@ impl PopQueue {
     /// Locks it. Nobody holds two of these.
     pub(super) fn lock(&self) -> MutexGuard<'_, Place> {
         self.place.lock()
+    }
+
+    /// Messages that are out.
+    pub(super) fn out(&self) -> u32 {
+        self.out.load(Ordering::Relaxed)
+    }
+
+    /// Notes that more are.
+    pub(super) fn add_out(&self, messages: u32) {
+        self.out.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// Notes that fewer are; how many there were. Who acknowledges a message twice counts twice.
+    pub(super) fn take_out(&self, messages: u32) -> u32 {
+        let fewer = |out: u32| Some(out.saturating_sub(messages));
+        self.out.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).unwrap_or_else(|out| out)
     }
 }
 
@@ -137,7 +156,8 @@ impl Places {
         }
         table.count += 1;
         let place = Mutex::default();
-        let new = Arc::new(PopQueue { topic: topic.clone(), group: group.clone(), id, place });
+        let (topic, group) = (topic.clone(), group.clone());
+        let new = Arc::new(PopQueue { topic, group, id, place, out: AtomicU32::new(0) });
         queues.insert(id, Arc::clone(&new));
         Some(new)
     }
@@ -199,7 +219,11 @@ impl Places {
         self.retain(|queue| {
             let in_use = Arc::strong_count(queue) > 1;
             let place = queue.lock();
-            in_use || place.listed || place.order.is_some() || now.since(place.used) <= IDLE
+            in_use
+                || queue.out() > 0
+                || place.listed
+                || place.order.is_some()
+                || now.since(place.used) <= IDLE
         });
     }
 

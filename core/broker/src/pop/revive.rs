@@ -159,10 +159,12 @@ impl Revive {
                 Ok(true) => {
                     // Out of the way; back if the append fails.
                     self.index.set_revived(&key);
+                    note_done(broker, &key, &point);
                     ends.push((key, batch.len()));
                 }
                 Ok(false) => {
                     self.index.remove(&key);
+                    note_done(broker, &key, &point);
                 }
                 Err(error) => {
                     tracing::warn!(topic = key.topic(), group = key.group(), %error, "messages that were not acknowledged cannot be handed out again for now");
@@ -193,6 +195,22 @@ impl Revive {
             tracing::warn!(%error, "messages that were not acknowledged cannot be handed out again for now");
         }
         outcome.is_ok()
+    }
+}
+
+/// Its messages are not out any more.
+fn note_done(broker: &Broker, key: &Key, point: &Point) {
+    let messages = point.open(key.start()).count() as u32;
+    broker.pops().note_done(broker, target_of(key), messages);
+}
+
+fn target_of(key: &Key) -> Target<'_> {
+    Target {
+        group: key.group(),
+        topic: key.topic(),
+        queue: key.queue(),
+        start: key.start(),
+        popped: key.popped(),
     }
 }
 
@@ -236,17 +254,10 @@ fn push_copies(
     if pushed.is_empty() {
         return Ok(false);
     }
-    let target = Target {
-        group: key.group(),
-        topic: key.topic(),
-        queue: key.queue(),
-        start: key.start(),
-        popped: key.popped(),
-    };
     // All of them: what is not there any more is done, too.
     let done: Vec<_> = point.open(key.start()).collect();
     let queue = broker.pops().queue(point.revive_queue);
-    target.acked(broker, &done).push(broker, queue, batch, now);
+    target_of(key).acked(broker, &done).push(broker, queue, batch, now);
     Ok(true)
 }
 

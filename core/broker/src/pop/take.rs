@@ -18,6 +18,7 @@ use ferromq_model::{
 };
 use ferromq_store::{AppendError, Batch, Found, Queue, Read, ReadError, ReadLimit};
 
+use super::Pops;
 use super::held::HeldPop;
 use super::order::{OrderCounts, OrderInfo};
 use super::places::PopTopic;
@@ -409,6 +410,10 @@ impl Look {
             popped.blocked_until = Some(popped.blocked_until.map_or(until, |known| known.min(until)));
             return Ok(());
         }
+        if !self.in_order && Pops::is_saturated(broker, &at) {
+            popped.rest += queue.max().since(from);
+            return Ok(());
+        }
         let room = self.max - popped.count;
         let bytes = (store.config().max_pull_bytes.0 as usize).saturating_sub(popped.bytes);
         if room == 0 || (bytes == 0 && popped.count > 0) {
@@ -454,6 +459,9 @@ impl Look {
                 } else {
                     popped.end = self.check_point(broker, topic.name(), &portion, popped)?;
                     places.advance(&at, &mut place, next, popped.at);
+                    if broker.config().limit_pops {
+                        at.add_out(found.count);
+                    }
                 }
                 drop(place);
                 if !peek {
