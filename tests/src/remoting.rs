@@ -258,7 +258,7 @@ pub fn pull_header(topic: &str, queue: u32, from: u64) -> PullMessage<'_> {
         group: "tests-consumer",
         topic,
         queue: QueueId(queue),
-        from: QueueOffset(from),
+        from: Some(QueueOffset(from)),
         max: 32,
         flags: PullFlags(PullFlags::SUBSCRIPTION),
         commit: None,

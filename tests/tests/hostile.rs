@@ -726,12 +726,10 @@ fn numbers_out_of_any_range_are_answered() {
         let answer = connection.ask(RequestCode::UpdateConsumerOffset, &fields, &[]).expect("an answer");
         assert_ne!(answer.code, 0, "{answer:?}");
     }
-    for from in ["-1", "-9223372036854775808", "9223372036854775808"] {
-        let fields = (&pull[..], &[("queueOffset", from)][..]);
-        let answer = connection.ask(RequestCode::PullMessage, &fields, &[]).expect("an answer");
-        expect_refused(&answer, ResponseCode::InvalidParameter, &["queueOffset", from]);
-    }
-    for (from, next) in [("41", 40), ("9223372036854775807", 40)] {
+    let fields = (&pull[..], &[("queueOffset", "9223372036854775808")][..]);
+    let answer = connection.ask(RequestCode::PullMessage, &fields, &[]).expect("an answer");
+    expect_refused(&answer, ResponseCode::InvalidParameter, &["queueOffset", "9223372036854775808"]);
+    for (from, next) in [("-1", 0), ("-9223372036854775808", 0), ("41", 40), ("9223372036854775807", 40)] {
         let fields = (&pull[..], &[("queueOffset", from)][..]);
         let answer = connection.ask(RequestCode::PullMessage, &fields, &[]).expect("an answer");
         expect_refused(&answer, ResponseCode::PullOffsetMoved, &[]);

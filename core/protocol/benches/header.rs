@@ -49,7 +49,7 @@ fn main() {
         group: "benchmark_consumer",
         topic: "BenchmarkTopic",
         queue: QueueId(3),
-        from: QueueOffset(1_234_567),
+        from: Some(QueueOffset(1_234_567)),
         max: 32,
         flags: PullFlags(PullFlags::SUSPEND | PullFlags::SUBSCRIPTION),
         commit: Some(QueueOffset(1_234_500)),

@@ -18,6 +18,11 @@ pub fn rows() -> Vec<Row> {
             row(request, "at the end", &pull_fields("T", "3", "4", "0"), 19).answers(FOUND),
             row(request, "held to the end", &pull_fields("T", "3", "6", "20"), 19).answers(FOUND),
             row(request, "beyond the end", &pull_fields("T", "9", "4", "0"), 21).answers(FOUND),
+            row(request, "before the start", &pull_fields("T", "-1", "4", "0"), 21).answers(&[
+                ("nextBeginOffset", "0"),
+                ("minOffset", "0"),
+                ("maxOffset", "3"),
+            ]),
             row(request, "no topic", &pull_fields("X", "0", "4", "0"), 17).remark("topic[X] not exist"),
         ]);
         let filtered = pull_fields("T", "0", "4", "0")

@@ -79,8 +79,8 @@ headers! {
         topic: &'a str = "topic",
         /// The queue.
         queue: QueueId = "queueId",
-        /// The first message wanted.
-        from: QueueOffset = "queueOffset",
+        /// The first message wanted; none for a negative number.
+        from: Option<QueueOffset> = "queueOffset",
         /// The most messages wanted.
         max: u32 = "maxMsgNums",
         /// How the pull wants to be served.

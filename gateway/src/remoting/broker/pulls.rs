@@ -22,7 +22,7 @@ pub(super) fn pull(broker: &Broker, request: &Command<'_>, asker: Asker) -> Hand
         group: header.group,
         topic: header.topic,
         queue: Some(header.queue),
-        from: Some(header.from),
+        from: header.from,
         max: header.max,
         commit: header.commit.filter(|_| header.flags.has(PullFlags::COMMIT)),
         wanted: if header.flags.has(PullFlags::SUBSCRIPTION) {
