@@ -144,6 +144,8 @@ pub struct SendBatch {
     last_topic: Option<(u64, Arc<Topic>)>,
     /// Handles by which timer messages are taken back, with the message that each belongs to.
     recalls: Vec<(u32, String)>,
+    /// Properties with the unique keys that the broker made, with the message that each belongs to, in their order.
+    made_keys: Vec<(u32, String)>,
 }
 
 impl SendBatch {
@@ -186,9 +188,17 @@ impl SendBatch {
         found.filter(|_| ticket.count == 1).map(|(_, handle)| handle.as_str())
     }
 
+    /// The unique key that the broker made for the ticket's message, if its client gave it none.
+    #[must_use]
+    pub fn made_key(&self, ticket: Ticket) -> Option<&str> {
+        let at = self.made_keys.binary_search_by_key(&ticket.first, |(message, _)| *message).ok()?;
+        find_property(&self.made_keys[at].1, property::UNIQUE_KEY)
+    }
+
     /// Empties it.
     pub fn clear(&mut self) {
         self.batch.clear();
+        self.made_keys.clear();
         self.recalls.clear();
     }
 }
@@ -548,14 +558,9 @@ impl Broker {
         let separator =
             if properties.is_empty() || properties.ends_with(PROPERTY_END as char) { "" } else { "\x02" };
         let mut keys = target.keys;
-        let made;
-        let unique_key = if keys.unique.is_some() {
-            ""
-        } else {
-            made = self.unique_key_property();
-            keys.unique = find_property(&made, property::UNIQUE_KEY);
-            &made
-        };
+        let made = keys.unique.is_none().then(|| self.unique_key_property());
+        let unique_key = made.as_deref().unwrap_or_default();
+        keys.unique = keys.unique.or_else(|| find_property(unique_key, property::UNIQUE_KEY));
         let mut sys_flag = target.sys_flag;
         if target.topic.config().topic_filter_type == TopicFilterType::MultiTag {
             sys_flag.0 |= SysFlag::MULTI_TAGS;
@@ -579,7 +584,9 @@ impl Broker {
             let handle = RecallHandle::of(topic.name().as_str(), &self.config().name, *slot, key);
             sends.recalls.push((sends.batch.len() as u32, handle.encode()));
         }
+        let message = sends.batch.len() as u32;
         sends.batch.push_with_keys(Arc::clone(queue), &record, target.tag, keys);
+        sends.made_keys.extend(made.map(|made| (message, made)));
         if !target.further.is_empty() {
             sends.batch.dispatch_last(target.further.clone());
         }

@@ -264,3 +264,18 @@ fn a_topic_with_several_tags_marks_its_messages() {
     assert_eq!(rig.messages("T", 0)[0].sys_flag, SysFlag::MULTI_TAGS);
     assert_eq!(rig.messages("T", 0)[0].born, Timestamp(1_699_999_999_000));
 }
+
+#[test]
+fn a_sender_is_told_the_key_that_the_broker_made() {
+    let rig = Rig::new();
+    let mut sends = SendBatch::new();
+    let ticket = |sends: &mut SendBatch, properties: &str| {
+        rig.broker.prepare(sends, &Send { properties, ..message("T", "x") }).unwrap()
+    };
+    let tickets = ["", "UNIQ_KEY\x01K\x02", "TAGS\x01A\x02"].map(|properties| ticket(&mut sends, properties));
+    rig.broker.commit(&mut sends).unwrap();
+    let stored = rig.messages("T", 0);
+    let made = tickets.map(|ticket| sends.made_key(ticket));
+    assert_eq!(made, [stored[0].property("UNIQ_KEY"), None, stored[2].property("UNIQ_KEY")]);
+    assert!(made[0] != made[2] && made[0].is_some_and(|key| key.len() == 32));
+}

@@ -27,6 +27,9 @@ pub fn rows() -> Vec<Row> {
     vec![
         row(SendMessage, "stored", &long_send_fields("T", "0", UNIQUE), 0).with_body("x").answers(STORED),
         row(SendMessageV2, "stored", &send_fields("T", "0", UNIQUE), 0).with_body("x").answers(STORED),
+        row(SendMessageV2, "without a key", &send_fields("T", "0", ""), 0)
+            .with_body("x")
+            .answers(&[("transactionId", "*")]),
         row(SendMessageV2, "any queue", &send_fields("T", "-1", UNIQUE), 0)
             .with_body("x")
             .answers(&[("queueId", "*")]),

@@ -137,8 +137,9 @@ impl Sends {
             Ok(ticket) => {
                 let start = self.keys.len();
                 if !asker.oneway && !send.is_batch {
-                    self.keys
-                        .push_str(find_property(header.properties, property::UNIQUE_KEY).unwrap_or_default());
+                    let given = find_property(header.properties, property::UNIQUE_KEY);
+                    let key = given.filter(|key| !key.is_empty()).or_else(|| self.batch.made_key(ticket));
+                    self.keys.push_str(key.unwrap_or_default());
                 }
                 self.pending.push(Pending { asker, ticket, key: start..self.keys.len() });
             }
