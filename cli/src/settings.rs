@@ -323,6 +323,14 @@ impl Loading {
                     .to_owned(),
             );
         }
+        let (idle, period) = (config.listen.max_idle.millis(), config.broker_address.register_period);
+        if role.has(Part::Namesrv) && idle <= period {
+            warnings.push(format!(
+                "serverChannelMaxIdleTimeSeconds {idle} is not above registerNameServerPeriod {period}: the \
+                 NameServer closes the broker's connection between two registrations, and clients lose its routes \
+                 for a while each time"
+            ));
+        }
         if config.store.commit_log_dir.as_ref().is_some_and(|dir| dir.to_string_lossy().contains(',')) {
             let reason = "several directories are not supported; allowed: one directory".to_owned();
             problem("storePathCommitLog", origin("storePathCommitLog"), reason);
@@ -497,6 +505,21 @@ mod tests {
             "--set: kvConfigPath has no effect on ferromq broker"
         );
         assert_eq!(warnings(Role::Broker, "colour"), "--set: colour is unknown and has no effect");
+    }
+
+    #[test]
+    fn a_broker_that_its_own_nameserver_would_take_for_dead_is_a_warning() {
+        let warnings = |role, idle: &str, period: &str| {
+            let keys = [("serverChannelMaxIdleTimeSeconds", idle), ("registerNameServerPeriod", period)];
+            let keys = [&keys[..], &[("namesrvAddr", "a:1")]].concat();
+            let effective = Effective::load(&with(role, &keys)).expect("no problem");
+            let of_it = |warning: &&String| warning.starts_with("serverChannelMaxIdleTimeSeconds");
+            effective.warnings().iter().filter(of_it).cloned().collect::<Vec<_>>()
+        };
+        let [warning] = &warnings(Role::Standalone, "30", "30000")[..] else { panic!() };
+        assert!(warning.contains("30000 ms is not above registerNameServerPeriod 30000 ms"), "{warning}");
+        assert!(warnings(Role::Standalone, "31", "30000").is_empty());
+        assert!(warnings(Role::Broker, "5", "30000").is_empty(), "its NameServers have limits of their own");
     }
 
     #[test]
