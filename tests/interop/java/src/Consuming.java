@@ -253,11 +253,7 @@ final class Consuming {
 
     /** Waits until the server knows the group, which nobody is a member of now, to be through with the topic. */
     static void awaitCommitted(Context context, String group, String topic) throws Exception {
-        DefaultMQPullConsumer asker = new DefaultMQPullConsumer(group);
-        asker.setNamesrvAddr(context.namesrv);
-        asker.setInstanceName(Context.instance());
-        context.onClose(asker::shutdown);
-        asker.start();
+        DefaultMQPullConsumer asker = context.member(group);
         for (MessageQueue queue : context.queues(topic)) {
             long end = context.puller().maxOffset(queue);
             Context.await("commit " + end + " of " + group + " in " + queue,

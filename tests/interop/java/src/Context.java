@@ -13,6 +13,9 @@ import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
+import org.apache.rocketmq.client.impl.MQClientAPIImpl;
+import org.apache.rocketmq.client.impl.factory.MQClientInstance;
+import org.apache.rocketmq.client.impl.producer.DefaultMQProducerImpl;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -118,12 +121,26 @@ final class Context implements AutoCloseable {
     /** A push consumer that is not started and has no subscription yet; it begins at a topic's first message. */
     DefaultMQPushConsumer consumer(String group) {
         DefaultMQPushConsumer created = new DefaultMQPushConsumer(group);
+        configure(created);
+        return created;
+    }
+
+    void configure(DefaultMQPushConsumer created) {
         created.setNamesrvAddr(namesrv);
         created.setInstanceName(instance());
         created.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         created.setConsumeThreadMin(4);
         created.setConsumeThreadMax(4);
         onClose(created::shutdown);
+    }
+
+    /** A pull consumer in the name of a group, to ask for its positions. */
+    DefaultMQPullConsumer member(String group) throws Exception {
+        DefaultMQPullConsumer created = new DefaultMQPullConsumer(group);
+        created.setNamesrvAddr(namesrv);
+        created.setInstanceName(instance());
+        onClose(created::shutdown);
+        created.start();
         return created;
     }
 
@@ -143,14 +160,35 @@ final class Context implements AutoCloseable {
     /** A pull consumer to look into queues with. */
     synchronized DefaultMQPullConsumer puller() throws Exception {
         if (puller == null) {
-            puller = new DefaultMQPullConsumer(name("puller"));
-            puller.setNamesrvAddr(namesrv);
-            puller.setInstanceName(instance());
-            DefaultMQPullConsumer started = puller;
-            onClose(started::shutdown);
-            started.start();
+            puller = member(name("puller"));
         }
         return puller;
+    }
+
+    /** The client's own requests, for those that its public interface leaves to the admin tool. */
+    MQClientAPIImpl api() throws Exception {
+        return factory(puller()).getMQClientAPIImpl();
+    }
+
+    /** The broker's address, to send such a request to. */
+    static String broker() {
+        String address = System.getenv("BROKER");
+        check(address != null, "BROKER is not set");
+        return address;
+    }
+
+    static MQClientInstance factory(DefaultMQPullConsumer of) {
+        return of.getDefaultMQPullConsumerImpl().getRebalanceImpl().getmQClientFactory();
+    }
+
+    /** What a producer shares with other clients of its instance; the method's name changed its case in 5.x. */
+    static MQClientInstance factory(DefaultMQProducer of) throws Exception {
+        for (Method method : DefaultMQProducerImpl.class.getMethods()) {
+            if (method.getName().equalsIgnoreCase("getMqClientFactory")) {
+                return (MQClientInstance) method.invoke(of.getDefaultMQProducerImpl());
+            }
+        }
+        throw new AssertionError("this client's producer does not tell its factory");
     }
 
     synchronized void onClose(Runnable closer) {
@@ -167,16 +205,19 @@ final class Context implements AutoCloseable {
         last.forEach(Runnable::run);
     }
 
+    /** Whether the NameServer has a route of the topic. */
+    boolean isKnown(String topic) throws Exception {
+        try {
+            return !puller().fetchSubscribeMessageQueues(topic).isEmpty();
+        } catch (Exception noRoute) {
+            return false;
+        }
+    }
+
     /** The topic's queues in order of their ids, once the route is known. */
     List<MessageQueue> queues(String topic) throws Exception {
         DefaultMQPullConsumer by = puller();
-        await("a route of " + topic, () -> {
-            try {
-                return !by.fetchSubscribeMessageQueues(topic).isEmpty();
-            } catch (Exception notYet) {
-                return false;
-            }
-        });
+        await("a route of " + topic, () -> isKnown(topic));
         return new ArrayList<>(new TreeSet<>(by.fetchSubscribeMessageQueues(topic)));
     }
 

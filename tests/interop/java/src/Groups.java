@@ -1,14 +1,9 @@
-import java.io.BufferedReader;
-import java.io.File;
-import java.io.InputStreamReader;
-import java.lang.management.ManagementFactory;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentSkipListSet;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
@@ -61,42 +56,17 @@ final class Groups {
     static void takeover(Context context) throws Exception {
         String topic = context.topic("t", 4);
         String group = context.name("g");
-        List<String> command = new ArrayList<>();
-        command.add(System.getProperty("java.home") + File.separator + "bin" + File.separator + "java");
-        command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
-        command.add("-cp");
-        command.add(System.getProperty("java.class.path"));
-        command.add("Interop");
-        command.add(context.namesrv);
-        command.add("member:" + topic + "," + group);
-        Process other = new ProcessBuilder(command).redirectErrorStream(true).start();
-        context.onClose(other::destroyForcibly);
         Set<Integer> itsNumbers = new ConcurrentSkipListSet<>();
         Set<Integer> itsQueues = new ConcurrentSkipListSet<>();
-        List<String> itsOutput = Collections.synchronizedList(new ArrayList<>());
-        String[] itOwns = {""};
-        Thread reader = new Thread(() -> {
-            try (BufferedReader lines = new BufferedReader(
-                    new InputStreamReader(other.getInputStream(), StandardCharsets.UTF_8))) {
-                for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-                    String[] words = line.split(" ");
-                    if (words[0].equals("owns")) {
-                        synchronized (itOwns) {
-                            itOwns[0] = words.length > 1 ? words[1] : "";
-                        }
-                    } else if (words[0].equals("got")) {
-                        itsNumbers.add(Integer.parseInt(words[1]));
-                        itsQueues.add(Integer.parseInt(words[2]));
-                    } else {
-                        itsOutput.add(line);
-                    }
-                }
-            } catch (Exception ended) {
-                itsOutput.add(ended.toString());
+        AtomicInteger itOwns = new AtomicInteger();
+        OtherProcess other = new OtherProcess(context, "member:" + topic + "," + group, words -> {
+            if (words[0].equals("owns")) {
+                itOwns.set(words.length > 1 ? words[1].split(",").length : 0);
+            } else if (words[0].equals("got")) {
+                itsNumbers.add(Integer.parseInt(words[1]));
+                itsQueues.add(Integer.parseInt(words[2]));
             }
         });
-        reader.setDaemon(true);
-        reader.start();
 
         Recorder recorder = new Recorder();
         DefaultMQPushConsumer mine = context.consumer(group);
@@ -104,10 +74,8 @@ final class Groups {
         mine.registerMessageListener(recorder.concurrently());
         mine.start();
         Context.await("two queues for each member", () -> {
-            Context.check(other.isAlive(), "the other member ended: " + itsOutput);
-            synchronized (itOwns) {
-                return itOwns[0].split(",").length == 2 && Context.owned(mine, topic).size() == 2;
-            }
+            other.checkRuns();
+            return itOwns.get() == 2 && Context.owned(mine, topic).size() == 2;
         });
         Consuming.sendByQueue(context, topic, "share", 0, 80);
         Context.await("80 messages between the two", () -> recorder.numbers().size() + itsNumbers.size() >= 80);
@@ -117,7 +85,7 @@ final class Groups {
         both.addAll(itsQueues);
         Context.equal(4, both.size(), "queues of both members together");
 
-        other.destroyForcibly().waitFor();
+        other.kill();
         Consuming.sendByQueue(context, topic, "share", 80, 160);
         // Below the client's own rebalance every 20 s: the closed connection alone has to make the server tell it.
         Context.await("all queues for the member that is left", 10_000, () -> Context.owned(mine, topic).size() == 4);
@@ -145,24 +113,11 @@ final class Groups {
         DefaultMQPushConsumer consumer = context.consumer(group);
         consumer.subscribe(topic, "*");
         consumer.registerMessageListener((MessageListenerConcurrently) (messages, unused) -> {
-            messages.forEach(message -> say("got " + Sample.number(message) + " " + message.getQueueId()));
+            messages.forEach(OtherProcess::sayGot);
             return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
         });
         consumer.start();
-        Set<Integer> told = null;
-        while (System.in.available() == 0) {
-            Set<Integer> owned = Context.owned(consumer, topic);
-            if (!owned.equals(told)) {
-                told = owned;
-                say("owns " + owned.toString().replaceAll("[\\[\\] ]", ""));
-            }
-            Thread.sleep(20);
-        }
-    }
-
-    private static synchronized void say(String line) {
-        System.out.println(line);
-        System.out.flush();
+        OtherProcess.serve(consumer, topic);
     }
 
     /** Orderly members hand queues over with their locks: order holds across the change of owner. */

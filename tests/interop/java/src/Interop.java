@@ -37,12 +37,42 @@ public final class Interop {
     private static final Map<String, Scenario> ON_REQUEST = new LinkedHashMap<>();
 
     static {
-        // The slow ones first: a client that is told to start elsewhere (from_first) waits 20 s before it does.
+        // The slow ones first: a lock that nobody renews is held for a minute, and a client that is told to start elsewhere (from_first) waits 20 s before it does.
+        SCENARIOS.put("orderly_lock_expiry", Locking::takeover);
+        addLater();
         SCENARIOS.put("from_first", Positions::fromFirst);
         SCENARIOS.put("takeover", Groups::takeover);
         SCENARIOS.put("delay_level", Retrying::delayLevel);
         SCENARIOS.put("retry", Retrying::retry);
         SCENARIOS.put("dlq", Retrying::dlq);
+        SCENARIOS.put("transaction_check_limit", Transactions::checkLimit);
+        SCENARIOS.put("transaction_check_commits", Transactions::checkCommits);
+        SCENARIOS.put("transaction_check_rolls_back", Transactions::checkRollsBack);
+        SCENARIOS.put("transaction_check_other_producer", Transactions::checkOther);
+        SCENARIOS.put("transaction_rollback", Transactions::rollback);
+        SCENARIOS.put("transaction_commit", Transactions::commit);
+        SCENARIOS.put("timed", Timed::delivered);
+        SCENARIOS.put("timed_past", Timed::past);
+        SCENARIOS.put("timed_refused", Timed::refused);
+        SCENARIOS.put("sql_push", Filtering::push);
+        SCENARIOS.put("sql_expressions", Filtering::expressions);
+        SCENARIOS.put("sql_refused", Filtering::refused);
+        if (Requests.canWait()) {
+            SCENARIOS.put("request_sync", Requests::sync);
+        }
+        SCENARIOS.put("request_async", Requests::async);
+        SCENARIOS.put("request_timeout", Requests::timeout);
+        SCENARIOS.put("expired_offset", Resetting::expired);
+        SCENARIOS.put("reset_online", Resetting::online);
+        SCENARIOS.put("reset_offline", Resetting::offline);
+        SCENARIOS.put("replay", Resetting::replay);
+        SCENARIOS.put("clone_offsets", Resetting::cloned);
+        SCENARIOS.put("deleted_topic", Resetting::deleted);
+        SCENARIOS.put("query_by_key", Lookup::byKey);
+        SCENARIOS.put("query_by_id", Lookup::byId);
+        SCENARIOS.put("trace", Lookup::trace);
+        SCENARIOS.put("compressed", Passing::compressed);
+        SCENARIOS.put("light_queues", Passing::lightQueues);
         SCENARIOS.put("from_timestamp", Positions::fromTimestamp);
         SCENARIOS.put("long_poll", Consuming::longPoll);
         SCENARIOS.put("orderly_handover", Groups::orderlyHandover);
@@ -68,6 +98,19 @@ public final class Interop {
         ON_REQUEST.put("exchange_read", Exchange::read);
         ON_REQUEST.put("exchange_reread", Exchange::reread);
         ON_REQUEST.put("member", Groups::member);
+        ON_REQUEST.put("orderly_member", Locking::member);
+    }
+
+    /** The scenarios in src5, if they were compiled along. */
+    @SuppressWarnings("unchecked")
+    private static void addLater() {
+        try {
+            Class.forName("Later").getMethod("addTo", Map.class).invoke(null, SCENARIOS);
+        } catch (ClassNotFoundException olderClient) {
+            return;
+        } catch (ReflectiveOperationException e) {
+            throw new AssertionError(e);
+        }
     }
 
     public static void main(String[] args) throws Exception {

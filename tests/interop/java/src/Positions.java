@@ -14,8 +14,8 @@ import org.apache.rocketmq.common.message.MessageQueue;
 
 /** Where a group starts that has no position yet, and the offsets that the server tells about a queue. */
 final class Positions {
-    private static final String[] AGED = {"AgedFirst", "AgedLast", "AgedTime"};
-    /** Messages of 40 KB in each aged topic: 18 MB together, several commit log files of the tests' size. */
+    private static final String[] AGED = {"AgedFirst", "AgedLast", "AgedTime", "AgedBelow"};
+    /** Messages of 40 KB in each aged topic: 24 MB together, several commit log files of the tests' size. */
     private static final int AGED_COUNT = 150;
 
     /**
@@ -77,7 +77,7 @@ final class Positions {
     }
 
     /** The numbers of the aged messages that are left; fails when none has gone. */
-    private static Set<Integer> kept(Context context, String topic) throws Exception {
+    static Set<Integer> kept(Context context, String topic) throws Exception {
         Set<Integer> kept = new TreeSet<>();
         for (MessageQueue queue : context.queues(topic)) {
             Context.check(context.puller().minOffset(queue) > 0, queue + " still begins at 0: its store is not aged");
