@@ -12,7 +12,7 @@ use crate::server::Server;
 use crate::toolchain;
 
 /// All scenarios of one client, on a machine that does other things too.
-const LIMIT: Duration = Duration::from_secs(420);
+const LIMIT: Duration = Duration::from_secs(540);
 
 /// An official client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -112,7 +112,10 @@ pub fn maven_jars(project: &str, version: &str) -> PathBuf {
 /// When they cannot be compiled.
 pub fn java_client(version: &str) -> String {
     let jars = maven_jars("java", version);
-    let sources = sources(&interop().join("java/src"), "java");
+    let mut sources = sources(&interop().join("java/src"), "java");
+    if version.starts_with("5.") {
+        sources.extend(self::sources(&interop().join("java/src5"), "java"));
+    }
     let name = format!("java-{version}-classes-{}", digest(&sources));
     let classes = provide(&name, |into| {
         need("javac", "-version", "a JDK, 17 or later (Debian: apt-get install openjdk-17-jdk-headless)");

@@ -24,8 +24,20 @@ fn run_all(client: Client) -> Result<Report, String> {
     panic::catch_unwind(AssertUnwindSafe(|| {
         let dir =
             tempfile::Builder::new().prefix("ferromq-interop-").tempdir().expect("a temporary directory");
-        let launch =
-            Launch::new(Kind::under_test(), dir.path()).small_files().set("messageDelayLevel", DELAY_LEVELS);
+        let launch = Launch::new(Kind::under_test(), dir.path())
+            .small_files()
+            .set("messageDelayLevel", DELAY_LEVELS)
+            // Asked about when it is 2 s old, then every second, four times in all.
+            .set("transactionTimeOut", "2000")
+            .set("transactionCheckInterval", "1000")
+            .set("transactionCheckMax", "4")
+            // What the official server does only when it is told to, and the time it lets pass before it notes that
+            // a transaction is done: it asks about it until then.
+            .set("enablePropertyFilter", "true")
+            .set("recallMessageEnable", "true")
+            .set("enableLmq", "true")
+            .set("enableMultiDispatch", "true")
+            .set("transactionOpBatchInterval", "100");
 
         // Some scenarios need topics that have lost their oldest messages to retention.
         let server = launch.start();
@@ -89,38 +101,85 @@ macro_rules! clients {
     };
 }
 
-clients! {
+/// Scenarios of every Java client.
+macro_rules! java_scenarios {
+    ($($module:ident = $client:expr),*; $($more:ident),* $(,)?) => {
+        clients! {
+            $($module = $client),*;
+            [
+                $($more,)*
+                auto_create,
+                broadcasting,
+                clone_offsets,
+                compressed,
+                concurrent,
+                delay_level,
+                deleted_topic,
+                dlq,
+                expired_offset,
+                fast_port,
+                from_first,
+                from_last,
+                from_timestamp,
+                light_queues,
+                lite_pull,
+                long_poll,
+                orderly,
+                orderly_dlq,
+                orderly_handover,
+                orderly_lock_expiry,
+                query_by_id,
+                query_by_key,
+                queue_bounds,
+                replay,
+                request_async,
+                request_timeout,
+                reset_offline,
+                reset_online,
+                retry,
+                send_async,
+                send_batch,
+                send_oneway,
+                send_refused,
+                send_sync,
+                shared_group,
+                sql_expressions,
+                sql_push,
+                sql_refused,
+                tags,
+                takeover,
+                timed,
+                timed_past,
+                timed_refused,
+                trace,
+                transaction_check_commits,
+                transaction_check_limit,
+                transaction_check_other_producer,
+                transaction_check_rolls_back,
+                transaction_commit,
+                transaction_rollback,
+                young_topic,
+            ]
+        }
+    };
+}
+
+java_scenarios! {
     java_4_7_1 = Client::Java("4.7.1"),
-    java_4_9_8 = Client::Java("4.9.8"),
+    java_4_9_8 = Client::Java("4.9.8");
+    // In 5.3.3 a synchronous request waits for no reply: its client counts its latch down when the send is answered.
+    request_sync,
+}
+
+java_scenarios! {
     java_5_3_3 = Client::Java("5.3.3"),
     java_5_3_3_with_binary_headers = Client::JavaBinaryHeaders("5.3.3");
-    [
-        auto_create,
-        broadcasting,
-        concurrent,
-        delay_level,
-        dlq,
-        fast_port,
-        from_first,
-        from_last,
-        from_timestamp,
-        lite_pull,
-        long_poll,
-        orderly,
-        orderly_dlq,
-        orderly_handover,
-        queue_bounds,
-        retry,
-        send_async,
-        send_batch,
-        send_oneway,
-        send_refused,
-        send_sync,
-        shared_group,
-        tags,
-        takeover,
-        young_topic,
-    ]
+    compression_kinds,
+    pop,
+    pop_members,
+    pop_retry,
+    pop_unacknowledged,
+    recall,
 }
 
 clients! {
@@ -128,6 +187,7 @@ clients! {
     [
         auto_create,
         broadcasting,
+        compressed,
         concurrent,
         delay_level,
         dlq,
@@ -136,14 +196,24 @@ clients! {
         from_timestamp,
         long_poll,
         orderly,
+        orderly_lock_expiry,
+        request_async,
+        request_sync,
+        request_timeout,
         retry,
         send_async,
         send_batch,
         send_oneway,
         send_sync,
         shared_group,
+        sql_push,
         tags,
         takeover,
+        timed,
+        timed_refused,
+        trace,
+        transaction_check,
+        transaction_commit,
         young_topic,
     ]
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"sort"
 	"strings"
 	"sync"
@@ -283,34 +282,16 @@ func split(c *scene, topic string, queues func() [2]map[int]bool, clear func()) 
 // A member in another process is killed: the other takes over its queues, and no message is missing.
 func takeover(c *scene) {
 	topic, group := c.topic("t", 4), c.name("g")
-	own, err := os.Executable()
-	must(err, "the path of this program")
-	other := exec.Command(own, c.namesrv, "member:"+topic+","+group)
-	other.Stderr = os.Stderr
-	output, err := other.StdoutPipe()
-	must(err, "the other member's output")
-	// It ends when this pipe is closed, and so with this process.
-	_, err = other.StdinPipe()
-	must(err, "the other member's input")
-	must(other.Start(), "the start of the other member")
-	c.onClose(func() { _ = other.Process.Kill() })
 	var mutex sync.Mutex
 	itsQueues, itsNumbers := map[int]bool{}, map[int]bool{}
-	go func() {
-		lines := bufio.NewScanner(output)
-		for lines.Scan() {
-			var label string
-			var i, queue int
-			if n, _ := fmt.Sscanf(lines.Text(), "got %s %d %d", &label, &i, &queue); n == 3 {
-				mutex.Lock()
-				itsQueues[queue] = true
-				if label == "share" {
-					itsNumbers[i] = true
-				}
-				mutex.Unlock()
-			}
+	kill := c.other("member:"+topic+","+group, func(label string, i, queue int) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		itsQueues[queue] = true
+		if label == "share" {
+			itsNumbers[i] = true
 		}
-	}()
+	})
 	var kept recorder
 	c.consume(group, topic, all, kept.listener())
 	split(c, topic, func() [2]map[int]bool {
@@ -336,8 +317,7 @@ func takeover(c *scene) {
 	})
 	equal(40, len(kept.numbers()), "messages of this member")
 
-	must(other.Process.Kill(), "the kill of the other member")
-	_ = other.Wait()
+	kill()
 	c.sendByQueue(topic, "share", 80, 160)
 	// Below the client's own rebalance every 20 s: the closed connection alone has to make the server tell it.
 	awaitFor(12*time.Second, "the messages after the kill", func() bool {
@@ -359,10 +339,7 @@ func takeover(c *scene) {
 func member(c *scene) {
 	topic, group, _ := strings.Cut(c.argument, ",")
 	c.consume(group, topic, all, func(_ context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
-		for _, message := range messages {
-			label := message.GetKeys()[:strings.LastIndex(message.GetKeys(), "-")]
-			say("got %s %d %d", label, number(message), message.Queue.QueueId)
-		}
+		sayGot(messages)
 		return consumer.ConsumeSuccess, nil
 	})
 	_, _ = bufio.NewReader(os.Stdin).ReadByte()

@@ -40,9 +40,12 @@ func body(label string, i int) []byte {
 
 // The number of a message, out of its key.
 func number(message *primitive.MessageExt) int {
-	keys := message.GetKeys()
-	i, err := strconv.Atoi(keys[strings.LastIndex(keys, "-")+1:])
-	must(err, "the number in the key "+keys)
+	return numberOf(message.GetKeys())
+}
+
+func numberOf(key string) int {
+	i, err := strconv.Atoi(key[strings.LastIndex(key, "-")+1:])
+	must(err, "the number in the key "+key)
 	return i
 }
 

@@ -25,7 +25,7 @@ public final class Interop {
     /** How many scenarios run at once: most of their time is spent waiting for a delay or a retry. */
     private static final int AT_ONCE = 4;
     /** Longer than any scenario needs on a busy machine; one that takes longer hangs. */
-    private static final long SCENARIO_TIMEOUT_MS = 90_000;
+    private static final long SCENARIO_TIMEOUT_MS = 150_000;
 
     /** One scenario: returns when everything it expects has happened, throws what did not. */
     interface Scenario {
