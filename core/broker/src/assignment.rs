@@ -101,12 +101,9 @@ impl Broker {
         if !known_topic {
             return Err(SetModeError::UnknownTopic(topic));
         }
-        let known_group = self.groups().find(group).is_some();
-        let group = GroupName::new(group)?;
-        if !known_group {
-            return Err(SetModeError::UnknownGroup(group));
-        }
-        self.request_modes().set(&group, &topic, mode)
+        // Operators say how a group shall consume before it starts.
+        self.groups().find_or_create(group)?;
+        self.request_modes().set(&GroupName::new(group)?, &topic, mode)
     }
 
     /// The queues of a member, in order; `None` if they cannot be told, and it is to keep what it has.

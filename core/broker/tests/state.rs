@@ -204,6 +204,20 @@ fn how_a_group_consumes_survives_and_goes_with_its_topic() {
     assert_eq!(rig.broker.request_mode("G", "U"), popping);
     rig.broker.delete_group("G", false).unwrap();
     assert_eq!(rig.broker.request_mode("G", "U"), pulling);
-    let refused = rig.broker.set_request_mode("G", "U", popping);
-    assert!(matches!(refused, Err(SetModeError::UnknownGroup(_))), "{refused:?}");
+}
+
+#[test]
+fn how_a_group_consumes_can_be_set_before_it_is_there() {
+    let popping = GroupMode { mode: RequestMode::Pop, pop_share: 0 };
+    let rig = Rig::new();
+    rig.broker.put_topic(topic("T", 1)).unwrap();
+    rig.broker.set_request_mode("G", "T", popping).unwrap();
+    assert!(rig.broker.groups().find("G").is_some());
+    let rig = rig.restart();
+    assert_eq!(rig.broker.request_mode("G", "T"), popping);
+
+    let closed = Rig::with(|config| config.auto_create_groups = false);
+    closed.broker.put_topic(topic("T", 1)).unwrap();
+    let refused = closed.broker.set_request_mode("G", "T", popping);
+    assert!(matches!(refused, Err(SetModeError::Group(GroupError::Unknown(_)))), "{refused:?}");
 }

@@ -32,7 +32,8 @@ pub fn rows() -> Vec<Row> {
         set("popped", mode("G", "T", "POP"), 0),
         set("of retries", mode("G", "%RETRY%G", "POP"), 16).remark("not allowed"),
         set("no topic", mode("G", "X", "POP"), 17).remark("Topic[X]"),
-        set("no group", mode("H", "T", "POP"), 26).remark("[H]"),
+        set("a new group", mode("new-modes", "T", "POP"), 0),
+        set("no such group name", mode("a b", "T", "POP"), 29).remark("a b"),
         set("no such mode", mode("G", "T", "PUSH"), 29).remark("PULL or POP"),
         row(GetAllMessageRequestMode, "asked", &[], 0).contains("messageRequestModeMap"),
     ]

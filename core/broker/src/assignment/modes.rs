@@ -9,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
 use super::GroupMode;
+use crate::groups::GroupError;
 use crate::state_file::{StateError, StateFile};
 
 /// The most pairs of a group and a topic whose mode is kept.
@@ -33,9 +34,9 @@ pub enum SetModeError {
     /// The asker's fault: set for nothing that exists, it would never be missed.
     #[error("Topic[{0}] not exist")]
     UnknownTopic(TopicName),
-    /// The asker's fault.
-    #[error("consumer group [{0}] not exist")]
-    UnknownGroup(GroupName),
+    /// There is no such group, and it could not be made.
+    #[error(transparent)]
+    Group(#[from] GroupError),
     /// The asker's fault.
     #[error(transparent)]
     Name(#[from] NameError),

@@ -55,7 +55,7 @@ pub(super) fn set_mode(error: &SetModeError) -> Reply {
     let code = match error {
         SetModeError::RetryTopic => ResponseCode::NoPermission,
         SetModeError::UnknownTopic(_) => ResponseCode::TopicNotExist,
-        SetModeError::UnknownGroup(_) => ResponseCode::SubscriptionGroupNotExist,
+        SetModeError::Group(error) => return group(error),
         SetModeError::Name(_) => ResponseCode::InvalidParameter,
         SetModeError::TooMany | SetModeError::Save(_) => ResponseCode::SystemError,
     };
