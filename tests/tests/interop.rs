@@ -1,8 +1,9 @@
-//! Official clients, unmodified, against a running server: one test per client and scenario.
+//! Official clients, unmodified, against a running server: one test per scenario and client.
 //!
 //! The scenarios of a client run in one process of it, a few at a time, when the first of its tests asks; each test
-//! then looks at its own scenario's verdict. The clients take turns, each with a server and a store of its own. What a
-//! scenario is about is told where it is written, in `tests/interop`.
+//! then looks at its own scenario's verdict. Each client has a server and a store of its own. Tests are ordered by
+//! scenario first, so that threads of the test runner begin with different clients. What a scenario is about is told
+//! where it is written, in `tests/interop`.
 //!
 //! `FERROMQ_INTEROP_SERVER=official` runs the same against the official NameServer and broker: this is how a scenario
 //! is shown to be right before our server is held to it.
@@ -10,7 +11,7 @@
 use std::any::Any;
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Mutex, PoisonError};
+use std::sync::OnceLock;
 
 use ferromq_tests::{Client, Kind, Launch, Report};
 
@@ -19,8 +20,6 @@ const DELAY_LEVELS: &str = "1s 3s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 8s 2
 
 /// Runs all scenarios of a client; an error is what kept it from running them.
 fn run_all(client: Client) -> Result<Report, String> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     panic::catch_unwind(AssertUnwindSafe(|| {
         let dir =
             tempfile::Builder::new().prefix("ferromq-interop-").tempdir().expect("a temporary directory");
@@ -37,6 +36,8 @@ fn run_all(client: Client) -> Result<Report, String> {
             .set("recallMessageEnable", "true")
             .set("enableLmq", "true")
             .set("enableMultiDispatch", "true")
+            // The Go client sends traces to a topic that exists only.
+            .set("traceTopicEnable", "true")
             .set("transactionOpBatchInterval", "100");
 
         // Some scenarios need topics that have lost their oldest messages to retention.
@@ -68,123 +69,68 @@ fn message(payload: &(dyn Any + Send)) -> String {
     }
 }
 
+/// The clients, each with its report, made when it is first asked for.
 macro_rules! clients {
-    ($($module:ident = $client:expr => [$($scenario:ident),* $(,)?];)*) => {$(
-        mod $module {
-            use std::sync::OnceLock;
-
+    ($($name:ident = $client:expr),* $(,)?) => {
+        mod clients {
             use super::*;
 
-            fn report() -> &'static Report {
+            $(pub(super) fn $name() -> &'static Report {
                 static REPORT: OnceLock<Result<Report, String>> = OnceLock::new();
                 match REPORT.get_or_init(|| run_all($client)) {
                     Ok(report) => report,
                     Err(reason) => panic!("{} could not be run: {reason}", $client),
                 }
-            }
+            })*
+        }
+
+        mod every_scenario_it_has_is_looked_at_here {
+            use super::*;
 
             $(#[test]
-            fn $scenario() {
-                report().expect_ok(&[stringify!($scenario)]);
-            })*
-
-            #[test]
-            fn every_scenario_it_has_is_looked_at_here() {
-                let mut looked_at = vec![$(stringify!($scenario)),*];
+            fn $name() {
+                let of_it = |(clients, _): &&(&[&str], _)| clients.contains(&stringify!($name));
+                let mut looked_at: Vec<_> =
+                    SCENARIOS.iter().filter(of_it).flat_map(|(_, scenarios)| *scenarios).copied().collect();
                 looked_at.sort_unstable();
-                assert_eq!(report().ran(), looked_at);
-            }
-        }
-    )*};
-    ($($module:ident = $client:expr),* ; $scenarios:tt) => {
-        clients! { $($module = $client => $scenarios;)* }
-    };
-}
-
-/// Scenarios of every Java client.
-macro_rules! java_scenarios {
-    ($($module:ident = $client:expr),*; $($more:ident),* $(,)?) => {
-        clients! {
-            $($module = $client),*;
-            [
-                $($more,)*
-                auto_create,
-                broadcasting,
-                clone_offsets,
-                compressed,
-                concurrent,
-                delay_level,
-                deleted_topic,
-                dlq,
-                expired_offset,
-                fast_port,
-                from_first,
-                from_last,
-                from_timestamp,
-                light_queues,
-                lite_pull,
-                long_poll,
-                orderly,
-                orderly_dlq,
-                orderly_handover,
-                orderly_lock_expiry,
-                query_by_id,
-                query_by_key,
-                queue_bounds,
-                replay,
-                request_async,
-                request_timeout,
-                reset_offline,
-                reset_online,
-                retry,
-                send_async,
-                send_batch,
-                send_oneway,
-                send_refused,
-                send_sync,
-                shared_group,
-                sql_expressions,
-                sql_push,
-                sql_refused,
-                tags,
-                takeover,
-                timed,
-                timed_past,
-                timed_refused,
-                trace,
-                transaction_check_commits,
-                transaction_check_limit,
-                transaction_check_other_producer,
-                transaction_check_rolls_back,
-                transaction_commit,
-                transaction_rollback,
-                young_topic,
-            ]
+                assert_eq!(clients::$name().ran(), looked_at);
+            })*
         }
     };
-}
-
-java_scenarios! {
-    java_4_7_1 = Client::Java("4.7.1"),
-    java_4_9_8 = Client::Java("4.9.8");
-    // In 5.3.3 a synchronous request waits for no reply: its client counts its latch down when the send is answered.
-    request_sync,
-}
-
-java_scenarios! {
-    java_5_3_3 = Client::Java("5.3.3"),
-    java_5_3_3_with_binary_headers = Client::JavaBinaryHeaders("5.3.3");
-    compression_kinds,
-    pop,
-    pop_members,
-    pop_retry,
-    pop_unacknowledged,
-    recall,
 }
 
 clients! {
-    go = Client::Go;
-    [
+    go = Client::Go,
+    java_4_7_1 = Client::Java("4.7.1"),
+    java_4_9_8 = Client::Java("4.9.8"),
+    java_5_3_3 = Client::Java("5.3.3"),
+    java_5_3_3_with_binary_headers = Client::JavaBinaryHeaders("5.3.3"),
+}
+
+/// Scenarios with the clients that have them.
+macro_rules! scenarios {
+    ($($clients:tt: $($scenario:ident),* $(,)?;)*) => {
+        /// Clients, and the scenarios that each of them has.
+        const SCENARIOS: &[(&[&str], &[&str])] =
+            &[$((scenarios!(@names $clients), &[$(stringify!($scenario)),*])),*];
+
+        $($(scenarios! { @tests $scenario $clients })*)*
+    };
+    (@names [$($client:ident),*]) => {
+        &[$(stringify!($client)),*]
+    };
+    (@tests $scenario:ident [$($client:ident),*]) => {
+        mod $scenario {
+            $(#[test]
+            fn $client() {
+                super::clients::$client().expect_ok(&[stringify!($scenario)]);
+            })*
+        }
+    };
+}
+
+scenarios! {
+    [go, java_4_7_1, java_4_9_8, java_5_3_3, java_5_3_3_with_binary_headers]:
         auto_create,
         broadcasting,
         compressed,
@@ -198,7 +144,6 @@ clients! {
         orderly,
         orderly_lock_expiry,
         request_async,
-        request_sync,
         request_timeout,
         retry,
         send_async,
@@ -212,8 +157,49 @@ clients! {
         timed,
         timed_refused,
         trace,
-        transaction_check,
         transaction_commit,
-        young_topic,
-    ]
+        young_topic;
+
+    [java_4_7_1, java_4_9_8, java_5_3_3, java_5_3_3_with_binary_headers]:
+        clone_offsets,
+        deleted_topic,
+        expired_offset,
+        fast_port,
+        light_queues,
+        lite_pull,
+        orderly_dlq,
+        orderly_handover,
+        query_by_id,
+        query_by_key,
+        queue_bounds,
+        replay,
+        reset_offline,
+        reset_online,
+        send_refused,
+        sql_expressions,
+        sql_refused,
+        timed_past,
+        transaction_check_commits,
+        transaction_check_limit,
+        transaction_check_other_producer,
+        transaction_check_rolls_back,
+        transaction_rollback;
+
+    [java_5_3_3, java_5_3_3_with_binary_headers]:
+        compression_kinds,
+        recall;
+
+    // The codes of pops do not fit into binary headers.
+    [java_5_3_3]:
+        pop,
+        pop_members,
+        pop_retry,
+        pop_unacknowledged;
+
+    // In 5.3.3 a synchronous request waits for no reply: its client counts its latch down when the send is answered.
+    [go, java_4_7_1, java_4_9_8]:
+        request_sync;
+
+    [go]:
+        transaction_check;
 }

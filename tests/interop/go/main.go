@@ -21,7 +21,7 @@ import (
 
 const (
 	// Most of a scenario's time is spent waiting for a delay or a retry.
-	atOnce = 4
+	atOnce = 6
 	// Longer than any scenario needs on a busy machine; one that takes longer hangs.
 	scenarioTimeout = 150 * time.Second
 )

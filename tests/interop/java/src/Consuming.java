@@ -223,8 +223,7 @@ final class Consuming {
 
     private static DefaultLitePullConsumer litePuller(Context context, String group) {
         DefaultLitePullConsumer created = new DefaultLitePullConsumer(group);
-        created.setNamesrvAddr(context.namesrv);
-        created.setInstanceName(Context.instance());
+        context.join(created);
         created.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         context.onClose(created::shutdown);
         return created;

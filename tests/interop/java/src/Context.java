@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
@@ -111,8 +112,7 @@ final class Context implements AutoCloseable {
 
     DefaultMQProducer newProducer(String group) {
         DefaultMQProducer created = new DefaultMQProducer(name(group));
-        created.setNamesrvAddr(namesrv);
-        created.setInstanceName(instance());
+        join(created);
         created.setSendMsgTimeout(10_000);
         onClose(created::shutdown);
         return created;
@@ -125,10 +125,28 @@ final class Context implements AutoCloseable {
         return created;
     }
 
-    void configure(DefaultMQPushConsumer created) {
+    /** Makes a client one of these servers, with an id of its own, and patient where it can be. */
+    void join(ClientConfig created) {
         created.setNamesrvAddr(namesrv);
         created.setInstanceName(instance());
+        for (Method method : ClientConfig.class.getMethods()) {
+            // Came with 4.9. Three seconds is little on a machine that starts another client.
+            if (method.getName().equals("setMqClientApiTimeout")) {
+                try {
+                    method.invoke(created, 15_000);
+                } catch (ReflectiveOperationException e) {
+                    throw new AssertionError(e);
+                }
+            }
+        }
+    }
+
+    void configure(DefaultMQPushConsumer created) {
+        join(created);
         created.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        // 5.x leaves a heartbeat out while it sends another: the server then refuses its pulls until the next one, 30 s
+        // later by default.
+        created.setHeartbeatBrokerInterval(3_000);
         created.setConsumeThreadMin(4);
         created.setConsumeThreadMax(4);
         onClose(created::shutdown);
@@ -137,8 +155,7 @@ final class Context implements AutoCloseable {
     /** A pull consumer in the name of a group, to ask for its positions. */
     DefaultMQPullConsumer member(String group) throws Exception {
         DefaultMQPullConsumer created = new DefaultMQPullConsumer(group);
-        created.setNamesrvAddr(namesrv);
-        created.setInstanceName(instance());
+        join(created);
         onClose(created::shutdown);
         created.start();
         return created;

@@ -49,8 +49,7 @@ final class Exchange {
         context.producer().send(batch, queues.get(1));
 
         DefaultMQPullConsumer half = new DefaultMQPullConsumer(half(label));
-        half.setNamesrvAddr(context.namesrv);
-        half.setInstanceName(Context.instance());
+        context.join(half);
         context.onClose(half::shutdown);
         half.start();
         OffsetStore offsets = half.getDefaultMQPullConsumerImpl().getOffsetStore();

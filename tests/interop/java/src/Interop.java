@@ -23,7 +23,7 @@ import java.util.concurrent.TimeoutException;
  */
 public final class Interop {
     /** How many scenarios run at once: most of their time is spent waiting for a delay or a retry. */
-    private static final int AT_ONCE = 4;
+    private static final int AT_ONCE = 6;
     /** Longer than any scenario needs on a busy machine; one that takes longer hangs. */
     private static final long SCENARIO_TIMEOUT_MS = 150_000;
 

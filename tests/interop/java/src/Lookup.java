@@ -106,8 +106,7 @@ final class Lookup {
         String topic = context.topic("t", 1);
         String group = context.name("g");
         DefaultMQProducer producer = new DefaultMQProducer(context.name("traced"), true, null);
-        producer.setNamesrvAddr(context.namesrv);
-        producer.setInstanceName(Context.instance());
+        context.join(producer);
         producer.setSendMsgTimeout(10_000);
         context.onClose(producer::shutdown);
         producer.start();

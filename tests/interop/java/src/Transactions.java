@@ -277,8 +277,7 @@ final class Transactions {
     private static TransactionMQProducer producer(Context context, String group, TransactionListener listener)
             throws Exception {
         TransactionMQProducer created = new TransactionMQProducer(group);
-        created.setNamesrvAddr(context.namesrv);
-        created.setInstanceName(Context.instance());
+        context.join(created);
         created.setSendMsgTimeout(10_000);
         created.setTransactionListener(listener);
         context.onClose(created::shutdown);

@@ -4,14 +4,19 @@ import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.compression.CompressionType;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.remoting.protocol.RemotingCommand;
+import org.apache.rocketmq.remoting.protocol.SerializeType;
 
 /** What only the clients from 5.x on can do; {@link Interop} finds it where it was compiled. */
 public final class Later {
     public static void addTo(Map<String, Interop.Scenario> scenarios) {
-        scenarios.put("pop_unacknowledged", Popping::unacknowledged);
-        scenarios.put("pop_retry", Popping::retry);
-        scenarios.put("pop_members", Popping::members);
-        scenarios.put("pop", Popping::all);
+        // The codes of pops do not fit the 16 bits that a binary header has for them.
+        if (RemotingCommand.getSerializeTypeConfigInThisServer() == SerializeType.JSON) {
+            scenarios.put("pop_unacknowledged", Popping::unacknowledged);
+            scenarios.put("pop_retry", Popping::retry);
+            scenarios.put("pop_members", Popping::members);
+            scenarios.put("pop", Popping::all);
+        }
         scenarios.put("recall", Later::recall);
         scenarios.put("compression_kinds", Later::compressionKinds);
     }
