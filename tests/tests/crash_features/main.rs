@@ -1,35 +1,32 @@
 //! What the broker does later, or leaves to its clients, survives being killed: delayed and timed messages, orderly
-//! consumption.
+//! consumption, transactions, pops.
 //!
 //! Each test kills the broker by SIGKILL several times under its load, starts it on the same store, and in the end
-//! waits for everything that was acknowledged:
-//! * each acknowledged delayed or timed message is delivered, not before its time;
-//! * an ordered queue goes on where its group had committed, in order.
-//!
-//! All of it at least once: what comes again is counted, printed and bounded.
+//! waits for everything that was acknowledged. All of it comes at least once; what comes again is counted, printed and
+//! bounded. What is promised is told in each subject's file.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod later;
+mod orderly;
+mod pops;
+mod transactions;
+
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
-use std::time::Instant;
 
+use ferromq_model::QueueId;
 use ferromq_model::record::Record;
-use ferromq_model::{QueueId, QueueOffset, Timestamp};
-
 use ferromq_protocol::code::{RequestCode, ResponseCode};
-use ferromq_protocol::header::{GetMaxOffset, QueryConsumerOffset, UpdateConsumerOffset};
+use ferromq_protocol::header::GetMaxOffset;
 use ferromq_tests::process::wait;
-use ferromq_tests::random::seed;
-use ferromq_tests::remoting::{Connection, PATIENCE, pull_header, send_header};
+use ferromq_tests::remoting::{Connection, PATIENCE, pull_header};
 use ferromq_tests::{Kind, Launch, Random, Server};
 
 const KILLS: u64 = 4;
 const CONNECTIONS: u64 = 3;
 /// Acknowledgements that wait to be counted: behind them, loads wait.
 const UNREAD_ACKS: usize = 64;
-/// Steps of the broker's timers, in milliseconds: what is delivered may be early by one.
-const PRECISION: i64 = 1000;
 const GROUP: &str = "crash-features";
 const BROKER: &str = "crashing";
 
@@ -131,169 +128,4 @@ fn wait_for_all(broker: SocketAddr, topic: &str, expected: &HashSet<Id>) -> Hash
 
 fn again(found: &HashMap<Id, u64>) -> u64 {
     found.values().map(|times| times - 1).sum()
-}
-
-// Delayed and timed.
-
-const LATER: &str = "CrashLater";
-
-fn send_later(
-    broker: SocketAddr,
-    round: u64,
-    which: u64,
-    mut random: Random,
-    told: &SyncSender<()>,
-) -> Vec<(Id, i64)> {
-    let mut acknowledged = Vec::new();
-    let Ok(mut connection) = Connection::open(broker) else { return acknowledged };
-    for count in 0.. {
-        let id = (round, which, count);
-        let delay = random.within(1..4) as i64 * 1000;
-        let due = Timestamp::now().0 + delay;
-        let how = match random.within(0..3) {
-            0 => format!("DELAY\u{1}{}", delay / 1000),
-            1 => format!("TIMER_DELAY_MS\u{1}{delay}"),
-            _ => format!("TIMER_DELIVER_MS\u{1}{due}"),
-        };
-        let properties = format!("KEYS\u{1}k\u{2}UNIQ_KEY\u{1}L{round}.{which}.{count}\u{2}{how}\u{2}");
-        let header = send_header(LATER, 0, &properties);
-        match connection.ask(RequestCode::SendMessageV2, &header, &body_of(id)) {
-            Ok(answer) if answer.code == ResponseCode::Success.code() => acknowledged.push((id, due)),
-            Ok(answer) => assert_eq!(answer.code, ResponseCode::FlushDiskTimeout.code(), "{answer:?}"),
-            Err(_) => break,
-        }
-        let _ = told.send(());
-    }
-    acknowledged
-}
-
-fn later_survives(flush: &str) {
-    let began = Instant::now();
-    let mut random = Random::new(seed(flush));
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let launch = launch(flush, dir.path());
-    let mut due = BTreeMap::new();
-    for round in 0..KILLS {
-        let acks = random.within(20..400);
-        for page in load_and_kill(launch.start(), round, acks, &mut random, send_later) {
-            due.extend(page);
-        }
-    }
-    let server = launch.start();
-    let found = wait_for_all(server.broker(), LATER, &due.keys().copied().collect());
-    read_queue(&mut open(server.broker()), LATER, 0, |record| {
-        if let Some(due) = due.get(&id_of(record)) {
-            let early = due - record.stored.0;
-            assert!(early <= PRECISION, "{:?} came {early} ms before its time", id_of(record));
-        }
-    });
-    println!(
-        "{flush}: {KILLS} kills, {} delayed and timed messages acknowledged, {} delivered again; {:?}",
-        due.len(),
-        again(&found),
-        began.elapsed()
-    );
-    // What is delivered names what it was, so the log proves it after a crash.
-    let mut twice = Vec::new();
-    read_queue(&mut open(server.broker()), LATER, 0, |record| {
-        if found[&id_of(record)] > 1 {
-            twice.push(format!("{:?} at {:?}: {:?}", id_of(record), record.stored, record.properties));
-        }
-    });
-    assert!(twice.is_empty(), "delivered again: {}\n{}", twice.join("\n"), server.log_tail());
-    server.stop();
-}
-
-#[test]
-fn delayed_and_timed_messages_survive_kills_with_async_flush() {
-    later_survives("ASYNC_FLUSH");
-}
-
-#[test]
-fn delayed_and_timed_messages_survive_kills_with_sync_flush() {
-    later_survives("SYNC_FLUSH");
-}
-
-// Orderly.
-
-const ORDERED: &str = "CrashOrdered";
-
-fn lock(connection: &mut Connection, client: &str) -> bool {
-    let queue = format!(r#"{{"brokerName":"{BROKER}","queueId":0,"topic":"{ORDERED}"}}"#);
-    let body = format!(
-        r#"{{"clientId":"{client}","consumerGroup":"{GROUP}","mqSet":[{queue}],"onlyThisBroker":false}}"#
-    );
-    let answer = connection.ask(RequestCode::LockBatchMq, &(), body.as_bytes()).expect("an answer");
-    String::from_utf8_lossy(&answer.body).contains(ORDERED)
-}
-
-fn position(connection: &mut Connection) -> u64 {
-    let header =
-        QueryConsumerOffset { group: GROUP, topic: ORDERED, queue: QueueId(0), zero_if_unknown: true };
-    let answer = connection.ask(RequestCode::QueryConsumerOffset, &header, &[]).expect("an answer");
-    if answer.code == ResponseCode::Success.code() { answer.field("offset") } else { 0 }
-}
-
-fn orderly_survives(flush: &str) {
-    let began = Instant::now();
-    let mut random = Random::new(seed(flush));
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let launch = launch(flush, dir.path());
-    let mut sent: Vec<Id> = Vec::new();
-    let (mut repeated, mut consumed) = (0, 0_u64);
-    for round in 0..=KILLS {
-        let server = launch.start();
-        let mut connection = open(server.broker());
-        let from = position(&mut connection);
-        assert!(from <= consumed, "the group goes on at {from}, and got to {consumed} before");
-        repeated += consumed - from;
-        assert!(lock(&mut connection, &format!("client-{round}")), "a lock outlives the broker");
-        assert!(!lock(&mut connection, "somebody-else"), "two hold the same lock");
-        if round < KILLS {
-            for count in 0..random.within(50..200) {
-                let id = (round, 0, count);
-                let header = send_header(ORDERED, 0, "");
-                let answer =
-                    connection.ask(RequestCode::SendMessageV2, &header, &body_of(id)).expect("an answer");
-                assert_eq!(answer.code, ResponseCode::Success.code(), "{answer:?}");
-                assert_eq!(answer.field::<usize>("queueOffset"), sent.len());
-                sent.push(id);
-            }
-        }
-        // All in the last round, otherwise killed on the way.
-        let left = sent.len() as u64 - from;
-        let end = if round < KILLS { from + random.within(1..left) } else { sent.len() as u64 };
-        let mut next = from;
-        while next < end {
-            let answer = connection
-                .ask(RequestCode::PullMessage, &pull_header(ORDERED, 0, next), &[])
-                .expect("an answer");
-            for record in answer.records() {
-                assert_eq!(id_of(&record), sent[next as usize], "the message at {next}");
-                next += 1;
-            }
-            let offset = Some(QueueOffset(next));
-            let header = UpdateConsumerOffset { group: GROUP, topic: ORDERED, queue: QueueId(0), offset };
-            let answer = connection.ask(RequestCode::UpdateConsumerOffset, &header, &[]).expect("an answer");
-            assert_eq!(answer.code, ResponseCode::Success.code(), "{answer:?}");
-            consumed = consumed.max(next);
-        }
-        server.kill();
-    }
-    assert_eq!(consumed, sent.len() as u64);
-    println!(
-        "{flush}: {KILLS} kills, {} messages in order, {repeated} delivered again; {:?}",
-        sent.len(),
-        began.elapsed()
-    );
-}
-
-#[test]
-fn an_ordered_queue_goes_on_in_order_after_kills_with_async_flush() {
-    orderly_survives("ASYNC_FLUSH");
-}
-
-#[test]
-fn an_ordered_queue_goes_on_in_order_after_kills_with_sync_flush() {
-    orderly_survives("SYNC_FLUSH");
 }
