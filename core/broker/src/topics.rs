@@ -81,10 +81,21 @@ impl Topic {
     }
 
     /// The queue, if the topic has so many, and the broker room for one more light queue.
+    #[inline]
     #[must_use]
     pub fn queue(&self, store: &Store, id: QueueId) -> Option<&Arc<Queue>> {
         let slot = self.queues.get(id.0 as usize)?;
-        if self.light && slot.get().is_none() {
+        slot.get().or_else(|| self.open_queue(store, slot, id))
+    }
+
+    #[cold]
+    fn open_queue<'a>(
+        &self,
+        store: &Store,
+        slot: &'a OnceLock<Arc<Queue>>,
+        id: QueueId,
+    ) -> Option<&'a Arc<Queue>> {
+        if self.light {
             let queue = store.light_queue(&self.config.topic_name)?;
             return Some(slot.get_or_init(|| queue));
         }

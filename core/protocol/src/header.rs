@@ -107,9 +107,9 @@ fn parse<'a, T: FieldValue<'a>>(field: &'static str, value: &'a str) -> Result<T
 
 #[inline]
 fn or_absent<'a, T: FieldValue<'a>>(field: &'static str, found: Option<T>) -> Result<T, HeaderError> {
-    match found.or_else(T::absent) {
+    match found {
         Some(value) => Ok(value),
-        None => Err(HeaderError::Missing { field }),
+        None => T::absent().ok_or(HeaderError::Missing { field }),
     }
 }
 

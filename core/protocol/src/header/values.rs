@@ -24,6 +24,7 @@ pub trait FieldValue<'a>: Sized {
     }
 
     /// The value of an absent field; `None` when it is required.
+    #[inline]
     fn absent() -> Option<Self> {
         None
     }
@@ -41,6 +42,7 @@ impl<'a, T: FieldValue<'a>> FieldValue<'a> for Option<T> {
         if T::means_none(text) { Some(None) } else { T::parse(text).map(Some) }
     }
 
+    #[inline]
     fn absent() -> Option<Self> {
         Some(None)
     }
