@@ -34,6 +34,8 @@ const DUE_STAND_IN: &str = "7777777777777";
 const STRIDE: u64 = 7_368_787;
 /// How often the server's memory is looked at.
 const MEMORY_INTERVAL: Nanos = 500_000_000;
+/// How long behind its last answer a server may be busy with accepting. Later it would count what it does anyway.
+const SETTLING: Nanos = 5_000_000_000;
 const NANOS_PER_MILLI: i64 = 1_000_000;
 
 /// `ferromq bench timers`.
@@ -199,6 +201,8 @@ struct Taken {
 #[derive(Debug, Default)]
 struct Watched {
     before: Taken,
+    /// Some time after the last was accepted.
+    settled: Option<Taken>,
     /// When all were accepted and none was due.
     pending: Taken,
     after: Taken,
@@ -366,7 +370,7 @@ impl Timers {
             self.accepting.from.context("all messages were accepted in the time of --warmup")?;
         let seconds = (self.accepting.until - from) as f64 / 1e9;
         let count = self.plan.count;
-        let Watched { before: start, pending, after, most, .. } = self.watched;
+        let Watched { before: start, settled, pending, after, most, .. } = self.watched;
         let cpu = |from: Taken, until: Taken, messages: u64| {
             self.server.map(|_| (until.cpu - from.cpu).as_secs_f64() * 1e6 / messages as f64)
         };
@@ -377,7 +381,7 @@ impl Timers {
             first_error: self.first_error,
             accepted_per_second: (count - before) as f64 / seconds,
             accepting: Latency::of(&self.accepting.latency),
-            accepting_cpu_per_message: cpu(start, pending, count),
+            accepting_cpu_per_message: cpu(start, settled.unwrap_or(pending), count),
             memory: self.server.map(|_| MemoryReport {
                 before: start.memory,
                 pending: pending.memory,
@@ -434,6 +438,12 @@ impl Load for Timers {
                 "{accepted} of {count} messages were accepted when the first was due: --ahead gives more time"
             );
         }
+        if self.stage == Stage::Pending
+            && self.watched.settled.is_none()
+            && now >= self.accepting.until + SETTLING
+        {
+            self.watched.settled = Some(self.look()?);
+        }
         // What is due first is left out of the picture of those that wait.
         if self.stage == Stage::Pending && unix >= begins - 100 * NANOS_PER_MILLI {
             self.watched.pending = self.look()?;
@@ -484,7 +494,7 @@ pub(crate) struct TimerReport {
     first_error: Option<String>,
     accepted_per_second: f64,
     accepting: Latency,
-    /// Until the first is due: it holds what is done with messages behind their answers.
+    /// Until a while after the last answer: it holds what is done with messages behind their answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     accepting_cpu_per_message: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]

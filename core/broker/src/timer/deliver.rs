@@ -14,6 +14,7 @@ use ferromq_model::{PhysicalOffset, QueueId, Timestamp};
 use ferromq_store::timer::{TimerPosition, Unit};
 
 use super::engine::{Stopped, TimerEngine};
+use super::metrics::tally;
 use crate::copies::{self, CopyKey};
 use crate::delivery;
 
@@ -149,12 +150,14 @@ impl TimerEngine {
             }
         }
         let mut outcome = Ok(());
+        let mut cut = false;
         if !self.batch.is_empty() {
             let appended = self.broker.store().append(&mut self.batch);
             let (done, refused) = delivery::dealt_with(&self.batch, appended);
             self.broker.timers().delivered.fetch_add(done as u64, Ordering::Relaxed);
             if done < behind.len() {
                 // We come back to the one behind, and to all that follow.
+                cut = true;
                 looked_at = done.checked_sub(1).map_or(0, |last| behind[last]);
                 known
                     .iter()
@@ -163,9 +166,13 @@ impl TimerEngine {
             }
             outcome = refused;
         }
-        for unit in reading.units.drain(..looked_at) {
-            self.count_done(&unit);
+        if cut {
+            self.tally.clear();
+            reading.units.iter().take(looked_at).for_each(|unit| self.count_done(unit));
+        } else {
+            self.count_tally();
         }
+        reading.units.drain(..looked_at);
         self.unsaved |= looked_at > 0;
         Ok(outcome?)
     }
@@ -204,8 +211,12 @@ impl TimerEngine {
             Ok(record) if record.topic == TIMER_TOPIC => record,
             _ => return gone("another message lies where it lay"),
         };
+        let real = find_property(record.properties, property::REAL_TOPIC);
+        if let Some(real) = real {
+            tally(&mut self.tally, real, -unit.kind.one());
+        }
         if !marks.is_empty()
-            && let Some(real) = find_property(record.properties, property::REAL_TOPIC)
+            && let Some(real) = real
             && let Some(key) = find_property(record.properties, property::UNIQUE_KEY)
             && marks.contains(&*format!("{real}+{key}"))
         {

@@ -14,6 +14,7 @@ use ferromq_store::timer::{TIMER_REACH, TimerFiles, TimerProgress, TimerShape};
 use ferromq_store::{AppendError, Batch, Queue, ReadError};
 
 use super::deliver::Reading;
+use super::metrics::Tally;
 use crate::broker::Broker;
 use crate::copies::{self, Copies};
 
@@ -79,6 +80,8 @@ pub struct TimerEngine {
     /// Copies can be of messages before these two only.
     copies_until: (QueueOffset, Timestamp),
     pub(super) batch: Batch,
+    /// What the round changes of the counts of waiting messages.
+    pub(super) tally: Tally,
     pub(super) unsaved: bool,
     saved_at: PhysicalOffset,
     cleaned: Timestamp,
@@ -129,6 +132,7 @@ impl TimerEngine {
             last_used: recovered.read,
             copies,
             batch: Batch::new(),
+            tally: Tally::default(),
             unsaved: false,
             saved_at: recovered.copies_from.unwrap_or_default(),
             cleaned: now,
@@ -280,6 +284,11 @@ impl TimerEngine {
         if let Some(topic) = find_property(record.properties, property::REAL_TOPIC) {
             self.broker.timers().metrics.add(topic, more, self.broker.store().now());
         }
+    }
+
+    /// Counts what the round has collected.
+    pub(super) fn count_tally(&mut self) {
+        self.broker.timers().metrics.add_all(&mut self.tally, self.broker.store().now());
     }
 
     fn report(&self) {

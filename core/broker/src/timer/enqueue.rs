@@ -10,6 +10,7 @@ use ferromq_store::timer::{Unit, UnitKind};
 use ferromq_store::{Read, ReadLimit};
 
 use super::engine::{Stopped, TimerEngine};
+use super::metrics::tally;
 use crate::copies::{self, CopyKey};
 use crate::delivery;
 
@@ -19,9 +20,9 @@ const READS_A_ROUND: u32 = 32;
 const NEVER_ENQUEUED: i64 = i64::MAX;
 
 /// What is to be done with a message.
-enum Fate {
-    /// It is put into a slot.
-    Waits(Unit),
+enum Fate<'a> {
+    /// It is put into a slot. With it the topic that it is meant for.
+    Waits(Unit, &'a str),
     /// It is due.
     Due,
     /// It is delivered, or put back, already.
@@ -81,8 +82,8 @@ impl TimerEngine {
                     self.listed.pop_front();
                 } else {
                     match self.fate(&record, write) {
-                        Fate::Waits(unit) => {
-                            if let Err(error) = self.put(&record, unit) {
+                        Fate::Waits(unit, real) => {
+                            if let Err(error) = self.put(unit, real) {
                                 outcome = Err(error);
                                 break 'records;
                             }
@@ -100,6 +101,7 @@ impl TimerEngine {
                 upto = at.plus(1);
             }
         }
+        self.count_tally();
         if upto == self.next && outcome.is_ok() {
             drop_it(upto, "it is damaged");
             upto = upto.plus(1);
@@ -122,7 +124,7 @@ impl TimerEngine {
         outcome.map(|()| true)
     }
 
-    fn fate(&mut self, record: &Record<'_>, write: Timestamp) -> Fate {
+    fn fate<'a>(&mut self, record: &Record<'a>, write: Timestamp) -> Fate<'a> {
         let out = find_property(record.properties, property::TIMER_OUT_MS).and_then(|out| out.parse().ok());
         let Some(out) = out.map(Timestamp) else { return Fate::Broken("it has no TIMER_OUT_MS") };
         let Some(real) = find_property(record.properties, property::REAL_TOPIC) else {
@@ -144,7 +146,7 @@ impl TimerEngine {
         let mut kind = UnitKind::MESSAGE;
         kind |= if rolls { UnitKind::ROLL } else { 0 };
         kind |= if marks { UnitKind::MARK } else { 0 };
-        Fate::Waits(Unit {
+        let unit = Unit {
             before: None,
             kind: UnitKind(kind),
             enqueued: write,
@@ -152,7 +154,8 @@ impl TimerEngine {
             physical: record.physical_offset,
             len: record.len as u32,
             topic_hash: java_hash(real),
-        })
+        };
+        Fate::Waits(unit, real)
     }
 
     /// The slot for what is due in `out`, and whether it has to be put back from there because that is too far ahead.
@@ -169,13 +172,13 @@ impl TimerEngine {
         (write.plus(ferromq_model::Millis(step * self.precision.0)), true)
     }
 
-    fn put(&mut self, record: &Record<'_>, unit: Unit) -> Result<(), Stopped> {
+    fn put(&mut self, unit: Unit, real: &str) -> Result<(), Stopped> {
         self.files.put(unit)?;
         self.next_used = Some(self.next_used.map_or(unit.slot, |used| used.min(unit.slot)));
         self.last_used = self.last_used.max(unit.slot);
         self.broker.timers().enqueued.fetch_add(1, Ordering::Relaxed);
         self.broker.timers().crowd(unit.slot, unit.kind.one());
-        self.count(record, unit.kind.one());
+        tally(&mut self.tally, real, unit.kind.one());
         Ok(())
     }
 

@@ -3,15 +3,29 @@
 //! The file names the version of the timers' check that it was written behind. Where that is not the one that is found,
 //! it speaks of another moment, and what waits is counted anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use ferromq_model::Timestamp;
 use ferromq_model::topic::DataVersion;
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::state_file::{StateError, StateFile};
+
+/// How many more messages wait for which topic, as one round collects it.
+pub(super) type Tally = HashMap<String, i64, RandomState>;
+
+/// Notes one topic's.
+pub(super) fn tally(tally: &mut Tally, topic: &str, more: i64) {
+    match tally.get_mut(topic) {
+        Some(count) => *count += more,
+        None => {
+            tally.insert(topic.to_owned(), more);
+        }
+    }
+}
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -61,6 +75,11 @@ impl Metrics {
                 counts.timing_count.insert(topic.to_owned(), Metric { count: more, time_stamp: now });
             }
         }
+    }
+
+    /// Adds what a round has collected, and empties that.
+    pub(super) fn add_all(&self, tally: &mut Tally, now: Timestamp) {
+        tally.drain().for_each(|(topic, more)| self.add(&topic, more, now));
     }
 
     pub(super) fn clear(&self) {
