@@ -74,6 +74,7 @@ impl Broker {
             record.properties,
             &[property::DELAY, property::WAIT, property::INNER_MULTI_QUEUE_OFFSET],
         );
+        push_property(&mut properties, property::WAIT, "false");
         if find_property(&properties, property::RETRY_TOPIC).is_none() {
             push_property(&mut properties, property::RETRY_TOPIC, record.topic);
         }
@@ -85,6 +86,7 @@ impl Broker {
         let dead = ask.delay_level < 0 || record.reconsume_times >= limit;
         let (topic, queue_id, tag) = if dead {
             let topic = self.dead_letter_topic(&group.group_name)?;
+            push_property(&mut properties, property::DELAY, "0");
             let tags = TagsCode::of(find_property(&properties, property::TAGS));
             (topic, QueueId(0), EntryTag::Tags(tags))
         } else {

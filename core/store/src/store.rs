@@ -522,9 +522,11 @@ impl Store {
     ) -> Vec<Bytes> {
         let hash = TopicHash::new(topic).of_key(key);
         let found = self.inner.index.lock().find(hash, from, upto, max.min(MAX_FOUND));
+        // The index knows a key's hash and the time to the second: what it finds may be another key, or just outside.
         let carries = |bytes: &Bytes| {
             Record::decode(bytes).is_ok_and(|record| {
                 record.topic == topic
+                    && (from..=upto).contains(&record.stored)
                     && MessageKeys::of(record.properties).iter().any(|carried| carried == key)
             })
         };
