@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferromq_broker::{Broker, StateError};
-use ferromq_gateway::config::ListenConfig;
+use ferromq_gateway::config::{BrokerAddressConfig, ListenConfig};
 use ferromq_gateway::remoting::listen::Listeners;
 use ferromq_gateway::remoting::registration::{Advertised, Registration, Timing};
 use ferromq_gateway::remoting::routes::Routes;
@@ -184,6 +184,8 @@ async fn start_broker(
         }
     });
     let broker = opened.await??;
+    let own = own_namesrv.map(|own| own.to_string());
+    let address = BrokerAddressConfig { namesrvs: address.namesrvs.with(own), ..address };
     broker.show_beside([&address as &dyn Settings, listen]);
     for port in [port, fast_port] {
         let (this, broker) = (listeners.clone(), broker.clone());
@@ -198,8 +200,7 @@ async fn start_broker(
         addr: host.to_string(),
         ha_addr: SocketAddr::new(host.ip(), address.ha_port).to_string(),
     };
-    let own = own_namesrv.map(|own| own.to_string());
-    let servers = address.namesrvs.with(own);
+    let servers = address.namesrvs;
     if servers.addresses().is_empty() {
         warn!(
             "no NameServer is set (namesrvAddr, -n, NAMESRV_ADDR): clients cannot find this broker through one"

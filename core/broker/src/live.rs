@@ -139,7 +139,9 @@ impl Live {
     pub(crate) fn open(broker: BrokerConfig, store: &Store) -> Result<(BrokerConfig, Self), StateError> {
         let file = StateFile::new(&store.config_dir(), FILE);
         let mut saved: Saved = file.load()?.unwrap_or_default();
-        let configured = Both { broker, store: store.config().clone() };
+        // What is shown is where the messages are, also where nobody said so.
+        let store_config = StoreConfig { commit_log_dir: Some(store.log_dir()), ..store.config().clone() };
+        let configured = Both { broker, store: store_config };
         let mut now = configured.clone();
         let before = saved.changes.len();
         saved.changes.retain(|key, Change { value, instead_of }| {

@@ -152,6 +152,10 @@ pub struct StoreDisks {
     pub rest: DiskUsage,
 }
 
+fn log_dir(config: &StoreConfig) -> PathBuf {
+    config.commit_log_dir.clone().unwrap_or_else(|| config.root.join("commitlog"))
+}
+
 impl Store {
     /// Opens the store under `config.root`, recovering what a crash left; makes an empty one where there is none.
     ///
@@ -173,7 +177,7 @@ impl Store {
         let root = config.root.clone();
         std::fs::create_dir_all(root.join("config")).map_err(OpenError::io("cannot create", &root))?;
         let lock = DirLock::take(&root)?;
-        let log_dir = config.commit_log_dir.clone().unwrap_or_else(|| root.join("commitlog"));
+        let log_dir = log_dir(&config);
         let staging = staging_beside(&root, &log_dir).map_err(OpenError::io("cannot use", &log_dir))?;
         // A crash may have left it half allocated, as large as a log file.
         match std::fs::remove_file(&staging) {
@@ -292,6 +296,12 @@ impl Store {
             let value = changed.show(key.name).unwrap_or_default();
             live.set(key.name, &value).expect("what is shown can be read back");
         }
+    }
+
+    /// The directory of the messages.
+    #[must_use]
+    pub fn log_dir(&self) -> PathBuf {
+        log_dir(&self.inner.config)
     }
 
     /// The directory where the broker keeps its state beside the messages.

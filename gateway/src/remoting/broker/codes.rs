@@ -63,7 +63,10 @@ pub(super) fn set_mode(error: &SetModeError) -> Reply {
 }
 
 pub(super) fn change(error: &ChangeError) -> Reply {
+    /// Keys that the reference has and lets nobody change by request.
+    const KEPT: [&str; 2] = ["brokerConfigPath", "configBlackList"];
     let code = match error {
+        ChangeError::Unknown(key) if KEPT.contains(&key.as_str()) => ResponseCode::NoPermission,
         ChangeError::Unknown(_) | ChangeError::Value { .. } | ChangeError::TooMany => {
             ResponseCode::InvalidParameter
         }

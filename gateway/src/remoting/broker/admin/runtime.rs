@@ -143,8 +143,6 @@ fn store(broker: &Broker, table: &mut Table) {
     // There is no pool of buffers between messages and the log: none can run short.
     table.put("remainTransientStoreBufferNumbs", i32::MAX);
     table.put("earliestMessageTimeStamp", store.earliest_time().map_or(-1, |time| time.0));
-    let config = store.config();
-    let log_dir = config.commit_log_dir.clone().unwrap_or_else(|| config.root.join("commitlog"));
     // What cannot be told is -1, as in the reference.
     let (log_used, rest_used) = match store.disk_usage() {
         Ok(disks) => {
@@ -159,7 +157,7 @@ fn store(broker: &Broker, table: &mut Table) {
         }
     };
     table.put("commitLogDiskRatio", double(log_used));
-    table.put(&format!("commitLogDiskRatio_{}", log_dir.display()), double(log_used));
+    table.put(&format!("commitLogDiskRatio_{}", store.log_dir().display()), double(log_used));
     table.put("consumeQueueDiskRatio", double(rest_used));
 }
 
