@@ -13,8 +13,8 @@ use std::sync::{Arc, OnceLock};
 
 use ferromq_model::light::is_light;
 use ferromq_model::name::{
-    AUTO_CREATE_TOPIC, BENCHMARK_TOPIC, HALF_TOPIC, OFFSET_MOVED_TOPIC, OP_HALF_TOPIC, SCHEDULE_TOPIC,
-    SELF_TEST_TOPIC, SYSTEM_TOPICS, TIMER_TOPIC,
+    AUTO_CREATE_TOPIC, BENCHMARK_TOPIC, HALF_TOPIC, MEMBER_PREFIX, OFFSET_MOVED_TOPIC, OP_HALF_TOPIC,
+    SCHEDULE_TOPIC, SELF_TEST_TOPIC, SYSTEM_TOPICS, TIMER_TOPIC,
 };
 use ferromq_model::topic::{DataVersion, Permission, TopicConfig};
 use ferromq_model::{NameError, QueueId, Timestamp, TopicName};
@@ -490,6 +490,8 @@ fn system_topics(config: &BrokerConfig) -> Vec<TopicConfig> {
     add(OP_HALF_TOPIC, 1, Permission::READ_WRITE);
     add(&format!("{}_REPLY_TOPIC", config.cluster), 1, Permission::READ_WRITE);
     add(revive_topic(config).as_str(), config.revive_queues, Permission::READ_WRITE);
+    // Nothing is ever stored in it: its route is what counts.
+    add(&format!("{MEMBER_PREFIX}{}", config.name), 1, Permission(Permission::INHERIT));
     if config.trace_topic {
         add(&config.trace_topic_name, 1, Permission::READ_WRITE);
     }

@@ -16,6 +16,8 @@ pub const LMQ_PREFIX: &str = "%LMQ%";
 pub const SYSTEM_PREFIX: &str = "rmq_sys_";
 /// Where brokers of a cluster keep which popped messages are not acknowledged: `rmq_sys_REVIVE_LOG_<cluster>`.
 pub const REVIVE_PREFIX: &str = "rmq_sys_REVIVE_LOG_";
+/// The topic by whose route the brokers of one name find each other: `rmq_sys_SYNC_BROKER_MEMBER_<broker>`.
+pub const MEMBER_PREFIX: &str = "rmq_sys_SYNC_BROKER_MEMBER_";
 
 /// The template topic whose settings auto-created topics inherit.
 pub const AUTO_CREATE_TOPIC: &str = "TBW102";

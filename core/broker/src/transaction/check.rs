@@ -133,8 +133,13 @@ impl Broker {
             state.ended.advance(next);
             state.ops.done_below(next)
         };
-        self.offsets().commit(TRANSACTION_GROUP, transactions.half.topic().as_str(), QUEUE, next);
-        self.offsets().commit(TRANSACTION_GROUP, transactions.op.topic().as_str(), QUEUE, marks);
+        for (queue, at) in [(&transactions.half, next), (&transactions.op, marks)] {
+            let topic = queue.topic().as_str();
+            // Where there was never a transaction, operators are shown no group.
+            if self.offsets().find(TRANSACTION_GROUP, topic, QUEUE).unwrap_or_default() != at {
+                self.offsets().commit(TRANSACTION_GROUP, topic, QUEUE, at);
+            }
+        }
     }
 
     /// Collects what is to be done from `from` on.
