@@ -407,7 +407,7 @@ request_codes! {
     Notification = 200_054, "NOTIFICATION", [Broker];
     /// Reads how many pops are waiting.
     PollingInfo = 200_055, "POLLING_INFO", [Broker];
-    /// Moves pop positions from one store of them to another.
+    /// Moves pop records from RocksDB to the log.
     PopRollback = 200_056, "POP_ROLLBACK", [Broker];
     /// Ends several leases.
     BatchAckMessage = 200_151, "BATCH_ACK_MESSAGE", [Broker];

@@ -171,7 +171,7 @@ pub const BROKER: &[Entry] = &[
     (ChangeMessageInvisibleTime, since(FIRST, "gateway/tests/contract/pops.rs::ChangeMessageInvisibleTime")),
     (Notification, since(FIRST, "gateway/tests/contract/pops.rs::Notification")),
     (PollingInfo, since(FIRST, "gateway/tests/contract/pops.rs::PollingInfo")),
-    (PopRollback, Support::Not("brokers ask it of themselves only")),
+    (PopRollback, since(FIRST, "gateway/tests/contract/admin.rs::PopRollback")),
     (BatchAckMessage, since(FIRST, "gateway/tests/contract/pops.rs::BatchAckMessage")),
 ];
 

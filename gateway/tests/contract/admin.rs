@@ -5,9 +5,9 @@ use ferromq_protocol::code::RequestCode::{
     GetAllProducerInfo, GetAllSubscriptionGroupConfig, GetAllTopicConfig, GetBrokerConfig,
     GetBrokerConsumeStats, GetBrokerHaStatus, GetBrokerRuntimeInfo, GetConsumeStats,
     GetConsumerConnectionList, GetProducerConnectionList, GetSystemTopicListFromBroker, GetTopicStatsInfo,
-    QueryConsumeQueue, QueryConsumeTimeSpan, QuerySubscriptionByConsumer, QueryTopicConsumeByWho,
-    QueryTopicsByConsumer, UpdateAndCreateSubscriptionGroupList, UpdateAndCreateTopicList,
-    UpdateBrokerConfig, ViewBrokerStatsData,
+    PopRollback, QueryConsumeQueue, QueryConsumeTimeSpan, QuerySubscriptionByConsumer,
+    QueryTopicConsumeByWho, QueryTopicsByConsumer, UpdateAndCreateSubscriptionGroupList,
+    UpdateAndCreateTopicList, UpdateBrokerConfig, ViewBrokerStatsData,
 };
 
 use super::{Row, row};
@@ -165,6 +165,7 @@ fn runtime_rows() -> Vec<Row> {
             .with_body("brokerPermission=4\nfileReservedTime=soon\n")
             .remark("fileReservedTime: "),
         row(UpdateBrokerConfig, "bad escape", &[], 1).with_body("a=\\u00").remark("line 1: malformed"),
+        row(PopRollback, "nothing to move", &[], 0),
         row(GetBrokerHaStatus, "a master alone", &[], 0)
             .contains(r#"{"haClientRuntimeInfo":{"activated":false,"#)
             .contains(

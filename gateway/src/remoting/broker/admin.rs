@@ -62,6 +62,8 @@ pub(super) fn handle(
         RequestCode::CleanExpiredConsumeQueue => cleanup::expired_queues(broker, asker),
         RequestCode::CleanUnusedTopic => cleanup::unknown_topics(broker, asker),
         RequestCode::DeleteExpiredCommitLog => cleanup::expired_log(broker),
+        // They are in the log, always.
+        RequestCode::PopRollback => Ok(Reply::success().into()),
         RequestCode::ViewBrokerStatsData => stats::view(broker, request),
         RequestCode::GetTopicStatsInfo => topics::ends(broker, request, asker),
         RequestCode::QueryTopicConsumeByWho => topics::consumers(broker, request),
