@@ -16,6 +16,7 @@
 //! It panics instead of returning errors: its callers are tests, and every failure ends them.
 
 pub mod client;
+pub mod mqadmin;
 pub mod process;
 pub mod random;
 pub mod remoting;

@@ -116,17 +116,16 @@ pub fn java_client(version: &str) -> String {
     if version.starts_with("5.") {
         sources.extend(self::sources(&interop().join("java/src5"), "java"));
     }
-    let name = format!("java-{version}-classes-{}", digest(&sources));
-    let classes = provide(&name, |into| {
-        need("javac", "-version", "a JDK, 17 or later (Debian: apt-get install openjdk-17-jdk-headless)");
-        let mut command = Command::new("javac");
-        command.args(["-nowarn", "-encoding", "UTF-8", "-d"]).arg(into);
-        command.arg("-cp").arg(format!("{}/*", jars.display())).args(&sources);
-        let log = cache().join(format!("{name}.log"));
-        let status = run("javac", command, &log, LIMIT);
-        assert!(status.success(), "the Java scenarios do not compile for {version}:\n{}", tail(&log, 60));
-    });
-    format!("{}:{}/*", classes.display(), jars.display())
+    compiled(&format!("java-{version}"), &sources, &jars)
+}
+
+/// The class path of the program that runs the official admin tool's subcommands, compiled against this version of it.
+///
+/// # Panics
+/// When it cannot be compiled.
+pub fn mqadmin_driver(version: &str) -> String {
+    let jars = maven_jars("servers", version);
+    compiled(&format!("mqadmin-{version}"), &sources(&interop().join("mqadmin/src"), "java"), &jars)
 }
 
 /// The program of the Go scenarios.
@@ -151,6 +150,21 @@ pub fn go_client() -> PathBuf {
         }
     })
     .join("interop")
+}
+
+/// The class path of Java sources, compiled, and the jars that they need.
+fn compiled(program: &str, sources: &[PathBuf], jars: &Path) -> String {
+    let name = format!("{program}-classes-{}", digest(sources));
+    let classes = provide(&name, |into| {
+        need("javac", "-version", "a JDK, 17 or later (Debian: apt-get install openjdk-17-jdk-headless)");
+        let mut command = Command::new("javac");
+        command.args(["-nowarn", "-encoding", "UTF-8", "-d"]).arg(into);
+        command.arg("-cp").arg(format!("{}/*", jars.display())).args(sources);
+        let log = cache().join(format!("{name}.log"));
+        let status = run("javac", command, &log, LIMIT);
+        assert!(status.success(), "{program} does not compile:\n{}", tail(&log, 60));
+    });
+    format!("{}:{}/*", classes.display(), jars.display())
 }
 
 fn workspace() -> PathBuf {

@@ -1,0 +1,5 @@
+//! Prints docs/mqadmin.md.
+
+fn main() {
+    print!("{}", ferromq_tests::mqadmin::page());
+}
