@@ -37,13 +37,10 @@ pub(crate) enum StartError {
     /// Mostly: another process has the port.
     #[error("cannot listen on {address} for {what}")]
     Listen { what: &'static str, address: SocketAddr, source: io::Error },
-    /// The NameServer's pairs cannot be read.
-    #[error(transparent)]
-    Namesrv(#[from] ferromq_namesrv::OpenError),
     /// The store cannot be opened.
     #[error("cannot open the store")]
     Store(#[from] OpenError),
-    /// Saved state cannot be read.
+    /// State that the broker saved, or the NameServer's pairs, cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
     /// The store could not be closed cleanly: the next start recovers.

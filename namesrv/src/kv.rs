@@ -10,15 +10,13 @@
 //! * nobody who only reads waits for the disk.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use ferromq_model::dialect;
+use ferromq_state::{StateError, StateFile, text_of};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
-use tracing::{error, warn};
+use tracing::error;
 
 /// The most bytes that all pairs together may have: each change writes the whole file.
 pub const MAX_FILE_LEN: usize = 4 << 20;
@@ -47,28 +45,6 @@ pub enum KvError {
     },
 }
 
-/// Why the pairs could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file may be fine, but cannot be read.
-    #[error("could not read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Neither the file nor its backup holds what we or a Java NameServer write. To start without the pairs, move the
-    /// file away.
-    #[error("{} has no readable content, nor has a backup beside it: {reason}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Table {
@@ -78,13 +54,14 @@ struct Table {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct KvConfig {
-    file: Mutex<KvFile>,
+    file: Mutex<StateFile>,
     table: RwLock<Table>,
 }
 
 impl KvConfig {
-    pub(crate) fn open(path: PathBuf) -> Result<Self, OpenError> {
-        let (file, table) = KvFile::open(path)?;
+    pub(crate) fn open(path: PathBuf) -> Result<Self, StateError> {
+        let file = StateFile::at(path);
+        let table = file.load()?.unwrap_or_default();
         Ok(Self { file: Mutex::new(file), table: RwLock::new(table) })
     }
 
@@ -115,108 +92,31 @@ impl KvConfig {
         let file = self.file.lock();
         let mut table = self.table.read().clone();
         if change(&mut table) {
-            file.replace(&table)?;
+            replace(&file, &table)?;
             *self.table.write() = table;
         }
         Ok(())
     }
 }
 
-#[derive(Debug)]
-struct KvFile {
-    path: PathBuf,
-}
-
-impl KvFile {
-    /// Reads the file, or its backup when it is missing, empty or broken.
-    fn open(path: PathBuf) -> Result<(Self, Table), OpenError> {
-        let file = Self { path };
-        let backup = file.beside(".bak");
-        let broken = match load(&file.path)? {
-            Some(Ok(table)) => return Ok((file, table)),
-            Some(Err(reason)) => Some(reason),
-            None => None,
-        };
-        let table = match (load(&backup)?, &broken) {
-            (Some(Ok(table)), _) => {
-                warn!(file = %file.path.display(), reason = broken.as_deref().unwrap_or("missing"), "loaded the backup");
-                table
-            }
-            (None, None) => Table::default(),
-            (Some(Err(reason)), None) => {
-                return Err(OpenError::Unreadable { path: backup, reason });
-            }
-            (_, Some(reason)) => {
-                return Err(OpenError::Unreadable { path: file.path, reason: reason.clone() });
-            }
-        };
-        if broken.is_some() {
-            // Out of the way, lest the next change makes it the backup; kept, since somebody may want to know.
-            let aside = file.beside(".broken");
-            if let Err(source) = fs::rename(&file.path, &aside) {
-                return Err(OpenError::Read { path: file.path, source });
-            }
-        }
-        Ok((file, table))
+/// Writes the pairs, if there is room for them.
+fn replace(file: &StateFile, table: &Table) -> Result<(), KvError> {
+    let write = |source| {
+        error!(file = %file.path().display(), error = %source, "could not write the key-value pairs");
+        KvError::Write { path: file.path().to_owned(), source }
+    };
+    let text = text_of(table).map_err(write)?;
+    if text.len() > MAX_FILE_LEN {
+        return Err(KvError::Full { len: text.len(), limit: MAX_FILE_LEN });
     }
-
-    fn beside(&self, suffix: &str) -> PathBuf {
-        let mut name: OsString = self.path.clone().into();
-        name.push(suffix);
-        name.into()
-    }
-
-    fn replace(&self, table: &Table) -> Result<(), KvError> {
-        let text = pretty(table);
-        if text.len() > MAX_FILE_LEN {
-            return Err(KvError::Full { len: text.len(), limit: MAX_FILE_LEN });
-        }
-        self.write(&text).map_err(|source| {
-            error!(file = %self.path.display(), error = %source, "could not write the key-value pairs");
-            KvError::Write { path: self.path.clone(), source }
-        })
-    }
-
-    fn write(&self, text: &[u8]) -> io::Result<()> {
-        let dir = match self.path.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() => dir,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(dir)?;
-        let fresh = self.beside(".tmp");
-        let mut file = File::create(&fresh)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        match fs::rename(&self.path, self.beside(".bak")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        fs::rename(&fresh, &self.path)?;
-        File::open(dir)?.sync_all()
-    }
-}
-
-/// What a file holds: nothing when it is missing or empty, and the reason when it is no such table.
-fn load(path: &Path) -> Result<Option<Result<Table, String>>, OpenError> {
-    match fs::read(path) {
-        Ok(bytes) if bytes.trim_ascii().is_empty() => Ok(None),
-        Ok(bytes) => Ok(Some(dialect::from_slice(&bytes).map_err(|error| error.to_string()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(OpenError::Read { path: path.to_owned(), source }),
-    }
-}
-
-/// One member a line, behind tabs, as the reference writes it.
-fn pretty(table: &Table) -> Vec<u8> {
-    let mut text = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"\t");
-    let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
-    table.serialize(&mut serializer).expect("text maps always serialize, and memory takes all of it");
-    text
+    file.write(&text).map_err(write)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     fn reopened(path: &Path) -> KvConfig {
@@ -284,7 +184,7 @@ mod tests {
         let path = dir.path().join("kvConfig.json");
         fs::write(&path, "no json").unwrap();
         let error = KvConfig::open(path.clone()).unwrap_err();
-        assert!(error.to_string().contains("kvConfig.json has no readable content"), "{error}");
+        assert!(error.to_string().contains("kvConfig.json ("), "{error}");
         assert!(path.exists(), "a refused start changes nothing");
     }
 
@@ -293,10 +193,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let in_the_way = dir.path().join("file");
         fs::write(&in_the_way, "").unwrap();
-        let kv = KvConfig {
-            file: Mutex::new(KvFile { path: in_the_way.join("kv.json") }),
-            table: RwLock::default(),
-        };
+        let kv =
+            KvConfig { file: Mutex::new(StateFile::new(&in_the_way, "kv.json")), table: RwLock::default() };
         assert!(matches!(kv.put("N", "k", "v"), Err(KvError::Write { .. })));
         assert_eq!(kv.read("N", "k"), None);
     }

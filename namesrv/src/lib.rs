@@ -28,8 +28,9 @@ use parking_lot::RwLock;
 use tracing::{info, warn};
 
 pub use config::NamesrvConfig;
+pub use ferromq_state::StateError;
 use kv::KvConfig;
-pub use kv::{KvError, MAX_FILE_LEN, OpenError, Pairs};
+pub use kv::{KvError, MAX_FILE_LEN, Pairs};
 use table::RouteTable;
 pub use table::{
     BrokerId, BrokerIdentity, BrokerSet, ChannelId, DEFAULT_SILENCE, Gone, KnownVersion, MAX_SILENCE,
@@ -108,8 +109,8 @@ impl NameServer {
     /// A NameServer that knows no broker yet, started at `now`, with the pairs of its key-value file.
     ///
     /// # Errors
-    /// [`OpenError`] when that file exists and neither it nor its backup can be read.
-    pub fn open(config: NamesrvConfig, now: Instant) -> Result<Self, OpenError> {
+    /// [`StateError`] when that file exists and neither it nor its backup can be read.
+    pub fn open(config: NamesrvConfig, now: Instant) -> Result<Self, StateError> {
         let kv = KvConfig::open(config.kv_path.clone())?;
         let wait =
             if config.wait_for_service { config.wait_span.millis().duration() } else { Default::default() };

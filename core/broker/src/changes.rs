@@ -7,10 +7,11 @@
 
 use std::collections::HashMap;
 
+use ferromq_state::StateFile;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
-
-use crate::state_file::StateFile;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 /// The way to one file, for changes that are `C`.
 #[derive(Debug)]
@@ -70,6 +71,15 @@ impl<C> Changes<C> {
     pub(crate) fn between<T>(&self, work: impl FnOnce() -> T) -> T {
         let _maker = self.maker.lock();
         work()
+    }
+}
+
+/// Runs work that waits for the disk. The other tasks of this thread go on elsewhere meanwhile: topics and groups come
+/// into being in the middle of sends and heartbeats.
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
+        _ => work(),
     }
 }
 

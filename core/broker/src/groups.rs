@@ -10,12 +10,12 @@ use ferromq_model::light::is_light;
 use ferromq_model::name::{MAX_DERIVED_TOPIC_LEN, RETRY_PREFIX};
 use ferromq_model::topic::DataVersion;
 use ferromq_model::{GroupName, NameError, Timestamp, TopicName};
+use ferromq_state::{StateError, StateFile};
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
-use crate::changes::Changes;
-use crate::state_file::{StateError, StateFile, blocking};
+use crate::changes::{Changes, blocking};
 
 /// The most groups that this broker keeps: clients create them by themselves.
 pub const MAX_GROUPS: usize = 200_000;

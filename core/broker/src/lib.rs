@@ -24,7 +24,7 @@
 //! | `deletion` | topics, groups and queues that go |
 //! | `inspect` | what operators look at |
 //! | `stats` | what is counted of all that, for operators |
-//! | `state_file`, `changes` | how such files are written and read, and changes written together |
+//! | `changes` | changes of such files, written together |
 
 pub mod assignment;
 mod broker;
@@ -51,7 +51,6 @@ pub mod replies;
 pub mod resets;
 pub mod retry;
 pub mod send;
-mod state_file;
 pub mod stats;
 pub mod timer;
 pub mod topics;
@@ -59,5 +58,5 @@ pub mod transaction;
 
 pub use broker::{Broker, Position};
 pub use config::BrokerConfig;
+pub use ferromq_state::StateError;
 pub use offsets::ConsumerOffsets;
-pub use state_file::StateError;

@@ -14,13 +14,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use ferromq_model::Millis;
 use ferromq_model::config::{Applies, Key, SetError, Settings};
 use ferromq_model::topic::{DataVersion, Permission};
+use ferromq_state::{StateError, StateFile};
 use ferromq_store::{Store, StoreConfig};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::Broker;
+use crate::changes::blocking;
 use crate::config::BrokerConfig;
-use crate::state_file::{StateError, StateFile, blocking};
 
 /// The file of changes.
 const FILE: &str = "changedSettings.json";

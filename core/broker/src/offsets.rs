@@ -15,11 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ferromq_model::light::{LIGHT_QUEUE, is_light};
 use ferromq_model::topic::DataVersion;
 use ferromq_model::{QueueId, QueueOffset, Timestamp};
+use ferromq_state::{StateError, StateFile};
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-
-use crate::state_file::{StateError, StateFile};
 
 /// Positions that a broker keeps: of groups that clients make up, on all queues there are. No new one is noted beyond.
 const MAX_POSITIONS: usize = 8 << 20;

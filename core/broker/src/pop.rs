@@ -47,6 +47,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferromq_model::{GroupName, NameError, QueueId, Timestamp, TopicName};
+use ferromq_state::{StateError, StateFile};
 use ferromq_store::{Queue, Store};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -59,7 +60,6 @@ pub use take::{Accepted, MAX_INVISIBLE, Outcome, Pop, PopError, Popped, Portion,
 
 use crate::broker::Broker;
 use crate::config::BrokerConfig;
-use crate::state_file::{StateError, StateFile};
 use held::Lines;
 use order::OrderInfo;
 use places::{Places, PopQueue};

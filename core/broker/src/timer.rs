@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use ferromq_model::name::TIMER_TOPIC;
 use ferromq_model::{Millis, QueueId, Timestamp, TopicName};
+use ferromq_state::{StateError, StateFile};
 use ferromq_store::timer::{TIMER_CHECK_LEN, TimerCheck};
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
@@ -33,7 +34,6 @@ use tokio::time::Instant;
 
 use crate::broker::Broker;
 use crate::deferral::DeferError;
-use crate::state_file::{StateError, StateFile};
 pub use engine::{Ended, TimerEngine};
 use metrics::Metrics;
 

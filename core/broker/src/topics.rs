@@ -18,6 +18,7 @@ use ferromq_model::name::{
 };
 use ferromq_model::topic::{DataVersion, Permission, TopicConfig};
 use ferromq_model::{NameError, QueueId, Timestamp, TopicName};
+use ferromq_state::{StateError, StateFile};
 use ferromq_store::{Appended, Queue, Store};
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
@@ -25,9 +26,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::changes::Changes;
+use crate::changes::blocking;
 use crate::config::BrokerConfig;
 use crate::pop::revive_topic;
-use crate::state_file::{StateError, StateFile, blocking};
 use crate::stats::TopicStats;
 
 /// The most queues that one topic may have on this broker.

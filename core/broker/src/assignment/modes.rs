@@ -5,12 +5,12 @@ use std::io;
 
 use ferromq_model::config::ConfigValue as _;
 use ferromq_model::{GroupName, NameError, TopicName, config_enum};
+use ferromq_state::{StateError, StateFile};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
 use super::GroupMode;
 use crate::groups::GroupError;
-use crate::state_file::{StateError, StateFile};
 
 /// The most pairs of a group and a topic whose mode is kept.
 pub const MAX_REQUEST_MODES: usize = 100_000;

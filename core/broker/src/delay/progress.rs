@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ferromq_model::topic::DataVersion;
 use ferromq_model::{PhysicalOffset, QueueOffset, Timestamp};
+use ferromq_state::{StateError, StateFile};
 use ferromq_store::Store;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::copies::{self, Copies, CopyKey};
-use crate::state_file::{StateError, StateFile};
 
 /// How far the log may grow while nothing is delivered before progress is noted again: what lies behind that is looked
 /// through after a crash.

@@ -8,11 +8,10 @@ use std::io;
 
 use ferromq_model::Timestamp;
 use ferromq_model::topic::DataVersion;
+use ferromq_state::{StateError, StateFile};
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-
-use crate::state_file::{StateError, StateFile};
 
 /// How many more messages wait for which topic, as one round collects it.
 pub(super) type Tally = HashMap<String, i64, RandomState>;
