@@ -62,7 +62,17 @@ impl Answer {
         fields.retain(|name, _| !step.without.iter().any(|part| name.contains(part)));
         let counted =
             matches!(step.layout, Layout::Lines | Layout::Sorted | Layout::Table | Layout::Decimals);
-        fields.into_iter().map(|(name, value)| free(name, value, &step.free, counted)).collect()
+        fields
+            .into_iter()
+            .map(|(name, value)| {
+                let is_shaped = step.shaped.iter().any(|part| name.contains(part));
+                match (is_shaped, counted) {
+                    (true, true) => (without_numbers(&name), value),
+                    (true, false) => (name, without_numbers(&value)),
+                    (false, _) => free(name, value, &step.free, counted),
+                }
+            })
+            .collect()
     }
 
     /// The lines whose order matters.
@@ -145,7 +155,8 @@ fn without_numbers(line: &str) -> String {
             shape.push(c);
         }
     }
-    shape
+    // Small numbers may have an exponent.
+    shape.replace("E-9", "")
 }
 
 /// Parses what fastjson prints, which does not quote keys that are numbers.

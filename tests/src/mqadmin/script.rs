@@ -45,29 +45,24 @@ const PLACE: &[&str] = &["listenPort", "haListenPort"];
 /// A version is compared with others of the same server only.
 const VERSION: &[&str] = &["dataVersion"];
 
+/// Texts that the exporter and the dashboard take apart: what is in them belongs to the machine and the moment, how they
+/// are written does not.
+const RUNTIME_SHAPED: &[&str] =
+    &["commitLogDirCapacity", "DiskRatio", "AverageSize", "getTotalTps", "putLatency", "runtime"];
+
 /// Machine and moment, which no two servers share.
 const RUNTIME_FREE: &[&str] = &[
     "bootTimestamp",
-    "commitLogDirCapacity",
-    "commitLogDiskRatio",
     "commitLogMaxOffset",
-    "consumeQueueDiskRatio",
     "earliestMessageTimeStamp",
-    "findTps",
-    "foundTps",
-    "getFoundTps",
     "getMessageEntireTimeMax",
-    "getMissTps",
-    "getTotalTps",
-    "getTransferredTps",
     "msgGetTotal",
     "msgPutTotal",
     "pageCacheLockTimeMills",
-    "putLatency",
     "putMessage",
-    "putTps",
+    // There one number first, and three after ten minutes.
+    "Tps",
     "remainHowManyDataToFlush",
-    "runtime",
     "ThreadPoolQueueHeadWaitTimeMills",
     "ThreadPoolQueueSize",
     "startAcceptSendRequestTimeStamp",
@@ -92,7 +87,7 @@ fn at_the_beginning() -> Vec<Step> {
         mqadmin("clusterList -m").layout(Layout::Table).free(&["#InTotalToday", "#OutTotalToday"]),
         mqadmin("clusterList -c nobody"),
         mqadmin("topicList").layout(Layout::Sorted),
-        mqadmin("brokerStatus -b {broker}").layout(Layout::Pairs).free(RUNTIME_FREE),
+        mqadmin("brokerStatus -b {broker}").layout(Layout::Pairs).shaped(RUNTIME_SHAPED).free(RUNTIME_FREE),
         mqadmin("getBrokerConfig -b {broker}").layout(Layout::Pairs).free(PLACE),
         mqadmin("getNamesrvConfig").layout(Layout::Pairs).free(PLACE),
     ]
@@ -344,8 +339,11 @@ fn broker() -> Vec<Step> {
         mqadmin("updateBrokerConfig -b {broker} -k no.such.key -v 1"),
         mqadmin("updateBrokerConfig -b {broker} -k fileReservedTime -v soon"),
         mqadmin("getBrokerConfig -c DefaultCluster").layout(Layout::Pairs).free(PLACE),
-        mqadmin("brokerStatus -b {broker}").layout(Layout::Pairs).free(RUNTIME_FREE),
-        mqadmin("brokerStatus -c DefaultCluster").layout(Layout::Sorted).free(RUNTIME_FREE),
+        mqadmin("brokerStatus -b {broker}").layout(Layout::Pairs).shaped(RUNTIME_SHAPED).free(RUNTIME_FREE),
+        mqadmin("brokerStatus -c DefaultCluster")
+            .layout(Layout::Sorted)
+            .shaped(RUNTIME_SHAPED)
+            .free(RUNTIME_FREE),
         mqadmin("cleanExpiredCQ -b {broker}"),
         mqadmin("cleanExpiredCQ -c DefaultCluster"),
         mqadmin("cleanUnusedTopic -b {broker}"),
@@ -425,7 +423,7 @@ fn what_others_ask() -> Vec<Step> {
         admin("examineBrokerClusterInfo"),
         admin("fetchAllTopicList"),
         admin("fetchTopicsByCLuster DefaultCluster"),
-        admin("fetchBrokerRuntimeStats").free(RUNTIME_FREE),
+        admin("fetchBrokerRuntimeStats").shaped(RUNTIME_SHAPED).free(RUNTIME_FREE),
         admin("getBrokerConfig").free(PLACE),
         admin("examineTopicRouteInfo Orders"),
         admin("examineTopicConfig Orders"),
@@ -433,6 +431,8 @@ fn what_others_ask() -> Vec<Step> {
         admin("examineTopicStats %RETRY%billing"),
         admin("examineConsumeStats billing").without("%RETRY%billing").free(&["consumeTps"]),
         admin("examineConsumeStats billing Orders").without("%RETRY%billing").free(&["consumeTps"]),
+        admin("examineConsumeStatsOnBroker billing").without("%RETRY%billing").free(&["consumeTps"]),
+        admin("examineConsumeStatsOnBroker archive Orders").free(&["consumeTps"]),
         admin("examineConsumerConnectionInfo billing"),
         admin("examineProducerConnectionInfo shop Orders"),
         admin("getAllProducerInfo").without("CLIENT_INNER_PRODUCER"),
@@ -440,6 +440,8 @@ fn what_others_ask() -> Vec<Step> {
         admin("getAllSubscriptionGroup").free(VERSION),
         admin("getUserSubscriptionGroup").free(VERSION),
         admin("getAllTopicConfig").free(VERSION),
+        admin("getUserTopicConfig false"),
+        admin("getUserTopicConfig true"),
         admin("getConsumerRunningInfo billing 127.0.0.1@billing-1"),
         admin("getConsumeStatus Orders billing 127.0.0.1@billing-1"),
         admin("queryTopicConsumeByWho Orders"),
@@ -466,6 +468,11 @@ fn what_others_ask() -> Vec<Step> {
         admin("resetOffsetByTimestamp Orders billing {between}"),
         world("consumed billing 20"),
         admin("cloneGroupOffset archive copied-too Orders"),
+        admin("updateConsumeOffset archive Orders 1 2"),
+        admin("updateConsumeOffset missing Orders 1 2"),
+        admin("updateConsumeOffset archive Missing 1 2"),
+        admin("updateConsumeOffset archive Orders 77 2"),
+        admin("examineConsumeStatsOnBroker archive Orders").free(&["consumeTps"]),
         admin("getNameServerConfig").free(PLACE),
         admin("getNameServerAddressList"),
         admin("getClusterList Orders"),

@@ -43,6 +43,8 @@ pub struct Step {
     pub layout: Layout,
     /// Fields, columns or beginnings of lines whose values belong to the machine or the moment.
     pub free: Vec<&'static str>,
+    /// Fields of whose values only the form is compared.
+    pub shaped: Vec<&'static str>,
     /// Fields or lines that are there or not by the moment: all that have this in their names.
     pub without: Vec<&'static str>,
     /// What may differ.
@@ -87,7 +89,17 @@ pub(super) fn world(line: &'static str) -> Step {
 }
 
 fn step(kind: Kind, layout: Layout, line: &'static str) -> Step {
-    Step { kind, line, until: 0, layout, free: vec![], without: vec![], differs: vec![], unsupported: None }
+    Step {
+        kind,
+        line,
+        until: 0,
+        layout,
+        free: vec![],
+        shaped: vec![],
+        without: vec![],
+        differs: vec![],
+        unsupported: None,
+    }
 }
 
 impl Step {
@@ -120,6 +132,12 @@ impl Step {
     /// Values of these fields are not compared; that the fields are there is.
     pub(super) fn free(mut self, fields: &[&'static str]) -> Self {
         self.free.extend(fields);
+        self
+    }
+
+    /// Of values of these fields only how they are written is compared: any number is like any other.
+    pub(super) fn shaped(mut self, fields: &[&'static str]) -> Self {
+        self.shaped.extend(fields);
         self
     }
 

@@ -52,6 +52,8 @@ final class Api {
                 return admin.examineTopicStats(args[0]);
             case "examineConsumeStats":
                 return args.length == 1 ? admin.examineConsumeStats(args[0]) : admin.examineConsumeStats(args[0], args[1]);
+            case "examineConsumeStatsOnBroker":
+                return admin.examineConsumeStats(broker, args[0], args.length == 1 ? null : args[1], 3000);
             case "examineConsumerConnectionInfo":
                 return admin.examineConsumerConnectionInfo(args[0]);
             case "examineProducerConnectionInfo":
@@ -66,6 +68,11 @@ final class Api {
                 return admin.getUserSubscriptionGroup(broker, 5000);
             case "getAllTopicConfig":
                 return admin.getAllTopicConfig(broker, 5000);
+            case "getUserTopicConfig":
+                return admin.getUserTopicConfig(broker, Boolean.parseBoolean(args[0]), 5000).getTopicConfigTable();
+            case "updateConsumeOffset":
+                admin.updateConsumeOffset(broker, args[0], queue(args[1], args[2]), Long.parseLong(args[3]));
+                return "done";
             case "getConsumerRunningInfo":
                 return admin.getConsumerRunningInfo(args[0], args[1], false).getProperties().keySet();
             case "getConsumeStatus":
