@@ -172,7 +172,7 @@ fn deliver(
     }
     if !batch.is_empty() {
         let appended = broker.store().append(batch);
-        let (done, refused) = delivery::dealt_with(batch, appended);
+        let (done, refused) = delivery::dealt_with(broker, batch, appended);
         if let Some(first) = copied.get(done) {
             // What was stored before the refusal is delivered: the next round begins behind it.
             next = *first;

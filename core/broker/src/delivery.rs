@@ -69,11 +69,16 @@ pub(crate) fn add_to(
 /// # Errors
 /// Why the rest has to wait.
 pub(crate) fn dealt_with(
+    broker: &Broker,
     batch: &Batch,
     outcome: Result<(), AppendError>,
 ) -> (usize, Result<(), AppendError>) {
     let stored = batch.placed().len();
+    let exists =
+        || batch.topic_of(stored).is_some_and(|topic| broker.topics().find(topic.as_str()).is_some());
     match outcome {
+        // Only its queue was deleted, or one that it names: the next round finds what is in its place.
+        Err(AppendError::Deleted) if exists() => (stored, Err(AppendError::Deleted)),
         Err(error @ (AppendError::Deleted | AppendError::TooLarge { .. })) if stored < batch.len() => {
             tracing::error!(%error, "a delayed message cannot be delivered and is dropped");
             (stored + 1, Ok(()))

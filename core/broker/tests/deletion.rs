@@ -3,14 +3,16 @@
 mod support;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ferromq_broker::Position;
 use ferromq_broker::pop::{Accepted, Pop, Start};
 use ferromq_broker::pull::{self, Outcome, Pull, Wanted};
+use ferromq_broker::send::Send;
 use ferromq_model::config::Hours;
 use ferromq_model::topic::TopicConfig;
 use ferromq_model::{Millis, QueueId, QueueOffset, Timestamp, TopicName};
-use support::{Rig, bodies, message};
+use support::{Rig, bodies, message, properties};
 
 const QUEUE: QueueId = QueueId(0);
 
@@ -169,4 +171,28 @@ fn queues_of_topics_that_do_not_exist_are_found_and_deleted() {
     assert!(rig.broker.topics().find("Gone").is_none());
     assert_eq!(bodies(&rig.messages("T", 0)), ["x"]);
     assert_eq!(bodies(&rig.messages("%LMQ%x", 0)), ["x"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_due_while_its_queue_is_deleted_comes_once_there_is_another() {
+    for timed in [false, true] {
+        let rig = Rig::new();
+        let broker = rig.broker.clone();
+        let tasks = tokio::spawn(async move { broker.run().await });
+        rig.sent(&message("T", "old"));
+        let later = if timed { [("TIMER_DELAY_SEC", "1")] } else { [("DELAY", "1")] };
+        let later = properties(&later);
+        rig.sent(&Send { properties: &later, ..message("T", "late") });
+        // What a clean-up does to a queue, before it has told the topic.
+        rig.broker.store().delete_topic(&name("T")).unwrap();
+        rig.host.advance(Millis::secs(2));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(rig.messages("T", 0).is_empty());
+        rig.broker.put_topic(TopicConfig::new(name("T"), 9)).unwrap();
+        let queue = rig.broker.store().queue(&name("T"), QUEUE);
+        tokio::time::timeout(Duration::from_secs(60), queue.wait_beyond(QueueOffset(0))).await.unwrap();
+        assert_eq!(bodies(&rig.messages("T", 0)), ["late"]);
+        rig.broker.stop();
+        tasks.await.unwrap();
+    }
 }

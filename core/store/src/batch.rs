@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ferromq_model::light;
 use ferromq_model::message::{SysFlag, TagsCode, iter_properties, property};
 use ferromq_model::record::NewRecord;
-use ferromq_model::{Millis, PhysicalOffset, QueueOffset, Timestamp};
+use ferromq_model::{Millis, PhysicalOffset, QueueOffset, Timestamp, TopicName};
 
 use crate::queue::Queue;
 use crate::queue_file::QueueEntry;
@@ -179,6 +179,12 @@ impl Batch {
     #[must_use]
     pub fn placed(&self) -> &[Placed] {
         &self.placed
+    }
+
+    /// The topic of a message of it, counted from 0.
+    #[must_use]
+    pub fn topic_of(&self, message: usize) -> Option<&TopicName> {
+        self.waiting.get(message).map(|waiting| waiting.queue.topic())
     }
 
     /// Empties it for the next messages.

@@ -153,7 +153,7 @@ impl TimerEngine {
         let mut cut = false;
         if !self.batch.is_empty() {
             let appended = self.broker.store().append(&mut self.batch);
-            let (done, refused) = delivery::dealt_with(&self.batch, appended);
+            let (done, refused) = delivery::dealt_with(&self.broker, &self.batch, appended);
             self.broker.timers().delivered.fetch_add(done as u64, Ordering::Relaxed);
             if done < behind.len() {
                 // We come back to the one behind, and to all that follow.

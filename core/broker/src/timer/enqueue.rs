@@ -108,7 +108,7 @@ impl TimerEngine {
         }
         if !self.batch.is_empty() {
             let appended = self.broker.store().append(&mut self.batch);
-            let (done, refused) = delivery::dealt_with(&self.batch, appended);
+            let (done, refused) = delivery::dealt_with(&self.broker, &self.batch, appended);
             self.broker.timers().delivered.fetch_add(done as u64, Ordering::Relaxed);
             if let Some(first) = copied.get(done) {
                 // We come back to it, and to all behind it: those that are in their slots must not come there again.
