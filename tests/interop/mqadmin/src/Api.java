@@ -51,9 +51,10 @@ final class Api {
             case "examineTopicStats":
                 return admin.examineTopicStats(args[0]);
             case "examineConsumeStats":
+                if (args[0].equals(broker)) {
+                    return admin.examineConsumeStats(broker, args[1], args.length == 2 ? null : args[2], 3000);
+                }
                 return args.length == 1 ? admin.examineConsumeStats(args[0]) : admin.examineConsumeStats(args[0], args[1]);
-            case "examineConsumeStatsOnBroker":
-                return admin.examineConsumeStats(broker, args[0], args.length == 1 ? null : args[1], 3000);
             case "examineConsumerConnectionInfo":
                 return admin.examineConsumerConnectionInfo(args[0]);
             case "examineProducerConnectionInfo":
