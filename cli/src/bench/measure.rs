@@ -274,9 +274,9 @@ pub(crate) struct Latency {
     counted: u64,
     mean: f64,
     pub(crate) p50: f64,
-    p90: f64,
+    pub(crate) p90: f64,
     pub(crate) p99: f64,
-    p999: f64,
+    pub(crate) p999: f64,
     pub(crate) max: f64,
 }
 

@@ -100,6 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<TimerReport> {
         again: 0,
         early: 0,
         lag: histogram()?,
+        longest: vec![0; common.queues as usize],
         errors: 0,
         first_error: None,
         watched: Watched::default(),
@@ -240,6 +241,8 @@ struct Timers {
     again: u64,
     early: u64,
     lag: Histogram<u64>,
+    /// By queue: the longest lag.
+    longest: Vec<i64>,
     errors: u64,
     first_error: Option<String>,
     watched: Watched,
@@ -323,7 +326,7 @@ impl Timers {
             Some(ResponseCode::Success) => {
                 let now = unix_nanos();
                 for record in records(answer.body) {
-                    self.came(&Record::decode(record?)?, now)?;
+                    self.came(queue, &Record::decode(record?)?, now)?;
                     self.next[queue] += 1;
                 }
             }
@@ -339,7 +342,7 @@ impl Timers {
         Ok(())
     }
 
-    fn came(&mut self, record: &Record<'_>, now: i64) -> Result<()> {
+    fn came(&mut self, queue: usize, record: &Record<'_>, now: i64) -> Result<()> {
         let Some((stamp, _)) = record.body.split_first_chunk::<STAMP_LEN>() else { return Ok(()) };
         let [mark, number, due] =
             [0, 8, 16].map(|at| <[u8; 8]>::try_from(&stamp[at..at + 8]).expect("eight bytes"));
@@ -361,6 +364,7 @@ impl Timers {
         let lag = now - due * NANOS_PER_MILLI;
         self.early += u64::from(lag < 0);
         self.lag.saturating_record(lag.max(1) as u64);
+        self.longest[queue] = self.longest[queue].max(lag);
         Ok(())
     }
 
@@ -391,6 +395,7 @@ impl Timers {
                     / count as f64,
             }),
             lag: Latency::of(&self.lag),
+            longest_lag_by_queue: self.longest.iter().map(|lag| *lag as f64 / 1000.0).collect(),
             delivering_cpu_per_message: cpu(pending, after, self.delivered.max(1)),
             early: self.early,
             missing: count - self.delivered,
@@ -501,6 +506,8 @@ pub(crate) struct TimerReport {
     memory: Option<MemoryReport>,
     /// From when a message was due to when its consumer had it.
     lag: Latency,
+    /// Tells a queue that stood still from a delivery that did.
+    longest_lag_by_queue: Vec<f64>,
     /// It holds the pulls.
     #[serde(skip_serializing_if = "Option::is_none")]
     delivering_cpu_per_message: Option<f64>,
@@ -518,13 +525,11 @@ impl Printed for TimerReport {
             "  accepting  {:.0} messages/s, p99 {:.0} µs",
             self.accepted_per_second, self.accepting.p99
         );
-        let Latency { p50, p99, max, .. } = self.lag;
+        let Latency { p50, p90, p99, p999, max, .. } = self.lag;
+        let [p50, p90, p99, p999, max] = [p50, p90, p99, p999, max].map(|micros| micros / 1e3);
         let _ = writeln!(
             text,
-            "  lag        p50 {:.1} ms, p99 {:.1}, max {:.1}",
-            p50 / 1e3,
-            p99 / 1e3,
-            max / 1e3
+            "  lag        p50 {p50:.0} ms, p90 {p90:.0}, p99 {p99:.0}, p99.9 {p999:.0}, max {max:.0}"
         );
         if let (Some(accepting), Some(delivering)) =
             (self.accepting_cpu_per_message, self.delivering_cpu_per_message)
