@@ -125,6 +125,22 @@ fn records(rig: &Rig) -> u64 {
     queues.iter().map(|queue| queue.max().0).sum()
 }
 
+/// A Java broker that goes on with our check points comes to none in a queue where no record says when it was due: what
+/// was popped before it took over was then stuck until it popped into the same queue itself.
+#[test]
+fn a_check_point_says_when_it_was_made_for_a_java_broker_that_goes_on_with_it() {
+    let rig = filled(1);
+    let popped = pop(&rig, &ask());
+    let queues = rig.broker.store().queues_of("rmq_sys_REVIVE_LOG_DefaultCluster");
+    let at = queues.iter().find_map(|queue| queue.physical(QueueOffset(0))).unwrap();
+    let bytes = rig.broker.view(at).unwrap();
+    let record = Record::decode(&bytes).unwrap();
+    let made = find_property(record.properties, "TIMER_DELIVER_MS");
+    assert_eq!(made, Some(&*popped.at.to_string()));
+    ack(&rig, &got(&rig, &popped)[0]);
+    assert_eq!(records(&rig), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_group_with_too_many_messages_of_a_queue_gets_no_more_until_some_are_done() {
     let rig = Rig::with(|config| {

@@ -135,13 +135,15 @@ impl Index {
         Key { owner, queue, start, popped }
     }
 
-    /// Takes in a check point whose record is the one at `at` of `revive_queue`, at `physical` in the log.
+    /// Takes in a check point whose record is the one at `at` of `revive_queue`, at `physical` in the log. It is due when
+    /// its time is over, and not before `earliest`.
     pub(super) fn add(
         &mut self,
         revive_queue: u32,
         at: QueueOffset,
         physical: PhysicalOffset,
         read: &CheckPoint<'_>,
+        earliest: Timestamp,
     ) {
         let count = read.distances().count();
         let all = if count >= u32::BITS as usize { u32::MAX } else { (1 << count) - 1 };
@@ -156,7 +158,7 @@ impl Index {
             revive_queue,
             at,
             physical,
-            due: Timestamp(read.popped).plus(invisible),
+            due: Timestamp(read.popped).plus(invisible).max(earliest),
             distances: (!consecutive).then(|| read.distances().collect()),
             open,
             revived: false,
@@ -313,8 +315,8 @@ mod tests {
     #[test]
     fn a_check_point_is_due_with_what_is_not_acknowledged_and_gone_once_all_is() {
         let mut index = Index::default();
-        index.add(2, QueueOffset(5), PhysicalOffset(0), &point(10, 100, &[0, 3, 4]));
-        index.add(2, QueueOffset(6), PhysicalOffset(0), &point(20, 50, &[0]));
+        index.add(2, QueueOffset(5), PhysicalOffset(0), &point(10, 100, &[0, 3, 4]), Timestamp::ZERO);
+        index.add(2, QueueOffset(6), PhysicalOffset(0), &point(20, 50, &[0]), Timestamp::ZERO);
         assert_eq!((index.oldest(2), index.len(), index.open_messages()), (Some(QueueOffset(5)), 2, 4));
         assert_eq!((due(&index, 1049), due(&index, 1050)), (None, Some(vec![20])));
         index.ack(&acks(20, 50, &[20]));
@@ -326,9 +328,18 @@ mod tests {
     }
 
     #[test]
+    fn a_check_point_of_a_java_brokers_timers_leaves_time_for_its_acknowledgements() {
+        let mut index = Index::default();
+        index.add(0, QueueOffset(5), PhysicalOffset(0), &point(10, 100, &[0, 1]), Timestamp(5000));
+        assert_eq!(due(&index, 4999), None);
+        index.ack(&acks(10, 100, &[10]));
+        assert_eq!((due(&index, 4999), due(&index, 5000)), (None, Some(vec![11])));
+    }
+
+    #[test]
     fn what_was_revived_is_not_due_again_and_needed_until_the_record_of_it_is_read() {
         let mut index = Index::default();
-        index.add(0, QueueOffset(5), PhysicalOffset(0), &point(10, 100, &[0]));
+        index.add(0, QueueOffset(5), PhysicalOffset(0), &point(10, 100, &[0]), Timestamp::ZERO);
         let (key, _) = index.first_due(Timestamp(2000)).unwrap();
         index.set_revived(&key);
         assert_eq!((due(&index, 2000), index.oldest(0)), (None, Some(QueueOffset(5))));
@@ -340,7 +351,7 @@ mod tests {
     fn an_acknowledgement_that_comes_before_its_check_point_counts() {
         let mut index = Index::default();
         index.ack(&acks(10, 100, &[11]));
-        index.add(0, QueueOffset(1), PhysicalOffset(0), &point(10, 100, &[0, 1]));
+        index.add(0, QueueOffset(1), PhysicalOffset(0), &point(10, 100, &[0, 1]), Timestamp::ZERO);
         assert_eq!(due(&index, 2000), Some(vec![10]));
         for n in 0..MAX_STRAYS as u64 + 10 {
             index.ack(&acks(100 + n, 100, &[100 + n]));
@@ -351,7 +362,7 @@ mod tests {
     #[test]
     fn check_points_of_what_was_deleted_are_forgotten() {
         let mut index = Index::default();
-        index.add(0, QueueOffset(1), PhysicalOffset(0), &point(10, 100, &[0]));
+        index.add(0, QueueOffset(1), PhysicalOffset(0), &point(10, 100, &[0]), Timestamp::ZERO);
         index.forget(|topic, group| (topic, group) == ("T", "other"));
         assert_eq!(index.len(), 1);
         index.forget(|topic, _| topic == "T");

@@ -7,8 +7,9 @@
 //! | `ack` | [`Acks`] with `ao` | this one is done |
 //! | `bAck` | [`Acks`] with `aol` | these are |
 //!
-//! Unlike Java's, ours are stored when they are made, not when they are due: they carry no `TIMER_` property, without
-//! which a Java broker goes by the clock.
+//! Unlike Java's, ours are stored when they are made, not when they are due. A Java broker that goes on with them takes
+//! the time at which records were due to be stored for how far time has come in their queue, and goes by the clock only
+//! behind one that has such a time: check points therefore name, as `TIMER_DELIVER_MS`, when they were made.
 
 use std::borrow::Cow;
 
@@ -142,6 +143,12 @@ impl<'a> Entry<'a> {
             Self::Acked(acks) => serde_json::to_vec(acks),
         };
         let tag = self.tag();
+        let made = now.0.to_string();
+        let due = ["TAGS\u{1}", tag, "\u{2}TIMER_DELIVER_MS\u{1}", &made, "\u{2}"];
+        let properties: &[&str] = match self {
+            Self::Popped(_) => &due,
+            Self::Acked(_) => &["TAGS\u{1}", tag, "\u{2}"],
+        };
         let record = NewRecord {
             topic: queue.topic().as_str(),
             queue_id: queue.id(),
@@ -153,7 +160,7 @@ impl<'a> Entry<'a> {
             reconsume_times: 0,
             prepared_offset: PhysicalOffset::ZERO,
             body: &body.expect("texts and numbers"),
-            properties: &["TAGS\u{1}", tag, "\u{2}"],
+            properties,
         };
         let code = TagsCode::of(Some(tag));
         batch.push_with_keys(Arc::clone(queue), &record, EntryTag::Tags(code), MessageKeys::default());

@@ -9,7 +9,7 @@ use ferromq_model::filter::MessageFilter;
 use ferromq_model::message::{MAX_PROPERTIES_LEN, TagsCode, find_property, property, push_property};
 use ferromq_model::record::{NewRecord, Record};
 use ferromq_model::topic::TopicConfig;
-use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
+use ferromq_model::{Millis, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 use ferromq_store::{AppendError, Batch, EntryTag, Queue, Read, ReadError, ReadLimit};
 
 use super::index::{Index, Key, MAX_POINTS, Point};
@@ -19,6 +19,9 @@ use super::take::records_of;
 use crate::broker::Broker;
 use crate::topics::{Topic, TopicError};
 
+/// How long acknowledgements may come behind a check point that came by the timers: the second that a Java broker puts
+/// between them, and two steps of the timers.
+const BEHIND_TIMERS: Millis = Millis(3000);
 /// Bytes that are stored again by one append.
 const STORED_TOGETHER: usize = 1 << 20;
 
@@ -137,7 +140,8 @@ impl Revive {
                 match Entry::decode(tag, record.body) {
                     Some(Ok(Entry::Popped(point))) => {
                         check_point(broker, record.queue_offset, record.physical_offset, &point);
-                        self.index.add(id as u32, record.queue_offset, record.physical_offset, &point);
+                        let (at, physical) = (record.queue_offset, record.physical_offset);
+                        self.index.add(id as u32, at, physical, &point, earliest(&record));
                     }
                     Some(Ok(Entry::Acked(acks))) => self.index.ack(&acks),
                     Some(Err(error)) => {
@@ -298,6 +302,15 @@ fn push_copy(broker: &Broker, retry: &Topic, key: &Key, record: &Record<'_>, bat
     };
     let tags = TagsCode::of(find_property(record.properties, property::TAGS));
     batch.push(queue, &copy, EntryTag::Tags(tags));
+}
+
+/// When a check point may be due: one that a Java broker left to the timers comes a second before its acknowledgements,
+/// and both may have been waiting for us to start.
+fn earliest(record: &Record<'_>) -> Timestamp {
+    match find_property(record.properties, property::TIMER_OUT_MS) {
+        Some(_) => record.stored.plus(BEHIND_TIMERS),
+        None => Timestamp::ZERO,
+    }
 }
 
 /// Moves a group's position behind what a check point hands out, if it hands out messages of this very queue: a topic of
