@@ -102,10 +102,9 @@ public final class Interop {
     }
 
     /** The scenarios in src5, if they were compiled along. */
-    @SuppressWarnings("unchecked")
     private static void addLater() {
         try {
-            Class.forName("Later").getMethod("addTo", Map.class).invoke(null, SCENARIOS);
+            Class.forName("Later").getMethod("addTo", Map.class, Map.class).invoke(null, SCENARIOS, ON_REQUEST);
         } catch (ClassNotFoundException olderClient) {
             return;
         } catch (ReflectiveOperationException e) {

@@ -33,7 +33,7 @@ final class Transactions {
     private static final int COMMITTED = 8;
 
     /** Decides by a message's number, and notes what it was asked. */
-    private static class Decider implements TransactionListener {
+    static class Decider implements TransactionListener {
         private final Map<String, List<MessageExt>> checks = new ConcurrentHashMap<>();
 
         @Override
@@ -49,6 +49,10 @@ final class Transactions {
 
         LocalTransactionState decide(MessageExt message, int time) {
             return LocalTransactionState.UNKNOW;
+        }
+
+        Set<String> asked() {
+            return checks.keySet();
         }
 
         List<MessageExt> checksOf(String key) {
@@ -274,7 +278,7 @@ final class Transactions {
         producer.shutdown();
     }
 
-    private static TransactionMQProducer producer(Context context, String group, TransactionListener listener)
+    static TransactionMQProducer producer(Context context, String group, TransactionListener listener)
             throws Exception {
         TransactionMQProducer created = new TransactionMQProducer(group);
         context.join(created);
@@ -288,7 +292,7 @@ final class Transactions {
         return created;
     }
 
-    private static SendResult send(TransactionMQProducer producer, Message message, LocalTransactionState state)
+    static SendResult send(TransactionMQProducer producer, Message message, LocalTransactionState state)
             throws Exception {
         SendResult answer = producer.sendMessageInTransaction(message, state);
         Context.equal(SendStatus.SEND_OK, answer.getSendStatus(), "status of " + message.getKeys());
@@ -319,7 +323,7 @@ final class Transactions {
     }
 
     /** Each question stores the message anew, and the official broker leaves the user's flag behind when it does. */
-    private static void verifyRepeated(MessageExt got, Message sent) {
+    static void verifyRepeated(MessageExt got, Message sent) {
         if (got.getFlag() == 0) {
             sent.setFlag(0);
         }

@@ -9,7 +9,7 @@ import org.apache.rocketmq.remoting.protocol.SerializeType;
 
 /** What only the clients from 5.x on can do; {@link Interop} finds it where it was compiled. */
 public final class Later {
-    public static void addTo(Map<String, Interop.Scenario> scenarios) {
+    public static void addTo(Map<String, Interop.Scenario> scenarios, Map<String, Interop.Scenario> onRequest) {
         // The codes of pops do not fit the 16 bits that a binary header has for them.
         if (RemotingCommand.getSerializeTypeConfigInThisServer() == SerializeType.JSON) {
             scenarios.put("pop_unacknowledged", Popping::unacknowledged);
@@ -17,6 +17,9 @@ public final class Later {
             scenarios.put("pop_members", Popping::members);
             scenarios.put("pop", Popping::all);
         }
+        onRequest.put("unfinished_write", Unfinished::write);
+        onRequest.put("unfinished_read", Unfinished::read);
+        onRequest.put("unfinished_reread", Unfinished::reread);
         scenarios.put("recall", Later::recall);
         scenarios.put("compression_kinds", Later::compressionKinds);
     }
