@@ -99,8 +99,7 @@ fn what_is_open_is_ended(first: Kind, second: Kind, end: fn(Server), read: &str)
 
 #[test]
 fn what_we_leave_open_is_ended_by_the_official_broker() {
-    // Positions of pops that were not saved yet are in the revive topic, where a Java broker does not look for them.
-    what_is_open_is_ended(Kind::under_test(), Kind::Official, Server::stop, "unfinished_reread:one");
+    what_is_open_is_ended(Kind::under_test(), Kind::Official, Server::stop, "unfinished_read:one");
 }
 
 #[test]

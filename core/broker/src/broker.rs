@@ -477,6 +477,7 @@ impl Broker {
         if let Err(error) = self.mark_ended_transactions() {
             tracing::error!(%error, "cannot mark transactions as ended");
         }
+        report("positions of pops", self.settle_pops());
         report("consumer offsets", self.inner.offsets.save());
         report("the progress of delayed messages", self.inner.delays.save(self.store()));
         report("what is out in order", self.inner.pops.save(self.store().now()));

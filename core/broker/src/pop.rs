@@ -251,6 +251,19 @@ impl Broker {
         revive.settle(self);
     }
 
+    /// Notes all positions of pops at once, behind a flush of the log, where [`Broker::revive`] takes two rounds: a Java
+    /// broker that goes on with the store knows of no others. Blocks.
+    pub(crate) fn settle_pops(&self) -> io::Result<()> {
+        let mut revive = self.pops().revive.lock();
+        revive.read_on(self);
+        // The round that waits, and then one of everything.
+        for _ in 0..2 {
+            self.store().flush().map_err(io::Error::other)?;
+            revive.settle(self);
+        }
+        Ok(())
+    }
+
     /// Messages that are handed out and not acknowledged, as of the last look.
     #[must_use]
     pub fn messages_out(&self) -> u64 {
