@@ -148,7 +148,7 @@ pub const BROKER: &[Entry] = &[
     (NotifyMinBrokerIdChange, REPLICATION),
     (ExchangeBrokerHaInfo, REPLICATION),
     (GetBrokerHaStatus, since(FIRST, "gateway/tests/contract/admin.rs::GetBrokerHaStatus")),
-    (ResetMasterFlushOffset, REPLICATION),
+    (ResetMasterFlushOffset, since(FIRST, "gateway/tests/contract/admin.rs::ResetMasterFlushOffset")),
     (GetBrokerEpochCache, REPLICATION),
     (NotifyBrokerRoleChanged, REPLICATION),
     (UpdateColdDataFlowCtrConfig, COLD_DATA),

@@ -6,8 +6,8 @@ use ferromq_protocol::code::RequestCode::{
     GetBrokerConsumeStats, GetBrokerHaStatus, GetBrokerRuntimeInfo, GetConsumeStats,
     GetConsumerConnectionList, GetProducerConnectionList, GetSystemTopicListFromBroker, GetTopicStatsInfo,
     PopRollback, QueryConsumeQueue, QueryConsumeTimeSpan, QuerySubscriptionByConsumer,
-    QueryTopicConsumeByWho, QueryTopicsByConsumer, UpdateAndCreateSubscriptionGroupList,
-    UpdateAndCreateTopicList, UpdateBrokerConfig, ViewBrokerStatsData,
+    QueryTopicConsumeByWho, QueryTopicsByConsumer, ResetMasterFlushOffset,
+    UpdateAndCreateSubscriptionGroupList, UpdateAndCreateTopicList, UpdateBrokerConfig, ViewBrokerStatsData,
 };
 
 use super::{Row, row};
@@ -166,6 +166,7 @@ fn runtime_rows() -> Vec<Row> {
             .remark("fileReservedTime: "),
         row(UpdateBrokerConfig, "bad escape", &[], 1).with_body("a=\\u00").remark("line 1: malformed"),
         row(PopRollback, "nothing to move", &[], 0),
+        row(ResetMasterFlushOffset, "a master", &[("masterFlushOffset", "0")], 0),
         row(GetBrokerHaStatus, "a master alone", &[], 0)
             .contains(r#"{"haClientRuntimeInfo":{"activated":false,"#)
             .contains(

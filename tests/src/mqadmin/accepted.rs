@@ -71,7 +71,6 @@ pub(super) static NOT_SUPPORTED: &[Refusal] = &[
     refused("updateColdDataFlowCtrGroupConfig", NO_COLD),
     refused("removeColdDataFlowCtrGroupConfig", NO_COLD),
     refused("getBrokerEpoch", NO_REPLICAS),
-    refused("resetMasterFlushOffset", NO_REPLICAS),
     refused("rocksDBConfigToJson", NO_ROCKS),
     refused("checkRocksdbCqWriteProgress", NO_ROCKS),
     refused("updateStaticTopic", NO_STATIC),

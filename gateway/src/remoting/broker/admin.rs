@@ -57,6 +57,8 @@ pub(super) fn handle(
         RequestCode::QueryConsumeTimeSpan => consumption::time_spans(broker, request, asker),
         RequestCode::QueryConsumeQueue => consumption::entries(broker, request, asker),
         RequestCode::GetAllConsumerOffset => consumption::all_offsets(broker),
+        // Only a replica keeps such an offset: a master does nothing, as in the reference.
+        RequestCode::ResetMasterFlushOffset => Ok(Reply::success().into()),
         RequestCode::UpdateBrokerConfig => runtime::change_settings(broker, request, asker),
         RequestCode::GetBrokerHaStatus => runtime::replication(broker),
         RequestCode::CleanExpiredConsumeQueue => cleanup::expired_queues(broker, asker),
