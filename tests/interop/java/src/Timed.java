@@ -63,7 +63,7 @@ final class Timed {
             Context.equal(number % 4, delivery.message.getQueueId(), "queue of " + number);
             Context.equal(0, delivery.message.getReconsumeTimes(), "reconsume times of " + number);
             Context.equal(topic, delivery.message.getProperty("REAL_TOPIC"), "property REAL_TOPIC of " + number);
-            verifyTime(due.get(number), delivery.at, "message " + number);
+            verifyTime(due.get(number), delivery.message.getStoreTimestamp(), "message " + number);
         }
         verifyOrder(context.readTopic(topic), due);
     }
@@ -110,12 +110,20 @@ final class Timed {
         }
         Context.await("the messages", () -> recorder.count() >= 3);
         recorderVerify(recorder, topic, passed, atOnce);
-        long took = recorder.of(Sample.key("past", 2)).get(0).at - now;
+        long took = stored(recorder, 2) - now;
         Context.check(took >= 1000 && took < 1000 + LATE_MS, "the one with a level came after " + took + " ms");
         for (int i = 0; i < 2; i++) {
-            took = recorder.of(Sample.key("past", i)).get(0).at - now;
+            took = stored(recorder, i) - now;
             Context.check(took < 2000, "message " + i + ", due at once, came after " + took + " ms");
         }
+    }
+
+    /**
+     * When the server delivered it. Clients may have it later: 5.3.3 now and then pulls before its first heartbeat, is
+     * refused, and tries again seconds later.
+     */
+    private static long stored(Recorder recorder, int number) {
+        return recorder.of(Sample.key("past", number)).get(0).message.getStoreTimestamp();
     }
 
     private static void recorderVerify(Recorder recorder, String topic, Message... sent) {
