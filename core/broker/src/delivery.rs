@@ -46,19 +46,8 @@ pub(crate) fn add_to(
     let tags = TagsCode::of(find_property(record.properties, property::TAGS));
     let [first, second] = *properties;
     let ended = second.is_empty() || first.is_empty() || first.ends_with(PROPERTY_END as char);
-    let copy = NewRecord {
-        topic: to,
-        queue_id: id,
-        flag: record.flag,
-        sys_flag: record.sys_flag,
-        born: record.born,
-        born_host: record.born_host,
-        store_host: broker.store_host(),
-        reconsume_times: record.reconsume_times,
-        prepared_offset: record.prepared_offset,
-        body: record.body,
-        properties: &[first, if ended { "" } else { "\x02" }, second],
-    };
+    let pieces = [first, if ended { "" } else { "\x02" }, second];
+    let copy = NewRecord { store_host: broker.store_host(), ..NewRecord::copy_of(record, to, id, &pieces) };
     broker.push_delivered(batch, queue, &copy, EntryTag::Tags(tags));
     Ok(())
 }

@@ -128,18 +128,12 @@ impl Broker {
             }
             .into());
         };
+        let pieces = [&*properties];
         let copy = NewRecord {
-            topic: topic.name().as_str(),
-            queue_id,
-            flag: record.flag,
-            sys_flag: record.sys_flag,
-            born: record.born,
-            born_host: record.born_host,
             store_host: self.store_host(),
             reconsume_times: record.reconsume_times.saturating_add(1),
             prepared_offset: PhysicalOffset::ZERO,
-            body: record.body,
-            properties: &[&properties],
+            ..NewRecord::copy_of(&record, topic.name().as_str(), queue_id, &pieces)
         };
         let mut batch = Batch::new();
         batch.push(Arc::clone(queue), &copy, tag);

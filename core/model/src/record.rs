@@ -67,6 +67,33 @@ pub struct NewRecord<'a> {
     pub properties: &'a [&'a str],
 }
 
+impl<'a> NewRecord<'a> {
+    /// The message of a stored record once more: for another place, with these properties.
+    #[must_use]
+    pub fn copy_of(
+        record: &Record<'a>,
+        topic: &'a str,
+        queue_id: QueueId,
+        properties: &'a [&'a str],
+    ) -> Self {
+        let &Record { flag, sys_flag, born, born_host, store_host, .. } = record;
+        let &Record { reconsume_times, prepared_offset, body, .. } = record;
+        Self {
+            topic,
+            queue_id,
+            flag,
+            sys_flag,
+            born,
+            born_host,
+            store_host,
+            reconsume_times,
+            prepared_offset,
+            body,
+            properties,
+        }
+    }
+}
+
 impl NewRecord<'_> {
     /// Bytes that the record will take.
     #[must_use]

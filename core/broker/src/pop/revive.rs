@@ -287,18 +287,13 @@ fn push_copy(broker: &Broker, retry: &Topic, key: &Key, record: &Record<'_>, bat
         push_property(&mut properties, property::FIRST_POP_TIME, &key.popped().to_string());
     }
     let fits = properties.len() <= MAX_PROPERTIES_LEN;
+    let properties = [if fits { &*properties } else { record.properties }];
     let copy = NewRecord {
-        topic: retry.name().as_str(),
-        queue_id: QueueId(0),
-        flag: record.flag,
-        sys_flag: record.sys_flag,
-        born: record.born,
         born_host: broker.store_host(),
         store_host: broker.store_host(),
         reconsume_times: record.reconsume_times.saturating_add(1),
         prepared_offset: PhysicalOffset::ZERO,
-        body: record.body,
-        properties: &[if fits { &properties } else { record.properties }],
+        ..NewRecord::copy_of(record, retry.name().as_str(), QueueId(0), &properties)
     };
     let tags = TagsCode::of(find_property(record.properties, property::TAGS));
     batch.push(queue, &copy, EntryTag::Tags(tags));

@@ -557,20 +557,8 @@ impl Look {
             // A message with as many properties as there may be keeps them; its client makes the receipt itself.
             let fits = properties.len() <= ferromq_model::message::MAX_PROPERTIES_LEN;
             let start = bytes.len();
-            let copy = NewRecord {
-                topic: self.topic.as_str(),
-                queue_id: record.queue_id,
-                flag: record.flag,
-                sys_flag: record.sys_flag,
-                born: record.born,
-                born_host: record.born_host,
-                store_host: record.store_host,
-                reconsume_times: record.reconsume_times,
-                prepared_offset: record.prepared_offset,
-                body: record.body,
-                properties: &[if fits { &properties } else { record.properties }],
-            };
-            copy.encode(&mut bytes);
+            let properties = [if fits { &*properties } else { record.properties }];
+            NewRecord::copy_of(&record, self.topic.as_str(), record.queue_id, &properties).encode(&mut bytes);
             record::patch(&mut bytes[start..], record.queue_offset, record.physical_offset, record.stored);
         }
         popped.records.push(bytes.into());

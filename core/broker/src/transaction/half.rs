@@ -120,30 +120,7 @@ impl<'a> Half<'a> {
 
     /// The same message for another topic of the broker's own, with these properties.
     pub(super) fn copy<'b>(&'b self, topic: &'b str, properties: &'b [&'b str]) -> NewRecord<'b> {
-        let Record {
-            flag,
-            sys_flag,
-            born,
-            born_host,
-            store_host,
-            reconsume_times,
-            prepared_offset,
-            body,
-            ..
-        } = self.record;
-        NewRecord {
-            topic,
-            queue_id: QueueId(0),
-            flag,
-            sys_flag,
-            born,
-            born_host,
-            store_host,
-            reconsume_times,
-            prepared_offset,
-            body,
-            properties,
-        }
+        NewRecord::copy_of(&self.record, topic, QueueId(0), properties)
     }
 
     /// What the queue entry of each copy says.
