@@ -159,6 +159,16 @@ async fn wait_in_line(
         () = tokio::time::sleep_until(deadline) => return Ok(look.nothing(broker, Outcome::Nothing)),
         () = broker.stopped() => return Ok(look.nothing(broker, Outcome::Nothing)),
     };
+    keep_looking(broker, look, deadline, || look.take(broker)).await
+}
+
+/// Looks at once, and again whenever something may have changed, until there is something or the time is over.
+async fn keep_looking(
+    broker: &Broker,
+    look: &Look,
+    deadline: Instant,
+    what_is_there: impl Fn() -> Result<Popped, PopError>,
+) -> Result<Popped, PopError> {
     loop {
         let mut topics = broker.topics().changes();
         let of_topic = broker.pops().places().topic_or_new(&look.group, &look.topic);
@@ -166,7 +176,7 @@ async fn wait_in_line(
         tokio::pin!(freed);
         // Before the look, so that nothing that happens behind it is missed.
         freed.as_mut().enable();
-        let popped = look.take(broker)?;
+        let popped = what_is_there()?;
         if popped.outcome == Outcome::Found {
             return Ok(popped);
         }
@@ -297,27 +307,7 @@ impl HeldNotice {
     pub async fn answer(self) -> Result<Notice, PopError> {
         let Self { look, in_line, deadline } = self;
         let broker = &in_line.broker;
-        loop {
-            let mut topics = broker.topics().changes();
-            let of_topic = broker.pops().places().topic_or_new(&look.group, &look.topic);
-            let freed = of_topic.freed.notified();
-            tokio::pin!(freed);
-            freed.as_mut().enable();
-            let peeked = look.peek(broker)?;
-            if peeked.outcome == Outcome::Found {
-                return Ok(Notice::Messages);
-            }
-            let unblocked = peeked.blocked_until.map(|until| {
-                Instant::now() + Duration::from_millis(until.since(broker.store().now()).0.max(1))
-            });
-            tokio::select! {
-                () = arrival(watched(broker, &look)) => {}
-                _ = topics.changed() => {}
-                () = &mut freed => {}
-                () = tokio::time::sleep_until(unblocked.unwrap_or(deadline)), if unblocked.is_some() => {}
-                () = tokio::time::sleep_until(deadline) => return Ok(Notice::None),
-                () = broker.stopped() => return Ok(Notice::None),
-            }
-        }
+        let peeked = keep_looking(broker, &look, deadline, || look.peek(broker)).await?;
+        Ok(if peeked.outcome == Outcome::Found { Notice::Messages } else { Notice::None })
     }
 }
