@@ -24,6 +24,7 @@
 //! | `broker/admin` | what else operators' tools ask |
 //! | `broker/transactions` | ends of transactions, and replies |
 //! | `broker/requests` | everything else |
+//! | `broker/safe` | answers that wait for the disk |
 //! | `broker/codes` | which error is which response code |
 
 mod acks;
@@ -35,6 +36,7 @@ mod consumers;
 mod pops;
 mod pulls;
 mod requests;
+mod safe;
 mod sends;
 mod timers;
 mod transactions;

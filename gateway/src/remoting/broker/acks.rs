@@ -8,7 +8,7 @@ use ferromq_protocol::frame::Command;
 use ferromq_protocol::header::{AckMessage, Header};
 use ferromq_store::AppendError;
 
-use super::{Asker, Later, codes, pops};
+use super::{Asker, Later, codes, safe};
 use crate::remoting::reply::Reply;
 
 #[derive(Default)]
@@ -59,9 +59,9 @@ impl Acks {
         let outcome = broker.commit_acks(&mut self.batch);
         for (asker, ticket) in self.pending.drain(..) {
             match (self.batch.end(ticket), &outcome) {
-                (Some(end), _) => match pops::wait_for(broker, end) {
+                (Some(end), _) => match safe::wait(broker, asker, end) {
                     None => asker.answer(Reply::success(), out),
-                    Some(safe) => later.extend([pops::once(safe, asker, Reply::success())]),
+                    Some(safe) => later.extend([safe::behind(safe, asker, Reply::success())]),
                 },
                 (None, Err(error)) => asker.answer(codes::append(error), out),
                 (None, Ok(())) => asker.answer(codes::append(&AppendError::Closed), out),

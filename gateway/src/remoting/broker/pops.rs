@@ -8,7 +8,7 @@ use ferromq_broker::pop::{
     self, Accepted, AckError, AckSome, Notice, Notified, Outcome as PopOutcome, Pop, PopError, Popped,
     Portion, Start,
 };
-use ferromq_model::{Millis, PhysicalOffset, QueueId, Timestamp};
+use ferromq_model::{Millis, QueueId, Timestamp};
 use ferromq_protocol::body::{self, BatchAck, BatchAckRequest};
 use ferromq_protocol::code::ResponseCode;
 use ferromq_protocol::frame::Command;
@@ -17,10 +17,8 @@ use ferromq_protocol::header::{
     PeekMessage, PollingInfo, PollingInfoResponse, PopMessage, PopMessageResponse,
 };
 
-use ferromq_store::AppendError;
-
 use super::requests::Outcome;
-use super::{Asker, Handled, Later, codes};
+use super::{Asker, Handled, codes, safe};
 use crate::remoting::reply::Reply;
 
 /// Pops that one batch of acknowledgements may be for.
@@ -145,7 +143,7 @@ pub(super) fn ack_batch(broker: &Broker, request: &Command<'_>, asker: Asker) ->
     }
     let parts: Result<Vec<_>, _> = ask.acks.iter().map(acked_of).collect();
     let end = parts.and_then(|parts| broker.ack_some(&parts)).map_err(|error| codes::ack(&error))?;
-    Ok(once_safe(broker, asker, end, Reply::success()))
+    Ok(safe::answer(broker, asker, end, Reply::success()))
 }
 
 fn acked_of(ack: &BatchAck) -> Result<AckSome<'_>, AckError> {
@@ -182,36 +180,7 @@ pub(super) fn change_invisible(broker: &Broker, request: &Command<'_>, asker: As
         invisible: changed.invisible,
         revive_queue: changed.revive_queue,
     };
-    Ok(once_safe(broker, asker, changed.end, Reply::success().with_fields(&fields)))
-}
-
-/// The answer, once what is stored up to `end` is as safe as the flush mode promises.
-fn once_safe(broker: &Broker, asker: Asker, end: PhysicalOffset, reply: Reply) -> Handled {
-    match wait_for(broker, end) {
-        None => reply.into(),
-        Some(safe) => Handled::Later(once(safe, asker, reply)),
-    }
-}
-
-/// What has to be waited for until what is stored up to `end` is as safe as the flush mode promises; `None` if it is.
-pub(super) fn wait_for(
-    broker: &Broker,
-    end: PhysicalOffset,
-) -> Option<impl Future<Output = Result<(), AppendError>> + Send + use<>> {
-    let waits = broker.store().flushes_before_ack() && end > PhysicalOffset::ZERO;
-    waits.then(|| {
-        let store = broker.store().clone();
-        async move { store.flushed_to(end).await }
-    })
-}
-
-/// The answer behind that wait.
-pub(super) fn once(
-    safe: impl Future<Output = Result<(), AppendError>> + Send + 'static,
-    asker: Asker,
-    reply: Reply,
-) -> Later {
-    Box::pin(async move { (asker, safe.await.map_or_else(|error| codes::append(&error), |()| reply)) })
+    Ok(safe::answer(broker, asker, changed.end, Reply::success().with_fields(&fields)))
 }
 
 pub(super) fn notification(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {

@@ -27,7 +27,8 @@ use ferromq_protocol::header::{
 };
 
 use super::{
-    Asker, HONOURS_MAX_RECONSUME, Handled, admin, assignments, codes, consumers, pops, timers, transactions,
+    Asker, HONOURS_MAX_RECONSUME, Handled, admin, assignments, codes, consumers, pops, safe, timers,
+    transactions,
 };
 use crate::remoting::compatibility;
 use crate::remoting::reply::Reply;
@@ -314,18 +315,8 @@ fn send_back(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
             .filter(|&n| n >= 0 && request.version >= HONOURS_MAX_RECONSUME),
     };
     let end = broker.send_back(&ask).map_err(|error| codes::send_back(&error))?;
-    let Some(end) = end.filter(|_| broker.store().flushes_before_ack()) else {
-        return Ok(Reply::success().into());
-    };
     // The client forgets the message with this answer.
-    let store = broker.store().clone();
-    Ok(Handled::Later(Box::pin(async move {
-        let reply = match store.flushed_to(end).await {
-            Ok(()) => Reply::success(),
-            Err(error) => codes::append(&error),
-        };
-        (asker, reply)
-    })))
+    Ok(safe::answer(broker, asker, end.unwrap_or_default(), Reply::success()))
 }
 
 fn query_message(broker: &Broker, request: &Command<'_>) -> Outcome {

@@ -9,7 +9,7 @@ use ferromq_protocol::frame::Command;
 use ferromq_protocol::header::{Header, RecallMessage, RecallMessageResponse};
 
 use super::requests::Outcome;
-use super::{Asker, Handled, codes};
+use super::{Asker, codes, safe};
 use crate::remoting::reply::Reply;
 
 /// Takes a message back that is not delivered yet.
@@ -27,18 +27,8 @@ pub(super) fn recall(broker: &Broker, peer: &Peer, request: &Command<'_>, asker:
     })?;
     let fields = RecallMessageResponse { message_id: &recalled.unique_key, region: &broker.config().region };
     let reply = Reply::success().with_fields(&fields);
-    if !broker.store().flushes_before_ack() {
-        return Ok(reply.into());
-    }
     // Who is told that a message does not come must not get it after a power cut.
-    let store = broker.store().clone();
-    Ok(Handled::Later(Box::pin(async move {
-        let reply = match store.flushed_to(recalled.placed.end).await {
-            Ok(()) => reply,
-            Err(error) => codes::append(&error),
-        };
-        (asker, reply)
-    })))
+    Ok(safe::answer(broker, asker, recalled.placed.end, reply))
 }
 
 /// How far timers are, in the reference's 56 bytes.

@@ -4,7 +4,6 @@ use ferromq_broker::Broker;
 use ferromq_broker::members::Peer;
 use ferromq_broker::send::Send as SendAsk;
 use ferromq_broker::transaction::{Decision, EndTransaction as End};
-use ferromq_model::PhysicalOffset;
 use ferromq_model::QueueOffset;
 use ferromq_model::message::{MessageId, SysFlag};
 use ferromq_protocol::code::ResponseCode;
@@ -14,7 +13,7 @@ use ferromq_protocol::header::{
 };
 
 use super::requests::Outcome;
-use super::{Asker, Handled, codes, sends};
+use super::{Asker, Handled, codes, safe, sends};
 use crate::remoting::reply::Reply;
 
 pub(super) fn end(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
@@ -37,22 +36,7 @@ pub(super) fn end(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outco
         tracing::warn!(group = header.group, at = %header.at, %error, "a transaction did not end");
         codes::end_transaction(&error)
     })?;
-    Ok(once_safe(broker, end, asker))
-}
-
-/// Success, as soon as the log is safe up to `end`.
-fn once_safe(broker: &Broker, end: Option<PhysicalOffset>, asker: Asker) -> Handled {
-    let Some(end) = end.filter(|_| broker.store().flushes_before_ack() && !asker.oneway) else {
-        return Reply::success().into();
-    };
-    let store = broker.store().clone();
-    Handled::Later(Box::pin(async move {
-        let reply = match store.flushed_to(end).await {
-            Ok(()) => Reply::success(),
-            Err(error) => codes::append(&error),
-        };
-        (asker, reply)
-    }))
+    Ok(safe::answer(broker, asker, end.unwrap_or_default(), Reply::success()))
 }
 
 pub(super) fn resume_check(broker: &Broker, request: &Command<'_>, asker: Asker) -> Outcome {
@@ -61,7 +45,7 @@ pub(super) fn resume_check(broker: &Broker, request: &Command<'_>, asker: Asker)
         Reply::error(ResponseCode::SystemError, "msgId is not the place of a message on a broker")
     })?;
     let end = broker.resume_transaction_check(id).map_err(|error| codes::resume(&error))?;
-    Ok(once_safe(broker, Some(end), asker))
+    Ok(safe::answer(broker, asker, end, Reply::success()))
 }
 
 pub(super) fn reply(broker: &Broker, peer: &Peer, request: &Command<'_>, asker: Asker) -> Outcome {
