@@ -6,6 +6,7 @@
 //! * changes take effect in the order in which they came, one batch at a time.
 
 use std::collections::HashMap;
+use std::io;
 
 use ferromq_state::StateFile;
 use foldhash::fast::RandomState;
@@ -13,62 +14,84 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
-/// The way to one file, for changes that are `C`.
+/// The way to one file, for changes that are `C` and are answered with `T` or refused with `E`.
 #[derive(Debug)]
-pub(crate) struct Changes<C> {
+pub(crate) struct Changes<C, T, E> {
     waiting: Mutex<Waiting<C>>,
     /// Locked while a batch is made.
-    maker: Mutex<Maker<C>>,
+    maker: Mutex<Maker<T, E>>,
 }
 
 #[derive(Debug)]
 struct Waiting<C> {
     next: u64,
-    tickets: Vec<u64>,
-    changes: Vec<C>,
+    changes: Vec<(u64, C)>,
 }
 
 #[derive(Debug)]
-struct Maker<C> {
+struct Maker<T, E> {
     file: StateFile,
-    /// Changes that were made by another one's caller.
-    made: HashMap<u64, C, RandomState>,
+    /// What became of changes that were made by another one's caller.
+    made: HashMap<u64, Result<T, E>, RandomState>,
 }
 
-impl<C> Changes<C> {
+/// Changes that are made together, in their order, and what became of them.
+pub(crate) struct Together<C, T, E> {
+    asked: Vec<(u64, C)>,
+    made: Vec<(u64, Result<T, E>)>,
+}
+
+impl<C, T, E: From<io::Error>> Together<C, T, E> {
+    /// Makes each.
+    pub(crate) fn make(&mut self, mut make: impl FnMut(C) -> Result<T, E>) {
+        self.made.extend(self.asked.drain(..).map(|(ticket, change)| (ticket, make(change))));
+    }
+
+    /// Tells all that they are not saved, also those that changed nothing: they may have found what others put there.
+    pub(crate) fn refuse(&mut self, error: &io::Error) {
+        for (_, made) in &mut self.made {
+            *made = Err(io::Error::new(error.kind(), error.to_string()).into());
+        }
+    }
+}
+
+impl<C, T, E: From<io::Error>> Changes<C, T, E> {
     pub(crate) fn new(file: StateFile) -> Self {
         Self {
-            waiting: Mutex::new(Waiting { next: 0, tickets: Vec::new(), changes: Vec::new() }),
+            waiting: Mutex::new(Waiting { next: 0, changes: Vec::new() }),
             maker: Mutex::new(Maker { file, made: HashMap::default() }),
         }
     }
 
-    /// Makes a change together with all that wait: `make` is given them in their order, notes in each what became of
-    /// it, and writes the file at most once. Returns the caller's own.
-    pub(crate) fn make(&self, change: C, make: impl FnOnce(&StateFile, &mut [C])) -> C {
-        let ticket = {
-            let mut waiting = self.waiting.lock();
-            let ticket = waiting.next;
-            waiting.next += 1;
-            waiting.tickets.push(ticket);
-            waiting.changes.push(change);
-            ticket
-        };
-        let mut maker = self.maker.lock();
-        if let Some(made) = maker.made.remove(&ticket) {
-            return made;
-        }
-        let (tickets, mut changes) = {
-            let mut waiting = self.waiting.lock();
-            (std::mem::take(&mut waiting.tickets), std::mem::take(&mut waiting.changes))
-        };
-        make(&maker.file, &mut changes);
-        maker.made.extend(tickets.into_iter().zip(changes));
-        maker.made.remove(&ticket).expect("what is not made yet waits, and all that waited is made")
+    /// Makes a change together with all that wait: `make` makes each, and writes the file at most once. Returns what
+    /// became of the caller's own. Blocks.
+    pub(crate) fn make(
+        &self,
+        change: C,
+        make: impl FnOnce(&StateFile, &mut Together<C, T, E>),
+    ) -> Result<T, E> {
+        blocking(|| {
+            let ticket = {
+                let mut waiting = self.waiting.lock();
+                let ticket = waiting.next;
+                waiting.next += 1;
+                waiting.changes.push((ticket, change));
+                ticket
+            };
+            let mut maker = self.maker.lock();
+            if let Some(made) = maker.made.remove(&ticket) {
+                return made;
+            }
+            let asked = std::mem::take(&mut self.waiting.lock().changes);
+            let mut together = Together { made: Vec::with_capacity(asked.len()), asked };
+            make(&maker.file, &mut together);
+            maker.made.extend(together.made);
+            maker.made.remove(&ticket).expect("what is not made yet waits, and all that waited is made")
+        })
     }
 
     /// Does something while no change is made.
-    pub(crate) fn between<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn between<R>(&self, work: impl FnOnce() -> R) -> R {
         let _maker = self.maker.lock();
         work()
     }
@@ -76,7 +99,7 @@ impl<C> Changes<C> {
 
 /// Runs work that waits for the disk. The other tasks of this thread go on elsewhere meanwhile: topics and groups come
 /// into being in the middle of sends and heartbeats.
-pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
         _ => work(),
@@ -95,18 +118,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let changes = Changes::new(StateFile::new(dir.path(), "state.json"));
         let (writes, begun, end) = (AtomicUsize::new(0), Barrier::new(2), Barrier::new(2));
-        let double = |batch: &mut [u32]| {
+        let double = |together: &mut Together<u32, u32, io::Error>| {
             writes.fetch_add(1, Ordering::SeqCst);
-            batch.iter_mut().for_each(|number| *number *= 2);
+            together.make(|number| Ok(number * 2));
         };
-        let make = |number| changes.make(number, |_, batch| double(batch));
+        let make = |number| changes.make(number, |_, together| double(together)).unwrap();
         let make = &make;
         std::thread::scope(|scope| {
             let first = scope.spawn(|| {
-                changes.make(1, |_, batch| {
+                changes.make(1, |_, together| {
                     begun.wait();
                     end.wait();
-                    double(batch);
+                    double(together);
                 })
             });
             begun.wait();
@@ -115,7 +138,7 @@ mod tests {
                 std::thread::yield_now();
             }
             end.wait();
-            assert_eq!(first.join().unwrap(), 2);
+            assert_eq!(first.join().unwrap().unwrap(), 2);
             for other in others {
                 let (asked, made) = other.join().unwrap();
                 assert_eq!(made, 2 * asked);

@@ -15,7 +15,7 @@ use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
-use crate::changes::{Changes, blocking};
+use crate::changes::{Changes, Together};
 
 /// The most groups that this broker keeps: clients create them by themselves.
 pub const MAX_GROUPS: usize = 200_000;
@@ -83,12 +83,7 @@ struct Table {
     groups: HashMap<GroupName, Arc<SubscriptionGroupConfig>, RandomState>,
 }
 
-/// A change, and what became of it: the group's settings, where it was about one.
-struct Asked {
-    change: Change,
-    outcome: Result<Option<Arc<SubscriptionGroupConfig>>, GroupError>,
-}
-
+/// A change of the table. It is answered with the group's settings, where it was about one.
 enum Change {
     /// Creates groups, or changes their settings.
     Put(Vec<SubscriptionGroupConfig>),
@@ -105,7 +100,7 @@ enum Change {
 /// All groups of a broker.
 pub struct Groups {
     table: RwLock<Table>,
-    changes: Changes<Asked>,
+    changes: Changes<Change, Option<Arc<SubscriptionGroupConfig>>, GroupError>,
     /// Prohibitions in the table, so that a pull need not look while there are none.
     forbidden: AtomicUsize,
     auto_create: AtomicBool,
@@ -269,17 +264,17 @@ impl Groups {
 
     /// Makes a change and waits until it is on disk.
     fn change(&self, change: Change) -> Result<Option<Arc<SubscriptionGroupConfig>>, GroupError> {
-        let asked = Asked { change, outcome: Ok(None) };
-        blocking(|| self.changes.make(asked, |file, batch| self.make(file, batch))).outcome
+        self.changes.make(change, |file, together| self.make(file, together))
     }
 
-    fn make(&self, file: &StateFile, batch: &mut [Asked]) {
+    fn make(
+        &self,
+        file: &StateFile,
+        together: &mut Together<Change, Option<Arc<SubscriptionGroupConfig>>, GroupError>,
+    ) {
         let mut table = self.table.read().clone();
         let mut changed = false;
-        for asked in &mut *batch {
-            let change = std::mem::replace(&mut asked.change, Change::Nothing);
-            asked.outcome = table.apply(change, &mut changed);
-        }
+        together.make(|change| table.apply(change, &mut changed));
         if !changed {
             return;
         }
@@ -289,10 +284,7 @@ impl Groups {
                 self.forbidden.store(table.forbidden_count(), Ordering::Relaxed);
                 *self.table.write() = table;
             }
-            // Also those that changed nothing: they may have found what others of the batch put there.
-            Err(error) => batch.iter_mut().for_each(|asked| {
-                asked.outcome = Err(io::Error::new(error.kind(), error.to_string()).into());
-            }),
+            Err(error) => together.refuse(&error),
         }
     }
 

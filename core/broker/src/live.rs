@@ -20,7 +20,6 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::Broker;
-use crate::changes::blocking;
 use crate::config::BrokerConfig;
 
 /// The file of changes.
@@ -283,7 +282,7 @@ impl Broker {
         }
         if before.broker.permission != now.broker.permission {
             // Registrations carry it.
-            if let Err(error) = blocking(|| self.topics().save_now()) {
+            if let Err(error) = self.topics().save_now() {
                 tracing::error!(%error, "cannot save topics");
             }
         }

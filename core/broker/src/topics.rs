@@ -25,8 +25,7 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::changes::Changes;
-use crate::changes::blocking;
+use crate::changes::{Changes, Together};
 use crate::config::BrokerConfig;
 use crate::pop::revive_topic;
 use crate::stats::TopicStats;
@@ -178,13 +177,7 @@ struct Saving<'a> {
     topic_config_table: BTreeMap<&'a str, &'a TopicConfig>,
 }
 
-/// A change, and what became of it: the topic, where it was about one.
-#[derive(Debug)]
-struct Asked {
-    change: Change,
-    outcome: Result<Option<Arc<Topic>>, TopicError>,
-}
-
+/// A change of the table. It is answered with the topic, where it was about one.
 #[derive(Debug)]
 enum Change {
     /// Creates topics, or changes their settings.
@@ -208,7 +201,7 @@ pub struct Topics {
     generation: AtomicU64,
     /// Whether topics of light queues exist.
     light: bool,
-    changes: Changes<Asked>,
+    changes: Changes<Change, Option<Arc<Topic>>, TopicError>,
     version: watch::Sender<DataVersion>,
 }
 
@@ -354,17 +347,13 @@ impl Topics {
 
     /// Makes a change and waits until it is on disk.
     fn change(&self, change: Change) -> Result<Option<Arc<Topic>>, TopicError> {
-        let asked = Asked { change, outcome: Ok(None) };
-        blocking(|| self.changes.make(asked, |file, batch| self.make(file, batch))).outcome
+        self.changes.make(change, |file, together| self.make(file, together))
     }
 
-    fn make(&self, file: &StateFile, batch: &mut [Asked]) {
+    fn make(&self, file: &StateFile, together: &mut Together<Change, Option<Arc<Topic>>, TopicError>) {
         let mut table = self.table.read().clone();
         let mut changed = false;
-        for asked in &mut *batch {
-            let change = std::mem::replace(&mut asked.change, Change::Nothing);
-            asked.outcome = apply(&mut table, change, &mut changed);
-        }
+        together.make(|change| apply(&mut table, change, &mut changed));
         if !changed {
             return;
         }
@@ -377,10 +366,7 @@ impl Topics {
                 self.generation.fetch_add(1, Ordering::AcqRel);
                 self.version.send_replace(version);
             }
-            // Also those that changed nothing: they may have found what others of the batch put there.
-            Err(error) => batch.iter_mut().for_each(|asked| {
-                asked.outcome = Err(io::Error::new(error.kind(), error.to_string()).into());
-            }),
+            Err(error) => together.refuse(&error),
         }
     }
 
