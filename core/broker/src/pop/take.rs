@@ -17,11 +17,12 @@ use ferromq_model::{
     GroupName, Millis, NameError, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName,
 };
 use ferromq_store::{AppendError, Batch, Found, Queue, Read, ReadError, ReadLimit};
+use parking_lot::MutexGuard;
 
 use super::Pops;
 use super::held::HeldPop;
 use super::order::{OrderCounts, OrderInfo};
-use super::places::PopTopic;
+use super::places::{Place, PopQueue, PopTopic};
 use super::receipt::{ORDER_QUEUE, Origin, Receipt};
 use super::record::{CheckPoint, Entry, MAX_MESSAGES};
 use crate::broker::Broker;
@@ -312,181 +313,28 @@ impl Look {
     }
 
     fn look(&self, broker: &Broker, peek: bool) -> Result<Popped, PopError> {
-        let mut popped = self.nothing(broker, Outcome::Nothing);
+        let popped = self.nothing(broker, Outcome::Nothing);
         let number = broker.next_number();
         let retry_first = number.wrapping_mul(0x9E37_79B9) >> 16; // spread: neighbours are not alike
         let retry_first = retry_first % 100 < broker.config().pop_from_retry_probability;
+        let mut round = Round { look: self, broker, peek, number, popped };
         for retries in [retry_first, !retry_first] {
-            match self.visit(broker, retries, number, peek, &mut popped) {
+            match if retries { round.visit_retries() } else { round.visit_own() } {
                 // What is handed out already has its check points: it must reach the client.
-                Err(error) if popped.count > 0 => {
+                Err(error) if round.popped.count > 0 => {
                     tracing::warn!(topic = %self.topic, group = %self.group, %error, "a pop ends early");
                     break;
                 }
                 other => other?,
             }
         }
+        let Round { mut popped, .. } = round;
         if popped.count > 0 {
             popped.outcome = Outcome::Found;
         } else if !peek {
             broker.stats().missed();
         }
         Ok(popped)
-    }
-
-    /// Looks at the retry topics, or at the topic itself.
-    fn visit(
-        &self,
-        broker: &Broker,
-        retries: bool,
-        number: u32,
-        peek: bool,
-        popped: &mut Popped,
-    ) -> Result<(), PopError> {
-        if !retries {
-            let Some(topic) = broker.topics().find(self.topic.as_str()) else { return Ok(()) };
-            return self.visit_topic(broker, &topic, Origin::Topic, self.queue, number, peek, popped);
-        }
-        for (origin, name) in &self.retries {
-            let Some(topic) = broker.topics().find(name.as_str()) else { continue };
-            self.visit_topic(broker, &topic, *origin, None, number, peek, popped)?;
-        }
-        Ok(())
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "one step of one look, with all that it needs")]
-    fn visit_topic(
-        &self,
-        broker: &Broker,
-        topic: &Arc<Topic>,
-        origin: Origin,
-        only: Option<QueueId>,
-        number: u32,
-        peek: bool,
-        popped: &mut Popped,
-    ) -> Result<(), PopError> {
-        let of_topic = broker.pops().places().topic_or_new(&self.group, topic.name());
-        let queues = topic.config().read_queue_nums;
-        for n in 0..if only.is_some() { 1 } else { queues } {
-            let id = only.unwrap_or(QueueId((number.wrapping_add(n)) % queues));
-            self.visit_queue(broker, topic, &of_topic, origin, id, peek, popped)?;
-        }
-        Ok(())
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "one step of one look, with all that it needs")]
-    fn visit_queue(
-        &self,
-        broker: &Broker,
-        topic: &Arc<Topic>,
-        of_topic: &PopTopic,
-        origin: Origin,
-        id: QueueId,
-        peek: bool,
-        popped: &mut Popped,
-    ) -> Result<(), PopError> {
-        let store = broker.store();
-        let Some(queue) = topic.queue(store, id) else { return Ok(()) };
-        let places = broker.pops().places();
-        let Some(at) = places.find_or_new(of_topic, &self.group, topic.name(), id) else {
-            return Ok(());
-        };
-        let mut place = at.lock();
-        let mut from = match place.position(&at, broker.offsets()) {
-            Some(position) => position,
-            None => {
-                let first = self.first(broker, queue, origin);
-                if !peek {
-                    place.begin_at(&at, broker.offsets(), first);
-                }
-                first
-            }
-        };
-        if self.in_order
-            && let Some(order) = &place.order
-            && !order.is_of(self.attempt.as_deref())
-            && let Some(until) = order.blocked_until(popped.at)
-        {
-            popped.blocked_until = Some(popped.blocked_until.map_or(until, |known| known.min(until)));
-            return Ok(());
-        }
-        if !self.in_order && Pops::is_saturated(broker, &at) {
-            popped.rest += queue.max().since(from);
-            return Ok(());
-        }
-        let room = self.max - popped.count;
-        let bytes = (store.config().max_pull_bytes.0 as usize).saturating_sub(popped.bytes);
-        if room == 0 || (bytes == 0 && popped.count > 0) {
-            popped.rest += queue.max().since(from);
-            return Ok(());
-        }
-        let limit = ReadLimit { messages: room, bytes };
-        let filter = if origin == Origin::Topic { &self.filter } else { &MessageFilter::All };
-        let mut read = store.read(queue, from, limit, filter)?;
-        let corrected = match read {
-            Read::Before { min } => Some(min),
-            Read::Beyond { max } => Some(max),
-            Read::Empty => Some(QueueOffset::ZERO).filter(|zero| from > *zero),
-            Read::Found(_) | Read::NoMatch { .. } | Read::AtEnd => None,
-        };
-        if let Some(right) = corrected {
-            tracing::warn!(topic = %topic.name(), group = %self.group, queue = %id, %from, to = %right, "a position is none of the queue's and moves");
-            from = right;
-            if !peek {
-                place.begin_at(&at, broker.offsets(), right);
-            }
-            read = store.read(queue, right, limit, filter)?;
-        }
-        match read {
-            Read::Found(found) => {
-                let offsets = offsets_of(&found);
-                let mut portion = Portion { origin, queue: id, start: from, offsets, counts: None };
-                let next = found.next;
-                if peek {
-                    // Nothing is noted.
-                } else if self.in_order {
-                    let attempt = self.attempt.as_deref();
-                    let info = OrderInfo::handed_out(
-                        place.order.as_ref(),
-                        attempt,
-                        &portion.offsets,
-                        popped.at,
-                        self.invisible,
-                    );
-                    portion.counts = Some(info.order_counts());
-                    place.order = Some(info);
-                    broker.pops().note_order_changed();
-                } else {
-                    popped.end = self.check_point(broker, topic.name(), &portion, popped)?;
-                    places.advance(&at, &mut place, next, popped.at);
-                    if broker.config().limit_pops {
-                        at.add_out(found.count);
-                    }
-                }
-                drop(place);
-                if !peek {
-                    let (messages, bytes) = (u64::from(found.count), found.bytes as u64);
-                    broker.stats().found(topic, self.group.as_str(), messages, bytes);
-                    if !self.in_order {
-                        topic.stats().count(self.group.as_str(), |stats| stats.checkpoints.add(1, 0));
-                    }
-                }
-                popped.rest += queue.max().since(next);
-                popped.count += found.count;
-                popped.bytes += found.bytes;
-                self.add_records(broker, found, &portion, popped);
-                popped.portions.push(portion);
-            }
-            Read::NoMatch { next } => {
-                // With every message wanted, what did not pass is not there any more.
-                if !peek || *filter == MessageFilter::All {
-                    places.advance(&at, &mut place, next, popped.at);
-                }
-                popped.rest += queue.max().since(next);
-            }
-            Read::AtEnd | Read::Empty | Read::Before { .. } | Read::Beyond { .. } => {}
-        }
-        Ok(())
     }
 
     /// Where a group without a position starts.
@@ -562,6 +410,170 @@ impl Look {
             record::patch(&mut bytes[start..], record.queue_offset, record.physical_offset, record.stored);
         }
         popped.records.push(bytes.into());
+    }
+}
+
+/// One round through the queues.
+struct Round<'a> {
+    look: &'a Look,
+    broker: &'a Broker,
+    /// Whether nothing is handed out.
+    peek: bool,
+    /// The queue to begin with, wherever there are several.
+    number: u32,
+    popped: Popped,
+}
+
+impl Round<'_> {
+    fn visit_own(&mut self) -> Result<(), PopError> {
+        let Some(topic) = self.broker.topics().find(self.look.topic.as_str()) else { return Ok(()) };
+        self.visit_topic(&topic, Origin::Topic, self.look.queue)
+    }
+
+    fn visit_retries(&mut self) -> Result<(), PopError> {
+        for (origin, name) in &self.look.retries {
+            let Some(topic) = self.broker.topics().find(name.as_str()) else { continue };
+            self.visit_topic(&topic, *origin, None)?;
+        }
+        Ok(())
+    }
+
+    fn visit_topic(
+        &mut self,
+        topic: &Arc<Topic>,
+        origin: Origin,
+        only: Option<QueueId>,
+    ) -> Result<(), PopError> {
+        let of_topic = self.broker.pops().places().topic_or_new(&self.look.group, topic.name());
+        let queues = topic.config().read_queue_nums;
+        for n in 0..if only.is_some() { 1 } else { queues } {
+            let id = only.unwrap_or(QueueId((self.number.wrapping_add(n)) % queues));
+            self.visit_queue(topic, &of_topic, origin, id)?;
+        }
+        Ok(())
+    }
+
+    fn visit_queue(
+        &mut self,
+        topic: &Arc<Topic>,
+        of_topic: &PopTopic,
+        origin: Origin,
+        id: QueueId,
+    ) -> Result<(), PopError> {
+        let Self { look, broker, peek, .. } = *self;
+        let store = broker.store();
+        let Some(queue) = topic.queue(store, id) else { return Ok(()) };
+        let places = broker.pops().places();
+        let Some(at) = places.find_or_new(of_topic, &look.group, topic.name(), id) else {
+            return Ok(());
+        };
+        let mut place = at.lock();
+        let mut from = match place.position(&at, broker.offsets()) {
+            Some(position) => position,
+            None => {
+                let first = look.first(broker, queue, origin);
+                if !peek {
+                    place.begin_at(&at, broker.offsets(), first);
+                }
+                first
+            }
+        };
+        let popped = &mut self.popped;
+        if look.in_order
+            && let Some(order) = &place.order
+            && !order.is_of(look.attempt.as_deref())
+            && let Some(until) = order.blocked_until(popped.at)
+        {
+            popped.blocked_until = Some(popped.blocked_until.map_or(until, |known| known.min(until)));
+            return Ok(());
+        }
+        let room = look.max - popped.count;
+        let bytes = (store.config().max_pull_bytes.0 as usize).saturating_sub(popped.bytes);
+        let is_full = room == 0 || (bytes == 0 && popped.count > 0);
+        if is_full || (!look.in_order && Pops::is_saturated(broker, &at)) {
+            popped.rest += queue.max().since(from);
+            return Ok(());
+        }
+        let limit = ReadLimit { messages: room, bytes };
+        let filter = if origin == Origin::Topic { &look.filter } else { &MessageFilter::All };
+        let mut read = store.read(queue, from, limit, filter)?;
+        let corrected = match read {
+            Read::Before { min } => Some(min),
+            Read::Beyond { max } => Some(max),
+            Read::Empty => Some(QueueOffset::ZERO).filter(|zero| from > *zero),
+            Read::Found(_) | Read::NoMatch { .. } | Read::AtEnd => None,
+        };
+        if let Some(right) = corrected {
+            tracing::warn!(topic = %topic.name(), group = %look.group, queue = %id, %from, to = %right, "a position is none of the queue's and moves");
+            from = right;
+            if !peek {
+                place.begin_at(&at, broker.offsets(), right);
+            }
+            read = store.read(queue, right, limit, filter)?;
+        }
+        match read {
+            Read::Found(found) => {
+                let offsets = offsets_of(&found);
+                let mut portion = Portion { origin, queue: id, start: from, offsets, counts: None };
+                if peek {
+                    drop(place);
+                } else {
+                    self.hand_out(topic, &at, place, &mut portion, &found)?;
+                }
+                let popped = &mut self.popped;
+                popped.rest += queue.max().since(found.next);
+                popped.count += found.count;
+                popped.bytes += found.bytes;
+                look.add_records(broker, found, &portion, popped);
+                popped.portions.push(portion);
+            }
+            Read::NoMatch { next } => {
+                // With every message wanted, what did not pass is not there any more.
+                if !peek || *filter == MessageFilter::All {
+                    places.advance(&at, &mut place, next, popped.at);
+                }
+                popped.rest += queue.max().since(next);
+            }
+            Read::AtEnd | Read::Empty | Read::Before { .. } | Read::Beyond { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Notes that the group has the portion now.
+    fn hand_out(
+        &mut self,
+        topic: &Topic,
+        at: &Arc<PopQueue>,
+        mut place: MutexGuard<'_, Place>,
+        portion: &mut Portion,
+        found: &Found,
+    ) -> Result<(), PopError> {
+        let Self { look, broker, popped, .. } = self;
+        let group = look.group.as_str();
+        if look.in_order {
+            let info = OrderInfo::handed_out(
+                place.order.as_ref(),
+                look.attempt.as_deref(),
+                &portion.offsets,
+                popped.at,
+                look.invisible,
+            );
+            portion.counts = Some(info.order_counts());
+            place.order = Some(info);
+            broker.pops().note_order_changed();
+        } else {
+            popped.end = look.check_point(broker, topic.name(), portion, popped)?;
+            broker.pops().places().advance(at, &mut place, found.next, popped.at);
+            if broker.config().limit_pops {
+                at.add_out(found.count);
+            }
+        }
+        drop(place);
+        if !look.in_order {
+            topic.stats().count(group, |stats| stats.checkpoints.add(1, 0));
+        }
+        broker.stats().found(topic, group, u64::from(found.count), found.bytes as u64);
+        Ok(())
     }
 }
 
