@@ -129,20 +129,23 @@ impl RequestModes {
     /// Forgets the modes of what is gone. Blocks if there are any.
     pub(crate) fn forget(&self, gone: impl Fn(&str, &str) -> bool) -> io::Result<()> {
         let file = self.changing.lock();
-        let mut changed = self.saved.read().clone();
-        let mut any = false;
+        let mut changed = {
+            let saved = self.saved.read();
+            let mut pairs = saved
+                .message_request_mode_map
+                .iter()
+                .flat_map(|(topic, groups)| groups.keys().map(move |group| (topic, group)));
+            if !pairs.any(|(topic, group)| gone(topic, group)) {
+                return Ok(());
+            }
+            saved.clone()
+        };
         changed.message_request_mode_map.retain(|topic, groups| {
-            groups.retain(|group, _| {
-                let gone = gone(topic, group);
-                any |= gone;
-                !gone
-            });
+            groups.retain(|group, _| !gone(topic, group));
             !groups.is_empty()
         });
-        if any {
-            file.save(&changed)?;
-            *self.saved.write() = changed;
-        }
+        file.save(&changed)?;
+        *self.saved.write() = changed;
         Ok(())
     }
 }
