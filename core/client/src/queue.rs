@@ -1,0 +1,26 @@
+//! Which queue of which broker.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ferromq_model::{QueueId, TopicName};
+
+/// One queue of a topic on a broker. Cloning shares the texts.
+///
+/// The order is the one that official clients sort by before they share queues out: topic, broker, queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageQueue {
+    /// The topic.
+    pub topic: TopicName,
+    /// The name that a master and its replicas share.
+    pub broker: Arc<str>,
+    /// Which of the broker's queues of this topic.
+    pub id: QueueId,
+}
+
+impl fmt::Display for MessageQueue {
+    /// `topic@broker:queue`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}:{}", self.topic, self.broker, self.id.0)
+    }
+}
