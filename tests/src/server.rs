@@ -13,34 +13,47 @@ use rustix::process::Signal;
 use crate::process::{Process, free_port, wait};
 use crate::toolchain;
 
-/// The official version that tests start.
+/// The official version that our server is compared with.
 pub const OFFICIAL: &str = "5.3.3";
+/// The last of the line before that whose servers are in Maven's central repository: of 4.9.8 it has the client alone.
+pub const OFFICIAL_4: &str = "4.9.7";
 
 /// A JVM needs seconds for this even when two cores are busy with other tests.
 const READY_LIMIT: Duration = Duration::from_secs(90);
 /// The official broker waits for its own threads while it stops.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// What the official servers of 4.x log: warnings, to their output.
+const QUIET_LOGBACK: &str = r#"<configuration>
+  <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%d %p %t - %m%n</pattern></encoder>
+  </appender>
+  <root level="WARN"><appender-ref ref="out"/></root>
+</configuration>
+"#;
 
 /// Which server is under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `ferromq standalone`.
     Ferro,
-    /// The official Java NameServer and broker.
-    Official,
+    /// The official Java NameServer and broker of this version.
+    Official(&'static str),
 }
 
 impl Kind {
-    /// What the environment says is under test: `FERROMQ_INTEROP_SERVER` is `ferromq`, the default, or `official`,
-    /// to show that a test is right before our server is held to it.
+    /// What the environment says is under test: `FERROMQ_INTEROP_SERVER` is `ferromq`, the default, or `official` or
+    /// `official-4`, to show that a test is right before our server is held to it.
     ///
     /// # Panics
     /// When it is anything else.
     pub fn under_test() -> Self {
         match env::var("FERROMQ_INTEROP_SERVER").as_deref() {
             Err(_) | Ok("ferromq") => Kind::Ferro,
-            Ok("official") => Kind::Official,
-            Ok(other) => panic!("FERROMQ_INTEROP_SERVER is ferromq or official, not {other}"),
+            Ok("official") => Kind::Official(OFFICIAL),
+            Ok("official-4") => Kind::Official(OFFICIAL_4),
+            Ok(other) => {
+                panic!("FERROMQ_INTEROP_SERVER is ferromq, official or official-4, not {other}")
+            }
         }
     }
 }
@@ -123,11 +136,11 @@ impl Launch {
         let mut server = Server { launch: self.clone(), processes: Vec::new() };
         match self.kind {
             Kind::Ferro => server.processes.push(self.spawn_ferro()),
-            Kind::Official => {
-                server.processes.push(self.spawn_official_namesrv());
+            Kind::Official(version) => {
+                server.processes.push(self.spawn_official_namesrv(version));
                 // A broker that finds no NameServer tries again after 30 s only.
                 server.wait_for("NameServer", || ask_cluster(self.namesrv_port).is_ok());
-                server.processes.push(self.spawn_official_broker());
+                server.processes.push(self.spawn_official_broker(version));
             }
         }
         let broker = self.broker().to_string();
@@ -156,13 +169,13 @@ impl Launch {
         Process::spawn("ferromq", command, &self.log())
     }
 
-    fn spawn_official_namesrv(&self) -> Process {
+    fn spawn_official_namesrv(&self, version: &str) -> Process {
         let conf =
             self.write_conf("namesrv.conf", &[("listenPort".to_owned(), self.namesrv_port.to_string())]);
-        self.spawn_official("org.apache.rocketmq.namesrv.NamesrvStartup", "-Xmx128m", &conf)
+        self.spawn_official(version, "org.apache.rocketmq.namesrv.NamesrvStartup", "-Xmx128m", &conf)
     }
 
-    fn spawn_official_broker(&self) -> Process {
+    fn spawn_official_broker(&self, version: &str) -> Process {
         let store = self.store();
         let mut lines = vec![
             ("brokerIP1".to_owned(), "127.0.0.1".to_owned()),
@@ -174,7 +187,7 @@ impl Launch {
         ];
         lines.extend(self.settings.iter().cloned());
         let conf = self.write_conf("broker.conf", &lines);
-        self.spawn_official("org.apache.rocketmq.broker.BrokerStartup", "-Xmx512m", &conf)
+        self.spawn_official(version, "org.apache.rocketmq.broker.BrokerStartup", "-Xmx512m", &conf)
     }
 
     fn write_conf(&self, name: &str, lines: &[(String, String)]) -> PathBuf {
@@ -184,10 +197,17 @@ impl Launch {
         path
     }
 
-    fn spawn_official(&self, main: &str, heap: &str, conf: &Path) -> Process {
-        let jars = toolchain::maven_jars("servers", OFFICIAL);
+    fn spawn_official(&self, version: &str, main: &str, heap: &str, conf: &Path) -> Process {
+        let jars = toolchain::maven_jars("servers", version);
         let home = self.dir.join("official");
-        fs::create_dir_all(&home).expect("the official servers' home can be made");
+        fs::create_dir_all(home.join("conf")).expect("the official servers' home can be made");
+        if version.starts_with("4.") {
+            // They read it before anything else and end when it is not there; 5.x has it in a jar.
+            for of in ["namesrv", "broker"] {
+                fs::write(home.join(format!("conf/logback_{of}.xml")), QUIET_LOGBACK)
+                    .expect("the logging configuration can be written");
+            }
+        }
         let mut command = Command::new(toolchain::java());
         command
             .args(toolchain::JVM_OPENS)
@@ -239,7 +259,7 @@ impl Server {
         let status = process.terminate(STOP_LIMIT);
         // A JVM that ends by SIGTERM reports 143, having run its hooks.
         assert!(
-            self.launch.kind == Kind::Official || status.success(),
+            self.launch.kind != Kind::Ferro || status.success(),
             "ferromq ended with {status} on SIGTERM\n{log}"
         );
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::thread;
 
 use ferromq_tests::mqadmin::{Run, compare, drive, page, run_tool, script};
+use ferromq_tests::server::OFFICIAL;
 use ferromq_tests::{Kind, Launch, Server};
 
 fn start(kind: Kind, dir: &Path) -> Server {
@@ -32,7 +33,7 @@ fn run(kind: Kind, dir: &Path) -> Run {
 fn every_subcommand_answers_as_the_official_servers_do() {
     let dir = tempfile::Builder::new().prefix("ferromq-mqadmin-").tempdir().expect("a temporary directory");
     let (official, ours) = thread::scope(|scope| {
-        let official = scope.spawn(|| run(Kind::Official, &dir.path().join("official")));
+        let official = scope.spawn(|| run(Kind::Official(OFFICIAL), &dir.path().join("official")));
         let ours = run(Kind::under_test(), &dir.path().join("ours"));
         (official.join().expect("the official servers' run"), ours)
     });

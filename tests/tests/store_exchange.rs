@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use ferromq_tests::server::OFFICIAL;
 use ferromq_tests::{Client, Kind, Launch, Server};
 
 /// Level 17 is what waits while the server changes.
@@ -64,22 +65,22 @@ fn is_recovered_after_a_kill(first: Kind, second: Kind) {
 
 #[test]
 fn our_store_is_read_and_continued_by_the_official_broker() {
-    goes_there_and_back(Kind::under_test(), Kind::Official);
+    goes_there_and_back(Kind::under_test(), Kind::Official(OFFICIAL));
 }
 
 #[test]
 fn the_official_brokers_store_is_read_and_continued_by_us() {
-    goes_there_and_back(Kind::Official, Kind::under_test());
+    goes_there_and_back(Kind::Official(OFFICIAL), Kind::under_test());
 }
 
 #[test]
 fn our_store_after_a_kill_is_recovered_by_the_official_broker() {
-    is_recovered_after_a_kill(Kind::under_test(), Kind::Official);
+    is_recovered_after_a_kill(Kind::under_test(), Kind::Official(OFFICIAL));
 }
 
 #[test]
 fn the_official_brokers_store_after_a_kill_is_recovered_by_us() {
-    is_recovered_after_a_kill(Kind::Official, Kind::under_test());
+    is_recovered_after_a_kill(Kind::Official(OFFICIAL), Kind::under_test());
 }
 
 /// One server leaves timers, transactions and pops open, the other ends them by the scenario `read`.
@@ -99,20 +100,30 @@ fn what_is_open_is_ended(first: Kind, second: Kind, end: fn(Server), read: &str)
 
 #[test]
 fn what_we_leave_open_is_ended_by_the_official_broker() {
-    what_is_open_is_ended(Kind::under_test(), Kind::Official, Server::stop, "unfinished_read:one");
+    what_is_open_is_ended(Kind::under_test(), Kind::Official(OFFICIAL), Server::stop, "unfinished_read:one");
 }
 
 #[test]
 fn what_the_official_broker_leaves_open_is_ended_by_us() {
-    what_is_open_is_ended(Kind::Official, Kind::under_test(), Server::stop, "unfinished_read:one");
+    what_is_open_is_ended(Kind::Official(OFFICIAL), Kind::under_test(), Server::stop, "unfinished_read:one");
 }
 
 #[test]
 fn what_we_leave_open_when_killed_is_ended_by_the_official_broker() {
-    what_is_open_is_ended(Kind::under_test(), Kind::Official, Server::kill, "unfinished_reread:one");
+    what_is_open_is_ended(
+        Kind::under_test(),
+        Kind::Official(OFFICIAL),
+        Server::kill,
+        "unfinished_reread:one",
+    );
 }
 
 #[test]
 fn what_the_official_broker_leaves_open_when_killed_is_ended_by_us() {
-    what_is_open_is_ended(Kind::Official, Kind::under_test(), Server::kill, "unfinished_reread:one");
+    what_is_open_is_ended(
+        Kind::Official(OFFICIAL),
+        Kind::under_test(),
+        Server::kill,
+        "unfinished_reread:one",
+    );
 }
