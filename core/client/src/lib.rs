@@ -1,9 +1,12 @@
 //! Producers, consumers and administration for FerroMQ and Apache RocketMQ, over native remoting.
 
 mod allocate;
+#[allow(dead_code, reason = "the client, which comes next, makes ids")]
+mod identity;
 mod queue;
 
 pub use allocate::{
     DEFAULT_VIRTUAL_NODES, MAX_STICKY_PAIRS, Rooms, STICKY_SUFFIX, Strategy, UnknownStrategy,
 };
+pub use identity::UniqueId;
 pub use queue::MessageQueue;
