@@ -121,6 +121,14 @@ impl SysFlag {
     pub const STORE_HOST_V6: i32 = 0x20;
     /// One record that holds a client's whole batch.
     pub const INNER_BATCH: i32 = 0x80;
+    /// All bits that say how the body is compressed. None of them, from clients before 5.0: as zlib.
+    pub const COMPRESSION_MASK: i32 = 0x700;
+    /// As a frame of LZ4.
+    pub const COMPRESSION_LZ4: i32 = 0x100;
+    /// As a frame of Zstandard.
+    pub const COMPRESSION_ZSTD: i32 = 0x200;
+    /// As a stream of zlib.
+    pub const COMPRESSION_ZLIB: i32 = 0x300;
 
     /// Whether any of `bits` is set.
     #[must_use]
