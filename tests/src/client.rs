@@ -95,6 +95,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Of scenarios that were run here.
+    pub(crate) fn new(verdicts: BTreeMap<String, Result<(), String>>, output: String) -> Self {
+        Self { verdicts, output }
+    }
+
     /// Reads lines `ok NAME 0.8s` and `FAILED NAME 0.8s: REASON`, and skips all others.
     fn parse(output: String) -> Self {
         let mut verdicts = BTreeMap::new();

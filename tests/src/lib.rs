@@ -5,6 +5,7 @@
 //!   ▲                 │               on free ports of 127.0.0.1, with a store in a directory of the test
 //!   └──stop / kill────┘
 //! Client::run(namesrv, scenarios) ──▶ Report    an official client, unmodified, running tests/interop
+//! suite! { scenarios }                          our own client, running the same scenarios against every server
 //! FaultyNetwork::around(launch)                 proxies between a server and its clients, which fail when told to
 //! ```
 //!
@@ -23,9 +24,11 @@ pub mod proxy;
 pub mod random;
 pub mod remoting;
 pub mod server;
+pub mod suite;
 pub mod toolchain;
 
 pub use client::{Client, Report};
 pub use proxy::{FaultyNetwork, Proxy};
 pub use random::Random;
 pub use server::{Kind, Launch, Server};
+pub use suite::Scene;
