@@ -60,28 +60,44 @@ impl Client {
 
     fn command(self, home: &Path) -> Command {
         match self {
-            Client::Java(version) | Client::JavaBinaryHeaders(version) => {
-                let class_path = toolchain::java_client(version);
-                let mut command = Command::new(toolchain::java());
-                command
-                    .args(toolchain::JVM_OPENS)
-                    .args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
-                    .arg(format!("-Duser.home={}", home.display()))
-                    .arg(format!("-Drocketmq.client.logRoot={}", home.join("logs").display()))
-                    .arg(format!("-Drocketmq.client.localOffsetStoreDir={}", home.join("offsets").display()))
-                    .args(["-cp", &class_path]);
-                if matches!(self, Client::JavaBinaryHeaders(_)) {
-                    command.arg("-Drocketmq.serialize.type=ROCKETMQ");
-                }
-                command.arg("Interop");
-                command
-            }
+            Client::Java(_) | Client::JavaBinaryHeaders(_) => self.program("Interop", home),
             Client::Go => {
                 let mut command = Command::new(toolchain::go_client());
                 command.env("HOME", home).env("rocketmq.client.localOffsetStoreDir", home.join("offsets"));
                 command
             }
         }
+    }
+
+    /// One of the Java programs, small and quick to start, with the client's files in `home`.
+    ///
+    /// # Panics
+    /// When it is not the Java client, or cannot be compiled.
+    pub(crate) fn program(self, main: &str, home: &Path) -> Command {
+        let mut command = self.java(home);
+        command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", main]);
+        command
+    }
+
+    /// The JVM with its defaults and the client on its class path, before the name of what it runs.
+    ///
+    /// # Panics
+    /// When it is not the Java client, or cannot be compiled.
+    pub fn java(self, home: &Path) -> Command {
+        let (Client::Java(version) | Client::JavaBinaryHeaders(version)) = self else {
+            panic!("{self} does not run in a JVM");
+        };
+        let mut command = Command::new(toolchain::java());
+        command
+            .args(toolchain::JVM_OPENS)
+            .arg(format!("-Duser.home={}", home.display()))
+            .arg(format!("-Drocketmq.client.logRoot={}", home.join("logs").display()))
+            .arg(format!("-Drocketmq.client.localOffsetStoreDir={}", home.join("offsets").display()))
+            .args(["-cp", &toolchain::java_client(version)]);
+        if matches!(self, Client::JavaBinaryHeaders(_)) {
+            command.arg("-Drocketmq.serialize.type=ROCKETMQ");
+        }
+        command
     }
 }
 

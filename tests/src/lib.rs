@@ -5,6 +5,7 @@
 //!   ▲                 │               on free ports of 127.0.0.1, with a store in a directory of the test
 //!   └──stop / kill────┘
 //! Client::run(namesrv, scenarios) ──▶ Report    an official client, unmodified, running tests/interop
+//! JavaMember::join(namesrv, topic, group)       an official client as a member of a group with others
 //! suite! { scenarios }                          our own client, running the same scenarios against every server
 //! FaultyNetwork::around(launch)                 proxies between a server and its clients, which fail when told to
 //! ```
@@ -18,6 +19,7 @@
 //! It panics instead of returning errors: its callers are tests, and every failure ends them.
 
 pub mod client;
+pub mod member;
 pub mod mqadmin;
 pub mod process;
 pub mod proxy;
@@ -28,6 +30,7 @@ pub mod suite;
 pub mod toolchain;
 
 pub use client::{Client, Report};
+pub use member::{Got, JavaMember};
 pub use proxy::{FaultyNetwork, Proxy};
 pub use random::Random;
 pub use server::{Kind, Launch, Server};
