@@ -86,6 +86,7 @@ where
         out: Outbox::default(),
         limits,
         moved: Instant::now(),
+        flushed: true,
         stopping: false,
     };
     let mut idle = pin!(tokio::time::sleep(limits.idle));
@@ -117,6 +118,8 @@ struct Connection<I> {
     limits: ConnectionLimits,
     /// When something was last read or written.
     moved: Instant,
+    /// Whether all that was written has left.
+    flushed: bool,
     stopping: bool,
 }
 
@@ -164,6 +167,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
             }
             self.out.advance(written);
             self.moved = Instant::now();
+            self.flushed = false;
+        }
+        // What encrypts holds some back until it is told that this was all.
+        if !self.flushed {
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            self.flushed = true;
         }
         Poll::Ready(Ok(()))
     }
@@ -396,6 +405,7 @@ mod tests {
             out: Outbox::default(),
             limits: LIMITS,
             moved: Instant::now(),
+            flushed: true,
             stopping: false,
         };
         for _ in 0..10 {

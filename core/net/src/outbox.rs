@@ -54,6 +54,27 @@ impl Outbox {
         self.chunks.push_back(bytes);
     }
 
+    /// Moves all that waits in `other` behind what waits here, without copying it.
+    pub fn append(&mut self, other: &mut Self) {
+        if self.is_empty() {
+            // Both keep a buffer, so that neither needs a new one the next time.
+            std::mem::swap(self, other);
+            return;
+        }
+        if other.is_empty() {
+            return;
+        }
+        if !self.open.is_empty() {
+            let open = self.open.split().freeze();
+            self.chunked += open.len();
+            self.chunks.push_back(open);
+        }
+        self.chunked += other.chunked;
+        self.chunks.append(&mut other.chunks);
+        other.chunked = 0;
+        std::mem::swap(&mut self.open, &mut other.open);
+    }
+
     /// The pieces to write next; returns how many were filled in.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let pieces = self.chunks.iter().map(|chunk| &chunk[..]).chain(std::iter::once(&self.open[..]));
@@ -96,6 +117,29 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_appended_leaves_behind_what_was_there() {
+        let filled = |range: std::ops::Range<u8>| {
+            let mut outbox = Outbox::default();
+            for i in range {
+                outbox.buffer().extend_from_slice(&[i; 3]);
+                outbox.push(vec![i; 100].into());
+                outbox.buffer().extend_from_slice(&[i]);
+            }
+            outbox
+        };
+        let mut outbox = Outbox::default();
+        for mut other in [filled(0..0), filled(0..2), filled(2..3), filled(0..0)] {
+            outbox.append(&mut other);
+            assert!(other.is_empty());
+        }
+        let mut slices = [IoSlice::new(&[]); 32];
+        let count = outbox.slices(&mut slices);
+        let flat: Vec<u8> = slices[..count].iter().flat_map(|s| s.iter().copied()).collect();
+        let expected: Vec<u8> = (0..3u8).flat_map(|i| [i; 104]).collect();
+        assert_eq!((flat, outbox.len()), (expected, 312));
+    }
 
     #[test]
     fn bytes_leave_in_order_however_writes_are_cut() {
