@@ -44,6 +44,14 @@ pub mod property {
         CHECK_IMMUNITY = "CHECK_IMMUNITY_TIME_IN_SECONDS";
         /// Of a request and of its reply: the client that waits for the reply.
         REPLY_TO_CLIENT = "REPLY_TO_CLIENT";
+        /// Of a request and of its reply: which belong together.
+        CORRELATION_ID = "CORRELATION_ID";
+        /// Of a request: how long its sender waits for the reply, in milliseconds.
+        REPLY_TIMEOUT = "TTL";
+        /// `reply`: a reply.
+        MESSAGE_TYPE = "MSG_TYPE";
+        /// Messages with the same value go to the same queue.
+        SHARDING_KEY = "__SHARDINGKEY";
         /// When a reply was handed to the client that waits for it.
         PUSH_REPLY_TIME = "PUSH_REPLY_TIME";
         /// First offset message id of a message that was sent back.
