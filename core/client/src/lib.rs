@@ -1,18 +1,43 @@
 //! Producers, consumers and administration for FerroMQ and Apache RocketMQ, over native remoting.
+//!
+//! ```text
+//! producer   consumers   admin      what users hold: each a handle, each closed by its user
+//!      └─────────┼─────────┘
+//!              Client               one identity in all groups; heartbeats; where topics are
+//!                │
+//!              wire                 one connection a server, many calls in flight
+//! ```
+
+#![allow(dead_code, reason = "what producers and consumers, which come next, stand on")]
 
 mod allocate;
-#[allow(dead_code, reason = "producers and consumers, which come next, use it")]
+mod client;
 mod compress;
-#[allow(dead_code, reason = "the client, which comes next, makes ids")]
+mod config;
+mod error;
+#[cfg(test)]
+mod fake;
 mod identity;
+mod members;
+mod message;
 mod queue;
-#[allow(dead_code, reason = "connections, which come next, sign")]
+mod received;
+mod routes;
 mod signature;
+mod wire;
 
 pub use allocate::{
     DEFAULT_VIRTUAL_NODES, MAX_STICKY_PAIRS, Rooms, STICKY_SUFFIX, Strategy, UnknownStrategy,
 };
+pub use client::Client;
 pub use compress::{Compression, DecompressError};
+pub use config::ClientBuilder;
+pub use error::{CallError, ConfigError, Remedy, RouteError};
 pub use identity::UniqueId;
+pub use members::AlreadyMember;
+pub use message::{InvalidMessage, Message, MessageBuilder};
 pub use queue::MessageQueue;
+pub use received::Received;
+pub use routes::TopicRoute;
 pub use signature::Credentials;
+pub use wire::{Tls, TlsError};

@@ -1,0 +1,86 @@
+//! A server for tests of this crate: answers frames as the test says, on a port of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ferromq_protocol::code::ResponseCode;
+use ferromq_protocol::frame::{Command, FrameLimits, Head, HeaderScratch, encode_with_body, frame_len};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// What the server does with a frame.
+pub(crate) enum Reaction {
+    /// Answers with this code, these fields and this body.
+    Answer(ResponseCode, Vec<(&'static str, String)>, Vec<u8>),
+    /// Says nothing.
+    Silence,
+    /// Ends the connection.
+    Close,
+}
+
+impl Reaction {
+    /// Success, with nothing else.
+    pub(crate) fn ok() -> Self {
+        Self::Answer(ResponseCode::Success, Vec::new(), Vec::new())
+    }
+}
+
+type React = dyn Fn(&Command<'_>) -> Reaction + Send + Sync;
+
+/// Answers until it is dropped.
+pub(crate) struct FakeServer {
+    pub(crate) addr: SocketAddr,
+    _tasks: JoinSet<()>,
+}
+
+impl FakeServer {
+    /// Listens, and lets `react` say what to do with each frame.
+    pub(crate) async fn start(react: impl Fn(&Command<'_>) -> Reaction + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addr = listener.local_addr().expect("it is bound");
+        let react: Arc<React> = Arc::new(react);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serve(stream, Arc::clone(&react)));
+            }
+        });
+        Self { addr, _tasks: tasks }
+    }
+
+    /// As clients write it.
+    pub(crate) fn address(&self) -> Arc<str> {
+        self.addr.to_string().into()
+    }
+}
+
+async fn serve(mut stream: TcpStream, react: Arc<React>) {
+    let mut received = Vec::new();
+    let mut scratch = HeaderScratch::new();
+    loop {
+        while let Ok(Some(len)) = frame_len(&received, &FrameLimits::default()) {
+            let frame: Vec<u8> = received.drain(..len).collect();
+            let mut out = Vec::new();
+            {
+                let command = Command::decode(&frame, &mut scratch).expect("clients write whole frames");
+                match react(&command) {
+                    Reaction::Answer(code, fields, body) if !command.is_oneway() => {
+                        let head = Head::response(&command, code).with_remark("as the test says");
+                        encode_with_body(&mut out, &head, &fields[..], &body).expect("it fits");
+                    }
+                    Reaction::Answer(..) | Reaction::Silence => {}
+                    Reaction::Close => return,
+                }
+            }
+            if stream.write_all(&out).await.is_err() {
+                return;
+            }
+        }
+        match stream.read_buf(&mut received).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
