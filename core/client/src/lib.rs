@@ -18,6 +18,7 @@ mod error;
 #[cfg(test)]
 mod fake;
 mod identity;
+mod latency;
 mod members;
 mod message;
 mod queue;
