@@ -25,6 +25,7 @@ mod queue;
 mod received;
 mod routes;
 mod signature;
+mod trace_record;
 mod wire;
 
 pub use allocate::{
