@@ -11,6 +11,7 @@
 #![allow(dead_code, reason = "what producers and consumers, which come next, stand on")]
 
 mod allocate;
+mod backoff;
 mod client;
 mod compress;
 mod config;
