@@ -95,7 +95,8 @@ pub(crate) fn compress(kind: Compression, level: u32, body: &[u8]) -> Option<Byt
         Compression::Zstd => zstd::bulk::compress(body, level.clamp(1, 22) as i32),
     };
     // Nothing that writes into memory fails for another reason than memory.
-    compressed.ok().filter(|compressed| compressed.len() < body.len()).map(Bytes::from)
+    let compressed = compressed.ok().filter(|compressed| compressed.len() < body.len())?;
+    Some(compressed.into_boxed_slice().into())
 }
 
 /// The body as its sender had it; `body` itself if it is not compressed.
@@ -114,12 +115,16 @@ pub(crate) fn decompress(flag: SysFlag, body: Bytes, limit: usize) -> Result<Byt
             read(frame, &body, limit)?
         }
     };
-    Ok(plain.into())
+    // What waits to be consumed is counted by its length, so it must not hold more.
+    Ok(plain.into_boxed_slice().into())
 }
 
 fn read(stream: impl Read, body: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
     let mut plain = Vec::with_capacity(guess(body, limit));
-    stream.take(limit as u64 + 1).read_to_end(&mut plain).map_err(DecompressError::Corrupt)?;
+    stream
+        .take((limit as u64).saturating_add(1))
+        .read_to_end(&mut plain)
+        .map_err(DecompressError::Corrupt)?;
     if plain.len() > limit { Err(DecompressError::TooLarge { limit }) } else { Ok(plain) }
 }
 
@@ -139,7 +144,8 @@ fn inflate(body: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
             return Ok(plain);
         }
         if plain.len() == plain.capacity() {
-            plain.reserve(plain.len().clamp(64, (limit - plain.len() + 1).max(64)));
+            // Twice as much, but not far beyond the limit.
+            plain.reserve(plain.len().min(limit - plain.len()) + 64);
         } else if (stream.total_in(), stream.total_out()) == (read, written) {
             return Err(cut());
         }
@@ -168,7 +174,7 @@ fn cut() -> DecompressError {
 
 /// Room to begin with: texts often shrink to a third.
 fn guess(body: &[u8], limit: usize) -> usize {
-    (body.len() * 4).min(limit + 1)
+    body.len().saturating_mul(4).min(limit.saturating_add(1))
 }
 
 #[cfg(test)]
@@ -214,8 +220,10 @@ mod tests {
     #[test]
     fn bodies_that_official_clients_compressed_are_read() {
         for kind in KINDS {
-            let plain = decompress(SysFlag(kind.bits()), javas(kind), 490).unwrap();
-            assert_eq!(plain, text(), "{kind:?}");
+            for limit in [490, usize::MAX] {
+                let plain = decompress(SysFlag(kind.bits()), javas(kind), limit).unwrap();
+                assert_eq!(plain, text(), "{kind:?}");
+            }
         }
         let before_types = decompress(SysFlag(SysFlag::COMPRESSED), javas(Compression::Zlib), 490);
         assert_eq!(before_types.unwrap(), text());
