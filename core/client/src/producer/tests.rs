@@ -1,0 +1,297 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ferromq_protocol::code::{RequestCode, ResponseCode};
+use ferromq_protocol::frame::Command;
+use ferromq_protocol::header::{Header as _, SendMessage};
+use parking_lot::Mutex;
+use serde_json::json;
+
+use super::{Producer, ProducerBuilder, SendError, SendStatus};
+use crate::client::Client;
+use crate::error::{CallError, RouteError};
+use crate::fake::{FakeServer, Reaction};
+use crate::message::Message;
+
+/// As long as nothing but a broken client takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Brokers `a`, `b`, … and a NameServer that names them, with a topic `T` of two queues on each.
+struct Cluster {
+    client: Client,
+    _servers: Vec<FakeServer>,
+    /// What was sent: broker, queue and body.
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+type Seen = (char, u32, Vec<u8>);
+
+type Reply = Arc<dyn Fn(char, &SendMessage<'_>, &Command<'_>) -> Reaction + Send + Sync>;
+
+impl Cluster {
+    async fn start(
+        brokers: usize,
+        reply: impl Fn(char, &SendMessage<'_>, &Command<'_>) -> Reaction + Send + Sync + 'static,
+    ) -> Self {
+        let reply: Reply = Arc::new(reply);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let mut servers = Vec::new();
+        let (mut queues, mut members) = (Vec::new(), Vec::new());
+        for name in ('a'..).take(brokers) {
+            let (reply, seen) = (Arc::clone(&reply), Arc::clone(&seen));
+            let server = FakeServer::start(move |command| {
+                let sends = [
+                    RequestCode::SendMessageV2,
+                    RequestCode::SendBatchMessage,
+                    RequestCode::SendReplyMessageV2,
+                ];
+                if !command.request_code().is_some_and(|code| sends.contains(&code)) {
+                    return Reaction::ok();
+                }
+                let send = SendMessage::decode(&command.fields).expect("a whole header");
+                let queue = send.queue.expect("clients choose").0;
+                seen.lock().push((name, queue, command.body.to_vec()));
+                reply(name, &send, command)
+            })
+            .await;
+            queues.push(json!({"brokerName": name, "readQueueNums": 2, "writeQueueNums": 2, "perm": 6, "topicSysFlag": 0}));
+            members
+                .push(json!({"cluster": "c", "brokerName": name, "brokerAddrs": {"0": &*server.address()}}));
+            servers.push(server);
+        }
+        let route =
+            json!({"queueDatas": queues, "brokerDatas": members, "filterServerTable": {}}).to_string();
+        let names = FakeServer::start(move |command| match command.fields.find("topic") {
+            Some("T" | "TBW102") => {
+                Reaction::Answer(ResponseCode::Success, Vec::new(), route.clone().into_bytes())
+            }
+            _ => Reaction::Answer(ResponseCode::TopicNotExist, Vec::new(), Vec::new()),
+        })
+        .await;
+        let client = Client::builder(&names.address()).build().expect("a valid address");
+        servers.push(names);
+        Self { client, _servers: servers, seen }
+    }
+
+    fn producer(&self, set: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> Producer {
+        set(self.client.producer("G").send_timeout(PATIENCE)).build().expect("valid settings")
+    }
+
+    /// Brokers that were sent to, in order.
+    fn brokers(&self) -> String {
+        self.seen.lock().iter().map(|(broker, ..)| broker).collect()
+    }
+}
+
+fn stored(send: &SendMessage<'_>) -> Reaction {
+    let fields = vec![
+        ("msgId", "7F00000100002A9F0000000000000457".to_owned()),
+        ("queueId", send.queue.expect("clients choose").0.to_string()),
+        ("queueOffset", "17".to_owned()),
+    ];
+    Reaction::Answer(ResponseCode::Success, fields, Vec::new())
+}
+
+fn code(code: ResponseCode) -> Reaction {
+    Reaction::Answer(code, Vec::new(), Vec::new())
+}
+
+fn message(body: &str) -> Message {
+    Message::new("T", body.to_owned()).expect("a valid message")
+}
+
+#[tokio::test]
+async fn a_receipt_says_where_the_message_is() {
+    let cluster = Cluster::start(1, |_, send, _| stored(send)).await;
+    let producer = cluster.producer(|builder| builder);
+    let receipt = producer.send(message("hello")).await.unwrap();
+    assert_eq!(receipt.status, SendStatus::Stored);
+    assert_eq!(receipt.offset.0, 17);
+    assert_eq!(receipt.place.unwrap().offset.0, 0x457);
+    assert_eq!((receipt.queue.topic.as_str(), &*receipt.queue.broker), ("T", "a"));
+    assert_eq!(receipt.recall_handle, None);
+    producer.close().await;
+}
+
+#[tokio::test]
+async fn queues_take_turns() {
+    let cluster = Cluster::start(2, |_, send, _| stored(send)).await;
+    let producer = cluster.producer(|builder| builder);
+    for _ in 0..8 {
+        producer.send(message("x")).await.unwrap();
+    }
+    let mut queues: Vec<_> = cluster.seen.lock().iter().map(|(broker, queue, _)| (*broker, *queue)).collect();
+    queues.sort_unstable();
+    assert_eq!(queues, [('a', 0), ('a', 0), ('a', 1), ('a', 1), ('b', 0), ('b', 0), ('b', 1), ('b', 1)]);
+}
+
+#[tokio::test]
+async fn another_broker_gets_what_one_refused_or_was_silent_about() {
+    use ResponseCode as Code;
+    for refusal in [
+        Code::TopicNotExist,
+        Code::ServiceNotAvailable,
+        Code::SystemError,
+        Code::SystemBusy,
+        Code::NoPermission,
+        Code::NoBuyerId,
+        Code::NotInCurrentUnit,
+        Code::GoAway,
+    ] {
+        sends_to_b_what_a_does_not_take(move || code(refusal)).await;
+    }
+    sends_to_b_what_a_does_not_take(|| Reaction::Close).await;
+}
+
+async fn sends_to_b_what_a_does_not_take(refuse: impl Fn() -> Reaction + Send + Sync + 'static) {
+    let cluster =
+        Cluster::start(2, move |name, send, _| if name == 'a' { refuse() } else { stored(send) }).await;
+    let producer = cluster.producer(|builder| builder);
+    while !cluster.brokers().contains('a') {
+        producer.send(message("x")).await.unwrap();
+    }
+    assert!(cluster.brokers().ends_with("ab"), "{}", cluster.brokers());
+}
+
+#[tokio::test]
+async fn what_no_broker_would_take_is_sent_once() {
+    for refusal in
+        [ResponseCode::MessageIllegal, ResponseCode::InvalidParameter, ResponseCode::VersionNotSupported]
+    {
+        let cluster = Cluster::start(2, move |_, _, _| code(refusal)).await;
+        let producer = cluster.producer(|builder| builder);
+        let failed = producer.send(message("x")).await.unwrap_err();
+        assert!(
+            matches!(&failed, SendError::Failed { tries: 1, last } if last.code() == Some(refusal)),
+            "{failed}"
+        );
+        assert_eq!(cluster.seen.lock().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_tried_as_often_as_the_producer_is_told() {
+    let cluster = Cluster::start(1, |_, _, _| code(ResponseCode::SystemBusy)).await;
+    let producer = cluster.producer(|builder| builder.retries(1));
+    let failed = producer.send(message("x")).await.unwrap_err();
+    assert!(
+        matches!(&failed, SendError::Failed { tries: 2, last: CallError::Refused { code: 2, .. } }),
+        "{failed}"
+    );
+}
+
+#[tokio::test]
+async fn all_tries_together_take_no_longer_than_the_send_timeout() {
+    let cluster = Cluster::start(1, |_, _, _| Reaction::Silence).await;
+    let producer = cluster.producer(|builder| builder.send_timeout(Duration::from_millis(300)));
+    let failed = producer.send(message("x")).await.unwrap_err();
+    assert!(matches!(&failed, SendError::Failed { tries: 1, last: CallError::TimedOut { .. } }), "{failed}");
+}
+
+#[tokio::test]
+async fn what_is_stored_but_not_safe_is_returned_or_sent_again() {
+    let reply = |name, send: &SendMessage<'_>| match stored(send) {
+        Reaction::Answer(_, fields, body) if name == 'a' => {
+            Reaction::Answer(ResponseCode::FlushDiskTimeout, fields, body)
+        }
+        stored => stored,
+    };
+    let cluster = Cluster::start(2, move |name, send, _| reply(name, send)).await;
+    let producer = cluster.producer(|builder| builder);
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        seen.push(producer.send(message("x")).await.unwrap().status);
+    }
+    assert!(seen.contains(&SendStatus::FlushDiskTimeout) && seen.contains(&SendStatus::Stored), "{seen:?}");
+    producer.close().await;
+    let producer = cluster.producer(|builder| builder.retry_another_broker_when_not_stored(true));
+    for _ in 0..4 {
+        assert_eq!(producer.send(message("x")).await.unwrap().status, SendStatus::Stored);
+    }
+    producer.close().await;
+    let alone = Cluster::start(1, move |name, send, _| reply(name, send)).await;
+    let producer = alone.producer(|builder| builder.retry_another_broker_when_not_stored(true));
+    assert_eq!(producer.send(message("x")).await.unwrap().status, SendStatus::FlushDiskTimeout);
+    assert_eq!(alone.brokers(), "aaa");
+}
+
+#[tokio::test]
+async fn a_topic_that_does_not_exist_goes_where_topics_are_created() {
+    let cluster = Cluster::start(1, |_, send, _| {
+        assert_eq!((send.default_topic, send.default_queues), ("TBW102", 4));
+        stored(send)
+    })
+    .await;
+    let producer = cluster.producer(|builder| builder);
+    let receipt = producer.send(Message::new("New", "x").unwrap()).await.unwrap();
+    assert_eq!(receipt.queue.topic.as_str(), "New");
+}
+
+#[tokio::test]
+async fn without_brokers_the_error_names_the_topic() {
+    let names =
+        FakeServer::start(|_| Reaction::Answer(ResponseCode::TopicNotExist, Vec::new(), Vec::new())).await;
+    let client = Client::builder(&names.address()).build().unwrap();
+    let producer = client.producer("G").build().unwrap();
+    let failed = producer.send(message("x")).await.unwrap_err();
+    assert!(matches!(failed, SendError::Route(RouteError::NoSuchTopic { .. })), "{failed}");
+}
+
+#[tokio::test]
+async fn large_bodies_are_compressed_and_too_large_ones_refused() {
+    let cluster = Cluster::start(1, |_, send, command| {
+        assert_eq!(send.sys_flag.0, if command.body.len() == 4096 { 0 } else { 0x301 });
+        stored(send)
+    })
+    .await;
+    let producer = cluster.producer(|builder| builder);
+    for len in [4096, 4097, 200_000] {
+        producer.send(message(&"x".repeat(len))).await.unwrap();
+    }
+    let lens: Vec<_> = cluster.seen.lock().iter().map(|(.., body)| body.len()).collect();
+    assert!(lens[0] == 4096 && lens[1] < 100 && lens[2] < 1000, "{lens:?}");
+    let failed = producer.send(message(&"x".repeat((4 << 20) + 1))).await.unwrap_err();
+    assert!(matches!(failed, SendError::TooLarge { len: 4_194_305, limit: 4_194_304 }), "{failed}");
+}
+
+#[tokio::test]
+async fn senders_wait_while_as_much_is_in_flight_as_may_be() {
+    let open = Arc::new(AtomicUsize::new(0));
+    let held = Arc::clone(&open);
+    let cluster =
+        Cluster::start(
+            1,
+            move |_, send, _| {
+                if held.load(Ordering::SeqCst) == 0 { Reaction::Silence } else { stored(send) }
+            },
+        )
+        .await;
+    let producer = cluster.producer(|builder| builder.max_in_flight(2));
+    let waiting: Vec<_> = (0..2)
+        .map(|_| {
+            let producer = producer.clone();
+            tokio::spawn(async move { producer.send(message("x")).await })
+        })
+        .collect();
+    while cluster.seen.lock().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let mut third = Box::pin(producer.send(message("x")));
+    assert!(futures_util::FutureExt::now_or_never(third.as_mut()).is_none());
+    open.store(1, Ordering::SeqCst);
+    waiting.iter().for_each(|sender| sender.abort());
+    third.await.unwrap();
+    assert_eq!(cluster.seen.lock().len(), 3);
+}
+
+#[tokio::test]
+async fn a_closed_producer_sends_nothing_and_its_group_is_free_again() {
+    let cluster = Cluster::start(1, |_, send, _| stored(send)).await;
+    let producer = cluster.producer(|builder| builder);
+    assert!(cluster.client.producer("G").build().is_err(), "there is one already");
+    let other = producer.clone();
+    producer.close().await;
+    assert!(matches!(other.send(message("x")).await, Err(SendError::Closed)));
+    cluster.client.producer("G").build().unwrap();
+}
