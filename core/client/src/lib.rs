@@ -15,6 +15,7 @@ mod backoff;
 mod client;
 mod compress;
 mod config;
+mod consumer;
 mod error;
 #[cfg(test)]
 mod fake;
@@ -36,6 +37,10 @@ pub use allocate::{
 pub use client::Client;
 pub use compress::{Compression, DecompressError};
 pub use config::ClientBuilder;
+pub use consumer::{
+    ConsumeFrom, Delivery, Filter, Handler, MessageStream, Outcome, PushConsumer, PushConsumerBuilder,
+    StartError,
+};
 pub use error::{CallError, ConfigError, Remedy, RouteError};
 pub use identity::UniqueId;
 pub use members::AlreadyMember;

@@ -24,3 +24,14 @@ impl fmt::Display for MessageQueue {
         write!(f, "{}@{}:{}", self.topic, self.broker, self.id.0)
     }
 }
+
+impl MessageQueue {
+    /// As bodies name it.
+    pub(crate) fn to_body(&self) -> ferromq_protocol::body::MessageQueue {
+        ferromq_protocol::body::MessageQueue {
+            broker_name: self.broker.to_string(),
+            queue_id: self.id,
+            topic: self.topic.to_string(),
+        }
+    }
+}

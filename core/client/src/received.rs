@@ -182,6 +182,17 @@ impl Received {
         self.sys_flag
     }
 
+    /// The body as it is stored, compressed or not.
+    pub(crate) fn stored_body(&self) -> Bytes {
+        let record = Record::decode(&self.record).map(|record| record.body).unwrap_or_default();
+        self.record.slice_ref(record)
+    }
+
+    /// It is handed out once more by this process.
+    pub(crate) fn tried_again(&mut self) {
+        self.reconsume_times += 1;
+    }
+
     /// Bytes that it takes in memory; for limits of what is buffered.
     pub(crate) fn len(&self) -> usize {
         self.record.len()

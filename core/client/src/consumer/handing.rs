@@ -1,0 +1,469 @@
+//! Handing messages out, concurrently or in order, and what comes of it.
+//!
+//! ```text
+//! fetched ──▶ lane of its queue ──▶ Ready ──▶ handler or stream ──▶ Outcome ──▶ done, sent back, or once more
+//!             (in order only: one message of a queue at a time)                     │
+//!                                     ▲──────────── Postponed ◀─────────────────────┘
+//! ```
+//! Always true:
+//! * concurrently, a message that failed is sent back to its broker, which delivers it again later and in the end puts it
+//!   among the group's dead letters; in order, it is handed out again here until it succeeds or was tried often enough;
+//! * a message counts as done only when its handler said so or the broker has taken it back;
+//! * what a queue that was given up still has is not handed out any more.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferromq_model::Timestamp;
+use ferromq_model::message::{property, push_property, without_properties};
+use ferromq_protocol::code::RequestCode;
+use ferromq_protocol::header::{SendBack, SendMessage};
+use futures_util::{FutureExt as _, Stream};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::push::Consumer;
+use super::queues::Assigned;
+use crate::error::CallError;
+use crate::received::Received;
+
+/// How long a message waits here that could neither be handled nor sent back.
+const NOT_SENT_BACK: Duration = Duration::from_secs(5);
+/// The group by whose name official clients send messages back as ordinary ones.
+const INNER_PRODUCER: &str = "CLIENT_INNER_PRODUCER";
+
+/// What came of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is done.
+    Done,
+    /// It failed: deliver it again later, each time a little later, and as a dead letter in the end. In order: again
+    /// after the consumer's pause, before any other message of its queue.
+    Later,
+    /// The same after the time of this delay level of the broker; in order as [`Outcome::Later`].
+    AtLevel(u8),
+    /// It failed for good: it becomes a dead letter at once.
+    DeadLetter,
+}
+
+impl From<()> for Outcome {
+    fn from((): ()) -> Self {
+        Self::Done
+    }
+}
+
+/// An error counts as [`Outcome::Later`], and is logged.
+impl<E: std::fmt::Display> From<Result<(), E>> for Outcome {
+    fn from(result: Result<(), E>) -> Self {
+        match result {
+            Ok(()) => Self::Done,
+            Err(error) => {
+                tracing::warn!(%error, "a handler failed: its message comes again");
+                Self::Later
+            }
+        }
+    }
+}
+
+/// What a consumer does with messages. Async functions from [`Received`] to [`Outcome`], `()` or a `Result` are handlers.
+///
+/// A handler that panics, or takes longer than it may, has failed.
+pub trait Handler: Send + Sync + 'static {
+    /// Handles one message. Called for many at the same time; in order, for one of each queue.
+    fn handle(&self, message: Received) -> impl Future<Output = Outcome> + Send;
+}
+
+impl<F, R> Handler for F
+where
+    F: Fn(Received) -> R + Send + Sync + 'static,
+    R: Future<Output: Into<Outcome>> + Send,
+{
+    async fn handle(&self, message: Received) -> Outcome {
+        self(message).await.into()
+    }
+}
+
+/// A message to be handed out.
+pub(super) struct Item {
+    pub(super) message: Received,
+    pub(super) from: Arc<Assigned>,
+}
+
+/// Messages that may be handed out now.
+#[derive(Default)]
+pub(super) struct Ready {
+    state: Mutex<ReadyState>,
+}
+
+#[derive(Default)]
+struct ReadyState {
+    items: VecDeque<Item>,
+    waiting: Vec<Waker>,
+    closed: bool,
+}
+
+impl Ready {
+    pub(super) fn push_all(&self, items: impl Iterator<Item = Item>) {
+        let mut state = self.state.lock();
+        let before = state.items.len();
+        state.items.extend(items);
+        let came = state.items.len() - before;
+        let woken = came.min(state.waiting.len());
+        let kept = state.waiting.len() - woken;
+        // Who waited last is woken first: it is the warmest, and one wakes often enough.
+        for waker in state.waiting.drain(kept..) {
+            waker.wake();
+        }
+    }
+
+    /// The next message; `None` once closed.
+    pub(super) async fn next(&self) -> Option<Item> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Item>> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Poll::Ready(None);
+        }
+        if let Some(item) = state.items.pop_front() {
+            return Poll::Ready(Some(item));
+        }
+        if !state.waiting.iter().any(|known| known.will_wake(cx.waker())) {
+            state.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Hands nothing out any more.
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.items.clear();
+        state.waiting.drain(..).for_each(Waker::wake);
+    }
+}
+
+/// Messages of a queue that are handed out one at a time.
+#[derive(Default)]
+pub(super) struct Lane {
+    waiting: VecDeque<Received>,
+    /// One is handed out, or waits to be handed out again.
+    busy: bool,
+}
+
+impl Lane {
+    /// Adds messages; returns the one to hand out now.
+    pub(super) fn add(&mut self, messages: impl Iterator<Item = Received>) -> Option<Received> {
+        self.waiting.extend(messages);
+        if self.busy { None } else { self.next() }
+    }
+
+    fn next(&mut self) -> Option<Received> {
+        let next = self.waiting.pop_front();
+        self.busy = next.is_some();
+        next
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy
+    }
+}
+
+/// What is to be done with messages later.
+#[derive(Default)]
+pub(super) struct Postponed {
+    items: Mutex<BTreeMap<(Instant, u64), (Item, Then)>>,
+    count: std::sync::atomic::AtomicU64,
+    changed: Notify,
+}
+
+/// What is to be done then.
+enum Then {
+    HandOut,
+    Settle(Outcome),
+}
+
+impl Postponed {
+    fn add(&self, until: Instant, item: Item, then: Then) {
+        let turn = self.count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.items.lock().insert((until, turn), (item, then));
+        self.changed.notify_one();
+    }
+
+    fn due(&self, now: Instant) -> Result<(Item, Then), Option<Instant>> {
+        let mut items = self.items.lock();
+        match items.first_entry() {
+            Some(first) if first.key().0 <= now => Ok(first.remove()),
+            Some(first) => Err(Some(first.key().0)),
+            None => Err(None),
+        }
+    }
+}
+
+impl Consumer {
+    /// Hands messages to `handler`, until the consumer is closed.
+    pub(super) async fn work<H: Handler>(self: Arc<Self>, handler: Arc<H>) {
+        while let Some(item) = self.ready.next().await {
+            if item.from.buffer.is_given_up() {
+                continue;
+            }
+            let outcome = self.handle(&*handler, item.message.clone()).await;
+            self.settle(item, outcome).await;
+        }
+    }
+
+    /// Runs a handler; one that panics or takes too long has failed.
+    pub(super) async fn handle(&self, handler: &impl Handler, message: Received) -> Outcome {
+        let limit = self.settings.handling_limit;
+        let handling = AssertUnwindSafe(handler.handle(message)).catch_unwind();
+        match tokio::time::timeout(limit, handling).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => {
+                tracing::error!(group = %self.group, "a handler panicked: its message comes again");
+                Outcome::Later
+            }
+            Err(_) => {
+                tracing::warn!(group = %self.group, ?limit, "a handler takes too long: its message comes again");
+                Outcome::Later
+            }
+        }
+    }
+
+    /// Does what the outcome asks for.
+    pub(super) async fn settle(&self, item: Item, outcome: Outcome) {
+        if self.settings.in_order {
+            self.settle_in_order(item, outcome).await;
+            return;
+        }
+        let offset = item.message.queue_offset();
+        if outcome != Outcome::Done {
+            if self.settings.broadcasting {
+                tracing::warn!(message = ?item.message, "dropped: nothing comes again where every member gets all");
+            } else if let Err(error) = self.send_back(&item.message, outcome).await {
+                tracing::warn!(message = ?item.message, %error, "not taken back: trying again here");
+                self.postponed.add(Instant::now() + NOT_SENT_BACK, item, Then::HandOut);
+                return;
+            }
+        }
+        item.from.buffer.done(offset);
+    }
+
+    async fn settle_in_order(&self, mut item: Item, outcome: Outcome) {
+        let tried = item.message.reconsume_times() + 1;
+        let last = self.settings.max_reconsume_times.is_some_and(|most| tried > most);
+        let gone = match outcome {
+            Outcome::Done => true,
+            Outcome::Later | Outcome::AtLevel(_) if !last => false,
+            _ if self.settings.broadcasting => {
+                tracing::warn!(message = ?item.message, "dropped: it was tried often enough");
+                true
+            }
+            _ => match self.send_as_new(&item.message, Outcome::DeadLetter).await {
+                Ok(()) => true,
+                Err(error) => {
+                    tracing::warn!(message = ?item.message, %error, "not taken as a dead letter: trying again");
+                    false
+                }
+            },
+        };
+        if gone {
+            item.from.buffer.done(item.message.queue_offset());
+            let next = item.from.lane.lock().next();
+            let from = item.from;
+            match next {
+                Some(message) => self.ready.push_all(std::iter::once(Item { message, from })),
+                None => from.idle.notify_one(),
+            }
+        } else {
+            item.message.tried_again();
+            self.postponed.add(Instant::now() + self.settings.pause, item, Then::HandOut);
+        }
+    }
+
+    /// Does what was postponed, until the consumer is closed.
+    pub(super) async fn do_postponed(self: Arc<Self>) {
+        loop {
+            match self.postponed.due(Instant::now()) {
+                Ok((item, _)) if item.from.buffer.is_given_up() => item.from.idle.notify_one(),
+                Ok((item, Then::HandOut)) => self.ready.push_all(std::iter::once(item)),
+                Ok((item, Then::Settle(outcome))) => self.settle(item, outcome).await,
+                Err(until) => {
+                    let changed = self.postponed.changed.notified();
+                    match until {
+                        Some(until) => {
+                            tokio::select! { () = changed => {}, () = sleep_until(until) => {} }
+                        }
+                        None => changed.await,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives a message back to its broker, which delivers it again.
+    async fn send_back(&self, message: &Received, outcome: Outcome) -> Result<(), CallError> {
+        let delay_level = match outcome {
+            Outcome::AtLevel(level) => i32::from(level),
+            Outcome::DeadLetter => -1,
+            Outcome::Done | Outcome::Later => 0,
+        };
+        let queue = message.queue();
+        let Ok(addr) = self.inner.address(&queue.topic, &queue.broker, 0).await else {
+            return self.send_as_new(message, outcome).await;
+        };
+        let id = message.place().to_string();
+        let header = SendBack {
+            offset: message.place().offset,
+            group: self.group.as_str(),
+            delay_level,
+            message_id: Some(&id),
+            topic: Some(message.topic()),
+            unit_mode: false,
+            max_reconsume_times: self.settings.max_reconsume_times.or(Some(16)),
+        };
+        let link = self.inner.link(&addr);
+        match self.inner.call(&link, RequestCode::ConsumerSendMsgBack, &header, &Bytes::new()).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::debug!(%error, "not taken back: sending it as a new message");
+                self.send_as_new(message, outcome).await
+            }
+        }
+    }
+
+    /// Sends a message to the group's retry topic as a new one; the broker that takes it counts as it would have counted.
+    async fn send_as_new(&self, message: &Received, outcome: Outcome) -> Result<(), CallError> {
+        let topic = ferromq_model::TopicName::retry_of(&self.group);
+        let no_way = |what: String| CallError::Unreadable { addr: "route".into(), what: what.into() };
+        let route = self.inner.route(&topic).await.map_err(|error| no_way(error.to_string()))?;
+        let queue = route.writable.first().ok_or_else(|| no_way("no retry topic".to_owned()))?;
+        let addr = route.master(&queue.broker).ok_or_else(|| no_way("no master".to_owned()))?;
+        let tried = message.reconsume_times();
+        let most = self.settings.max_reconsume_times.unwrap_or(16);
+        let (times, most) =
+            if outcome == Outcome::DeadLetter { (tried + 1, tried) } else { (tried + 1, most) };
+        let origin = message.property(property::ORIGIN_MESSAGE_ID).map(str::to_owned);
+        let origin = origin.unwrap_or_else(|| message.message_id());
+        let mut properties = without_properties(
+            message.property_string(),
+            &[
+                property::RETRY_TOPIC,
+                property::ORIGIN_MESSAGE_ID,
+                property::DELAY,
+                property::TRANSACTION_PREPARED,
+            ],
+        );
+        push_property(&mut properties, property::RETRY_TOPIC, message.topic());
+        push_property(&mut properties, property::ORIGIN_MESSAGE_ID, &origin);
+        let level = if let Outcome::AtLevel(level) = outcome { i32::from(level) } else { 3 + tried };
+        push_property(&mut properties, property::DELAY, &level.to_string());
+        let header = SendMessage {
+            group: INNER_PRODUCER,
+            topic: topic.as_str(),
+            default_topic: ferromq_model::name::AUTO_CREATE_TOPIC,
+            default_queues: 4,
+            queue: Some(queue.id),
+            sys_flag: message.sys_flag(),
+            born: Timestamp::now(),
+            flag: message.flag(),
+            properties: &properties,
+            reconsume_times: times,
+            unit_mode: false,
+            max_reconsume_times: Some(most),
+            batch: false,
+            broker: Some(&queue.broker),
+        };
+        let link = self.inner.link(addr);
+        let body = message.stored_body();
+        self.inner.call(&link, RequestCode::SendMessageV2, &header, &body).await.map(|_| ())
+    }
+}
+
+/// A message of a [`MessageStream`]. Dropping it undecided counts as [`Outcome::Later`].
+pub struct Delivery {
+    item: Option<Item>,
+    consumer: Arc<Consumer>,
+}
+
+impl Delivery {
+    /// The message.
+    #[must_use]
+    pub fn message(&self) -> &Received {
+        &self.item.as_ref().expect("taken out only by what consumes it").message
+    }
+
+    /// It is done.
+    pub async fn done(self) {
+        self.settle(Outcome::Done).await;
+    }
+
+    /// Says what came of it.
+    pub async fn settle(mut self, outcome: Outcome) {
+        if let Some(item) = self.item.take() {
+            let consumer = Arc::clone(&self.consumer);
+            consumer.settle(item, outcome).await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Delivery").field(self.message()).finish()
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if let Some(item) = self.item.take() {
+            self.consumer.postponed.add(Instant::now(), item, Then::Settle(Outcome::Later));
+        }
+    }
+}
+
+/// The messages of a consumer, as they become ready; ends when the consumer is closed.
+pub struct MessageStream {
+    pub(super) consumer: Arc<Consumer>,
+}
+
+impl MessageStream {
+    /// The next message; `None` once the consumer is closed.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl Stream for MessageStream {
+    type Item = Delivery;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        loop {
+            match self.consumer.ready.poll_next(cx) {
+                Poll::Ready(Some(item)) if item.from.buffer.is_given_up() => {}
+                Poll::Ready(Some(item)) => {
+                    let consumer = Arc::clone(&self.consumer);
+                    return Poll::Ready(Some(Delivery { item: Some(item), consumer }));
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for MessageStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MessageStream").field("group", &self.consumer.group).finish()
+    }
+}

@@ -1,0 +1,281 @@
+//! How far a group is: on the brokers, where all members see it, or in a file, where each has its own.
+//!
+//! Always true: what is stored is a position that was reached here. Brokers are told what has changed since they were told
+//! last, one way; on closing, and when a queue is given up, they have to confirm it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ferromq_model::{QueueId, QueueOffset, Timestamp};
+use ferromq_protocol::body::{self, ByQueue, ObjectKeyed};
+use ferromq_protocol::code::{RequestCode, ResponseCode};
+use ferromq_protocol::frame::HeaderScratch;
+use ferromq_protocol::header::{
+    GetMaxOffset, GetMinOffset, Header, OffsetResponse, QueryConsumerOffset, SearchOffset,
+    UpdateConsumerOffset,
+};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::fetch::FetchError;
+use crate::client::Inner;
+use crate::queue::MessageQueue;
+
+/// Where positions are kept.
+pub(super) struct Offsets {
+    inner: Arc<Inner>,
+    group: Arc<str>,
+    /// None: on brokers.
+    file: Option<PathBuf>,
+    /// What was reached, and what was stored of it.
+    table: Mutex<HashMap<MessageQueue, Position>>,
+}
+
+#[derive(Clone, Copy)]
+struct Position {
+    reached: QueueOffset,
+    stored: Option<QueueOffset>,
+}
+
+/// The file's content, as official clients write it.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FileContent {
+    #[serde(default)]
+    offset_table: ByQueue<u64>,
+}
+
+impl Offsets {
+    /// Positions on brokers.
+    pub(super) fn on_brokers(inner: Arc<Inner>, group: &str) -> Self {
+        Self { inner, group: group.into(), file: None, table: Mutex::default() }
+    }
+
+    /// Positions in `dir/<group>/offsets.json`, which is read now. The group's name is a valid one.
+    pub(super) async fn in_file(inner: Arc<Inner>, group: &str, dir: &Path) -> io::Result<Self> {
+        let file = dir.join(group).join("offsets.json");
+        let reading = file.clone();
+        let bytes = match blocking(move || std::fs::read(reading)).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            read => Some(read?),
+        };
+        let content: FileContent = match bytes {
+            None => FileContent::default(),
+            Some(bytes) => body::decode(&bytes).map_err(|error| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", file.display()))
+            })?,
+        };
+        let table = content.offset_table.0.into_iter().filter_map(|(queue, offset)| {
+            let topic = ferromq_model::TopicName::new(&queue.topic).ok()?;
+            let queue = MessageQueue { topic, broker: queue.broker_name.into(), id: queue.queue_id };
+            let offset = QueueOffset(offset);
+            Some((queue, Position { reached: offset, stored: Some(offset) }))
+        });
+        Ok(Self { inner, group: group.into(), file: Some(file), table: Mutex::new(table.collect()) })
+    }
+
+    /// Notes how far a queue is.
+    pub(super) fn reach(&self, queue: &MessageQueue, offset: QueueOffset) {
+        let mut table = self.table.lock();
+        match table.get_mut(queue) {
+            Some(position) => position.reached = offset,
+            None => {
+                table.insert(queue.clone(), Position { reached: offset, stored: None });
+            }
+        }
+    }
+
+    /// Forgets a queue that is another member's now.
+    pub(super) fn forget(&self, queue: &MessageQueue) {
+        if self.file.is_none() {
+            self.table.lock().remove(queue);
+        }
+    }
+
+    /// What is stored for a queue; `None` if nothing is.
+    pub(super) async fn stored(&self, queue: &MessageQueue) -> Result<Option<QueueOffset>, FetchError> {
+        if self.file.is_some() {
+            return Ok(self.table.lock().get(queue).map(|position| position.reached));
+        }
+        let addr = self.inner.address(&queue.topic, &queue.broker, 0).await?;
+        let link = self.inner.link(&addr);
+        let header = QueryConsumerOffset {
+            group: &self.group,
+            topic: queue.topic.as_str(),
+            queue: queue.id,
+            zero_if_unknown: false,
+        };
+        let answer = self.inner.call(&link, RequestCode::QueryConsumerOffset, &header, &Bytes::new()).await;
+        match answer {
+            Ok(frame) => {
+                let mut scratch = HeaderScratch::new();
+                let read =
+                    frame.command(&mut scratch).map_err(|error| link.unreadable(&error.to_string()))?;
+                let header = OffsetResponse::decode(&read.fields);
+                Ok(Some(header.map_err(|error| link.unreadable(&error.to_string()))?.offset))
+            }
+            Err(refused) if refused.code() == Some(ResponseCode::QueryNotFound) => Ok(None),
+            Err(failed) => Err(failed.into()),
+        }
+    }
+
+    /// Tells brokers what has changed, or writes the file; failures are told the next time.
+    pub(super) async fn store(&self) {
+        if self.file.is_some() {
+            if let Err(error) = self.store_file().await {
+                tracing::warn!(%error, "positions could not be written");
+            }
+            return;
+        }
+        for (queue, offset) in self.changed() {
+            if let Err(error) = self.tell(&queue, offset, false).await {
+                tracing::debug!(%queue, %error, "a position could not be stored: it will be told again");
+            }
+        }
+    }
+
+    /// The same, and waits until brokers have confirmed it; returns what could not be stored.
+    pub(super) async fn store_surely(&self) -> Result<(), FetchError> {
+        if self.file.is_some() {
+            self.store().await;
+            return Ok(());
+        }
+        let mut failed = Ok(());
+        for (queue, offset) in self.changed() {
+            if let Err(error) = self.tell(&queue, offset, true).await {
+                tracing::warn!(%queue, %offset, %error, "a position could not be stored");
+                failed = Err(error);
+            }
+        }
+        failed
+    }
+
+    /// Stores one queue's position, and waits until the broker has confirmed it.
+    pub(super) async fn store_one(
+        &self,
+        queue: &MessageQueue,
+        offset: QueueOffset,
+    ) -> Result<(), FetchError> {
+        self.reach(queue, offset);
+        if self.file.is_some() {
+            self.store().await;
+            return Ok(());
+        }
+        self.tell(queue, offset, true).await
+    }
+
+    fn changed(&self) -> Vec<(MessageQueue, QueueOffset)> {
+        let table = self.table.lock();
+        let changed = table.iter().filter(|(_, position)| position.stored != Some(position.reached));
+        changed.map(|(queue, position)| (queue.clone(), position.reached)).collect()
+    }
+
+    async fn tell(
+        &self,
+        queue: &MessageQueue,
+        offset: QueueOffset,
+        confirmed: bool,
+    ) -> Result<(), FetchError> {
+        let addr = self.inner.address(&queue.topic, &queue.broker, 0).await?;
+        let link = self.inner.link(&addr);
+        let header = UpdateConsumerOffset {
+            group: &self.group,
+            topic: queue.topic.as_str(),
+            queue: queue.id,
+            offset: Some(offset),
+        };
+        let (code, limit) = (RequestCode::UpdateConsumerOffset, self.inner.timing.call);
+        if confirmed {
+            self.inner.call(&link, code, &header, &Bytes::new()).await?;
+        } else {
+            link.tell(code, &header, &Bytes::new(), limit).await?;
+        }
+        if let Some(position) = self.table.lock().get_mut(queue) {
+            position.stored = Some(offset);
+        }
+        Ok(())
+    }
+
+    async fn store_file(&self) -> io::Result<()> {
+        let Some(file) = self.file.clone() else { return Ok(()) };
+        let changed = self.changed();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let entries: BTreeMap<_, _> = {
+            let table = self.table.lock();
+            table.iter().map(|(queue, position)| (queue.to_body(), position.reached.0)).collect()
+        };
+        let bytes = body::encode(&FileContent { offset_table: ObjectKeyed(entries) });
+        blocking(move || replace(&file, &bytes)).await?;
+        let mut table = self.table.lock();
+        for (queue, offset) in changed {
+            if let Some(position) = table.get_mut(&queue) {
+                position.stored = Some(offset);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// Writes beside the file and puts it in its place, so that a crash leaves the old one or the new one.
+fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write as _;
+    if let Some(dir) = file.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    let beside = file.with_extension("json.tmp");
+    let mut writing = std::fs::File::create(&beside)?;
+    writing.write_all(bytes)?;
+    writing.sync_all()?;
+    std::fs::rename(beside, file)
+}
+
+/// A point of a queue that its broker has to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Point {
+    /// The oldest message.
+    First,
+    /// Behind the newest.
+    End,
+    /// The first that was stored at this time or later.
+    Time(Timestamp),
+}
+
+impl Inner {
+    /// The offset of a point of a queue.
+    pub(super) async fn offset_of(
+        self: &Arc<Self>,
+        queue: &MessageQueue,
+        point: Point,
+    ) -> Result<QueueOffset, FetchError> {
+        let addr = self.address(&queue.topic, &queue.broker, 0).await?;
+        let link = self.link(&addr);
+        let (topic, id, body): (_, QueueId, _) = (queue.topic.as_str(), queue.id, Bytes::new());
+        let frame = match point {
+            Point::First => {
+                self.call(&link, RequestCode::GetMinOffset, &GetMinOffset { topic, queue: id }, &body).await?
+            }
+            Point::End => {
+                let header = GetMaxOffset { topic, queue: id, committed: true };
+                self.call(&link, RequestCode::GetMaxOffset, &header, &body).await?
+            }
+            Point::Time(time) => {
+                let boundary = ferromq_protocol::header::Boundary::Lower;
+                let header = SearchOffset { topic, queue: id, time, boundary };
+                self.call(&link, RequestCode::SearchOffsetByTimestamp, &header, &body).await?
+            }
+        };
+        let mut scratch = HeaderScratch::new();
+        let answer = frame.command(&mut scratch).map_err(|error| link.unreadable(&error.to_string()))?;
+        let header = OffsetResponse::decode(&answer.fields);
+        Ok(header.map_err(|error| link.unreadable(&error.to_string()))?.offset)
+    }
+}

@@ -1,0 +1,426 @@
+//! Fetching from the queues that are this member's, and giving them up.
+//!
+//! Always true:
+//! * which queues are this member's follows from the queues of the topic and the members of the group, as brokers tell
+//!   them; both are looked at every 20 s, and at once when a broker says that the group has changed;
+//! * a queue that goes to another member is given up before its position is stored and its lock returned, in this order:
+//!   what the other one starts with is what was done here;
+//! * in order, nothing is fetched or handed out without the broker's lock on the queue.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferromq_model::{QueueOffset, TopicName};
+use ferromq_protocol::body::{self, ConsumerList, LockBatchRequest, LockBatchResponse};
+use ferromq_protocol::code::{RequestCode, ResponseCode};
+use ferromq_protocol::header::GetConsumerList;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::buffer::Buffer;
+use super::fetch::{Fetch, FetchError, Fetched, FetchedKind};
+use super::filter::Filter;
+use super::handing::{Item, Lane};
+use super::offsets::Point;
+use super::push::{ConsumeFrom, Consumer};
+use crate::error::{CallError, RouteError};
+use crate::queue::MessageQueue;
+use crate::received::Received;
+use crate::routes::TopicRoute;
+
+/// How often the group is looked at without a reason.
+pub(super) const REBALANCE_EVERY: Duration = Duration::from_secs(20);
+/// The wait before a look at the group that failed is repeated.
+const REBALANCE_AGAIN: Duration = Duration::from_secs(1);
+/// How often locks are renewed; brokers forget them after 60 s.
+pub(super) const LOCK_EVERY: Duration = Duration::from_secs(20);
+/// How long a lock is taken to be ours after the broker said so.
+const LOCK_VALID: Duration = Duration::from_secs(30);
+/// The wait before a queue that another member still has locked is tried again.
+const LOCK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a handler may take to end when its queue goes to another member.
+const HAND_OVER: Duration = Duration::from_secs(30);
+/// How long a broker may hold a pull.
+const FETCH_WAIT: Duration = Duration::from_secs(15);
+/// The wait after a pull that failed.
+const FETCH_AGAIN: Duration = Duration::from_secs(1);
+/// The wait after a pull that a busy broker refused.
+const FLOW_CONTROL: Duration = Duration::from_millis(50);
+
+/// A queue that is this member's.
+pub(super) struct Assigned {
+    pub(super) buffer: Buffer,
+    pub(super) lane: Mutex<Lane>,
+    pub(super) filter: Filter,
+    /// Told when the queue is given up.
+    gone: Notify,
+    /// Told when nothing of the lane is handed out.
+    pub(super) idle: Notify,
+    /// When the broker last said that the lock is ours.
+    locked: Mutex<Option<Instant>>,
+}
+
+impl Assigned {
+    pub(super) fn is_locked(&self) -> bool {
+        self.locked.lock().is_some_and(|since| since.elapsed() < LOCK_VALID)
+    }
+
+    pub(super) fn give_up(&self) -> Option<QueueOffset> {
+        let position = self.buffer.give_up();
+        self.lane.lock().clear();
+        self.gone.notify_one();
+        position
+    }
+}
+
+impl Consumer {
+    /// Looks at the group again and again, and fetches from the queues that are ours.
+    pub(super) async fn keep_share(self: Arc<Self>) {
+        let mut fetching = JoinSet::new();
+        loop {
+            let complete = self.rebalance(&mut fetching).await;
+            let wait = if complete { REBALANCE_EVERY } else { REBALANCE_AGAIN };
+            let changed = timeout(wait, self.changed.notified());
+            tokio::pin!(changed);
+            loop {
+                tokio::select! {
+                    _ = &mut changed => break,
+                    Some(ended) = fetching.join_next() => {
+                        if let Err(error) = ended && error.is_panic() {
+                            tracing::error!(group = %self.group, %error, "fetching from a queue failed");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at the group once; whether that succeeded for every topic.
+    async fn rebalance(self: &Arc<Self>, fetching: &mut JoinSet<()>) -> bool {
+        let topics = self.subscriptions.read().clone();
+        let mut complete = true;
+        let mut ours = BTreeSet::new();
+        for (topic, filter) in &topics {
+            match self.share(topic).await {
+                Ok(share) => {
+                    for queue in share {
+                        ours.insert(queue.clone());
+                        self.take_on(queue, filter, fetching);
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(group = %self.group, %topic, %error, "share of a topic is not known");
+                    // Without an answer everything stays as it is.
+                    ours.extend(self.queues.lock().keys().filter(|queue| queue.topic == *topic).cloned());
+                    complete = false;
+                }
+            }
+        }
+        let lost: Vec<_> = {
+            let mut queues = self.queues.lock();
+            let lost = queues.extract_if(|queue, _| !ours.contains(queue));
+            lost.map(|(_, assigned)| assigned).collect()
+        };
+        for assigned in lost {
+            self.hand_over(&assigned).await;
+        }
+        complete
+    }
+
+    /// Which queues of a topic are ours.
+    async fn share(self: &Arc<Self>, topic: &TopicName) -> Result<Vec<MessageQueue>, FetchError> {
+        let route = self.inner.route(topic).await?;
+        if self.settings.broadcasting {
+            return Ok(route.readable.to_vec());
+        }
+        let members = self.members_of_group(topic, &route).await?;
+        Ok(self.settings.strategy.allocate(&route.readable, &members, self.inner.id()))
+    }
+
+    /// The members of the group, sorted, as a broker of the topic knows them.
+    async fn members_of_group(
+        self: &Arc<Self>,
+        topic: &TopicName,
+        route: &TopicRoute,
+    ) -> Result<Vec<String>, FetchError> {
+        let header = GetConsumerList { group: self.group.as_str() };
+        let mut failed = FetchError::Route(RouteError::NoQueue { topic: topic.clone(), wanted: "readable" });
+        for broker in route.brokers.keys() {
+            let Some(addr) = route.member(broker, 0) else { continue };
+            let link = self.inner.link(addr);
+            let asked =
+                self.inner.call(&link, RequestCode::GetConsumerListByGroup, &header, &Bytes::new()).await;
+            match asked {
+                Ok(frame) => {
+                    let list: ConsumerList =
+                        body::decode(&frame.body()).map_err(|error| link.unreadable(&error.to_string()))?;
+                    let mut members = list.consumer_id_list;
+                    members.sort();
+                    members.dedup();
+                    if members.iter().any(|member| **member == **self.inner.id()) {
+                        return Ok(members);
+                    }
+                    // The broker has not heard of us yet, or has forgotten us.
+                    self.inner.beat.notify_one();
+                    failed = link.unreadable("a group without this member").into();
+                }
+                Err(error) => {
+                    self.inner.beat.notify_one();
+                    failed = error.into();
+                }
+            }
+        }
+        Err(failed)
+    }
+
+    fn take_on(self: &Arc<Self>, queue: MessageQueue, filter: &Filter, fetching: &mut JoinSet<()>) {
+        let mut queues = self.queues.lock();
+        if queues.contains_key(&queue) {
+            return;
+        }
+        tracing::debug!(group = %self.group, %queue, "ours now");
+        let assigned = Arc::new(Assigned {
+            buffer: Buffer::new(queue.clone(), self.settings.limits),
+            lane: Mutex::default(),
+            filter: filter.clone(),
+            gone: Notify::new(),
+            idle: Notify::new(),
+            locked: Mutex::new(None),
+        });
+        queues.insert(queue, Arc::clone(&assigned));
+        fetching.spawn(Arc::clone(self).fetch_until_gone(assigned));
+    }
+
+    /// Gives a queue to whoever has it now.
+    async fn hand_over(&self, assigned: &Assigned) {
+        let queue = &assigned.buffer.queue;
+        tracing::debug!(group = %self.group, %queue, "no longer ours");
+        // In order the handler has to end first: the next member must not begin with a message that is still handled.
+        if self.settings.in_order && assigned.lane.lock().is_busy() {
+            assigned.lane.lock().clear();
+            let _ = timeout(HAND_OVER, assigned.idle.notified()).await;
+        }
+        if let Some(position) = assigned.give_up()
+            && let Err(error) = self.offsets.store_one(queue, position).await
+        {
+            tracing::warn!(%queue, %position, %error, "position not stored: the next member does some of it again");
+        }
+        self.offsets.forget(queue);
+        if self.settings.in_order && !self.settings.broadcasting {
+            self.lock(std::slice::from_ref(queue), RequestCode::UnlockBatchMq).await;
+        }
+    }
+
+    /// Gives every queue up, on closing.
+    pub(super) async fn hand_over_all(&self) {
+        let all: Vec<_> = self.queues.lock().drain().map(|(_, assigned)| assigned).collect();
+        for assigned in &all {
+            self.hand_over(assigned).await;
+        }
+    }
+
+    async fn fetch_until_gone(self: Arc<Self>, assigned: Arc<Assigned>) {
+        tokio::select! {
+            () = self.fetch(&assigned) => {}
+            () = assigned.gone.notified() => {}
+        }
+    }
+
+    async fn fetch(&self, assigned: &Arc<Assigned>) {
+        let queue = &assigned.buffer.queue;
+        if self.settings.in_order && !self.settings.broadcasting {
+            self.wait_for_lock(assigned).await;
+        }
+        loop {
+            match self.start_of(queue).await {
+                Ok(start) => {
+                    assigned.buffer.start_at(start);
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(group = %self.group, %queue, %error, "where to start is not known: trying again");
+                    sleep(FETCH_AGAIN).await;
+                }
+            }
+        }
+        let mut broker_id = 0;
+        while assigned.buffer.room().await {
+            if self.settings.in_order && !self.settings.broadcasting && !assigned.is_locked() {
+                self.wait_for_lock(assigned).await;
+            }
+            let fetch = Fetch {
+                group: self.group.as_str(),
+                queue,
+                from: assigned.buffer.next(),
+                max: self.settings.batch,
+                commit: assigned.buffer.position().filter(|_| !self.settings.broadcasting),
+                wait: FETCH_WAIT,
+                filter: None,
+                broker_id,
+            };
+            match self.inner.fetch_messages(&fetch).await {
+                Ok(fetched) => {
+                    broker_id = fetched.broker_id;
+                    self.take_in(assigned, fetched).await;
+                }
+                Err(error) => {
+                    let wait = self.after_failure(queue, &error).await;
+                    broker_id = 0;
+                    sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    /// Where this member starts in a queue.
+    async fn start_of(&self, queue: &MessageQueue) -> Result<QueueOffset, FetchError> {
+        if let Some(stored) = self.offsets.stored(queue).await? {
+            return Ok(stored);
+        }
+        let retried = queue.topic.retry_group().is_some();
+        let point = match self.settings.from {
+            // What was sent back came after the group did.
+            ConsumeFrom::Last | ConsumeFrom::First if retried => Point::First,
+            ConsumeFrom::Time(_) if retried => Point::End,
+            ConsumeFrom::Last => Point::End,
+            ConsumeFrom::First => Point::First,
+            ConsumeFrom::Time(time) => Point::Time(time),
+        };
+        self.inner.offset_of(queue, point).await
+    }
+
+    async fn take_in(&self, assigned: &Arc<Assigned>, fetched: Fetched) {
+        match fetched.kind {
+            FetchedKind::Found(records) => {
+                let queue = &assigned.buffer.queue;
+                let messages: Vec<Received> = Received::read_all(&records, queue).collect();
+                let taken = messages.iter().map(|message| (message.queue_offset(), message.len()));
+                if !assigned.buffer.take_in(taken, fetched.next) {
+                    return;
+                }
+                // The broker compares hashes of tags: what only has the same hash is not wanted.
+                let wanted = messages.into_iter().filter(|message| {
+                    let wanted = assigned.filter.wants(message);
+                    if !wanted {
+                        assigned.buffer.done(message.queue_offset());
+                    }
+                    wanted
+                });
+                let item = |message| Item { message, from: Arc::clone(assigned) };
+                if self.settings.in_order {
+                    let next = assigned.lane.lock().add(wanted);
+                    self.ready.push_all(next.into_iter().map(item));
+                } else {
+                    self.ready.push_all(wanted.map(item));
+                }
+            }
+            FetchedKind::Nothing => assigned.buffer.go_on_at(fetched.next),
+            FetchedKind::Moved => self.begin_anew(assigned, fetched.next).await,
+        }
+    }
+
+    /// Drops what is buffered of a queue and takes it on again from `next`: the position is not in the queue, or an
+    /// operator has moved the group.
+    pub(super) async fn begin_anew(&self, assigned: &Assigned, next: QueueOffset) {
+        let queue = &assigned.buffer.queue;
+        tracing::warn!(group = %self.group, %queue, to = %next, "going on elsewhere in the queue");
+        assigned.give_up();
+        if let Err(error) = self.offsets.store_one(queue, next).await {
+            tracing::warn!(group = %self.group, %queue, %next, %error, "the new position could not be stored");
+        }
+        self.queues.lock().remove(queue);
+        self.changed.notify_one();
+    }
+
+    /// What a failed pull asks for; returns how long to wait.
+    async fn after_failure(&self, queue: &MessageQueue, error: &FetchError) -> Duration {
+        tracing::debug!(group = %self.group, %queue, %error, "a pull failed");
+        match error {
+            FetchError::Call(error) => match error.code() {
+                Some(ResponseCode::FlowControl) => return FLOW_CONTROL,
+                Some(
+                    ResponseCode::SubscriptionNotExist
+                    | ResponseCode::SubscriptionNotLatest
+                    | ResponseCode::FilterDataNotExist
+                    | ResponseCode::FilterDataNotLatest,
+                ) => {
+                    // The broker has not heard what is wanted, or was restarted and has forgotten.
+                    self.inner.heartbeat().await;
+                }
+                Some(ResponseCode::NoPermission | ResponseCode::SubscriptionGroupNotExist) => {
+                    tracing::warn!(group = %self.group, %queue, %error, "the broker refuses to hand messages out");
+                }
+                _ if matches!(error, CallError::Refused { .. }) => {}
+                _ => drop(self.inner.reread(&queue.topic).await),
+            },
+            FetchError::Route(_) => {}
+        }
+        FETCH_AGAIN
+    }
+
+    /// Notes how far every queue is.
+    pub(super) fn note_positions(&self) {
+        for assigned in self.queues.lock().values() {
+            if let Some(position) = assigned.buffer.position() {
+                self.offsets.reach(&assigned.buffer.queue, position);
+            }
+        }
+    }
+
+    /// Locks a queue, however long another member takes to give it up.
+    async fn wait_for_lock(&self, assigned: &Assigned) {
+        let queue = &assigned.buffer.queue;
+        loop {
+            let locked = self.lock(std::slice::from_ref(queue), RequestCode::LockBatchMq).await;
+            if locked.contains(queue) {
+                *assigned.locked.lock() = Some(Instant::now());
+                return;
+            }
+            sleep(LOCK_AGAIN).await;
+        }
+    }
+
+    /// Renews the locks of all our queues.
+    pub(super) async fn renew_locks(&self) {
+        let all: HashMap<MessageQueue, Arc<Assigned>> = self.queues.lock().clone();
+        let queues: Vec<_> = all.keys().cloned().collect();
+        for queue in self.lock(&queues, RequestCode::LockBatchMq).await {
+            if let Some(assigned) = all.get(&queue) {
+                *assigned.locked.lock() = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Locks or unlocks queues at their brokers; returns those that are locked.
+    async fn lock(&self, queues: &[MessageQueue], code: RequestCode) -> Vec<MessageQueue> {
+        let mut brokers: HashMap<&str, Vec<&MessageQueue>> = HashMap::new();
+        for queue in queues {
+            brokers.entry(&queue.broker).or_default().push(queue);
+        }
+        let mut locked = Vec::new();
+        for (broker, queues) in brokers {
+            let Some(addr) = self.inner.routes.master(broker) else { continue };
+            let request = LockBatchRequest {
+                client_id: self.inner.id().to_string(),
+                consumer_group: self.group.to_string(),
+                mq_set: queues.iter().map(|queue| queue.to_body()).collect(),
+                only_this_broker: false,
+            };
+            let link = self.inner.link(&addr);
+            match self.inner.call(&link, code, &(), &body::encode(&request).into()).await {
+                Ok(frame) if code == RequestCode::LockBatchMq => {
+                    let answer: LockBatchResponse = body::decode(&frame.body()).unwrap_or_default();
+                    let is_in = |queue: &&MessageQueue| answer.locked.contains(&queue.to_body());
+                    locked.extend(queues.into_iter().filter(is_in).cloned());
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, broker, "locks not changed"),
+            }
+        }
+        locked
+    }
+}
