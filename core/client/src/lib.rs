@@ -45,7 +45,9 @@ pub use error::{CallError, ConfigError, Remedy, RouteError};
 pub use identity::UniqueId;
 pub use members::AlreadyMember;
 pub use message::{InvalidMessage, Message, MessageBuilder};
-pub use producer::{Producer, ProducerBuilder, ProducerError, SendError, SendReceipt, SendStatus};
+pub use producer::{
+    BatchError, InvalidBatch, Producer, ProducerBuilder, ProducerError, SendError, SendReceipt, SendStatus,
+};
 pub use queue::MessageQueue;
 pub use received::Received;
 pub use routes::TopicRoute;

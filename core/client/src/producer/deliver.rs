@@ -157,6 +157,15 @@ impl Shared {
         }
     }
 
+    /// Sends once, without an answer.
+    pub(super) async fn tell(&self, out: &Outgoing, aim: Aim<'_>, span: Span) -> Result<(), SendError> {
+        let route = self.route(&out.topic, span).await?;
+        let queue = self.pick(&route, &out.topic, aim, None)?;
+        let link = self.client.inner.link(&self.address(&route, queue)?);
+        let told = link.tell(out.code, &self.header(out, queue), &out.body, span.left()).await;
+        told.map_err(|last| SendError::Failed { tries: 1, last })
+    }
+
     /// Where a topic is, as long as there is time to find out.
     pub(super) async fn route(&self, topic: &TopicName, span: Span) -> Result<Arc<TopicRoute>, SendError> {
         let inner = &self.client.inner;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ferromq_model::TopicName;
 use ferromq_protocol::code::ResponseCode;
 
+use super::receipt::SendReceipt;
 use crate::error::{CallError, ConfigError, Remedy, RouteError};
 use crate::members::AlreadyMember;
 use crate::message::InvalidMessage;
@@ -26,6 +27,9 @@ pub enum SendError {
     /// The message cannot be sent.
     #[error(transparent)]
     Invalid(#[from] InvalidMessage),
+    /// The messages cannot travel together.
+    #[error(transparent)]
+    InvalidBatch(#[from] InvalidBatch),
     /// The body is larger than the producer sends.
     #[error("body of {len} bytes, the limit is {limit}")]
     TooLarge {
@@ -81,6 +85,7 @@ impl SendError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Invalid(_)
+            | Self::InvalidBatch(_)
             | Self::TooLarge { .. }
             | Self::OtherTopic { .. }
             | Self::NoSuchQueue { .. }
@@ -89,6 +94,55 @@ impl SendError {
             Self::NoRouteInTime { .. } => Remedy::Retry,
             Self::Failed { last, .. } => last.remedy(),
         }
+    }
+}
+
+/// Why messages cannot travel together: always for the caller to fix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidBatch {
+    /// There is no message.
+    #[error("the batch is empty")]
+    Empty,
+    /// A message that is to be delivered later.
+    #[error("messages that are delivered later cannot be batched")]
+    Delayed,
+    /// A message for a retry topic.
+    #[error("messages for retry topic {topic} cannot be batched")]
+    RetryTopic {
+        /// The topic.
+        topic: TopicName,
+    },
+    /// Several topics.
+    #[error("a batch is for one topic, not for {one} and {other}")]
+    Topics {
+        /// One of them.
+        one: TopicName,
+        /// Another.
+        other: TopicName,
+    },
+    /// Some wait for the store, some do not.
+    #[error("a batch waits for the store or does not, as a whole")]
+    Waiting,
+    /// Several sharding keys.
+    #[error("messages of a batch have one sharding key, or none")]
+    ShardingKeys,
+}
+
+/// Why not all messages of a batch are known to be stored.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{} messages of the batch are stored, then: {source}", .receipts.len())]
+pub struct BatchError {
+    /// Of the messages that are stored: the first ones of the batch.
+    pub receipts: Vec<SendReceipt>,
+    /// What became of the next.
+    pub source: SendError,
+}
+
+impl BatchError {
+    /// Who has to act.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        self.source.remedy()
     }
 }
 

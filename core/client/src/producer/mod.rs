@@ -16,8 +16,12 @@
 //! | `room` | how much may be in flight |
 //! | `outgoing` | getting a message ready |
 //! | `deliver` | which queue, and trying again |
+//! | `choose` | queues of sharding keys |
+//! | `batch` | many messages at once |
 //! | `receipt`, `error` | how it ended |
 
+mod batch;
+mod choose;
 mod config;
 mod deliver;
 mod error;
@@ -38,10 +42,11 @@ use crate::client::Client;
 use crate::latency::LatencyFaults;
 use crate::members::Membership;
 use crate::message::Message;
+use crate::queue::MessageQueue;
 pub use config::ProducerBuilder;
 use config::Settings;
 use deliver::{Aim, Span, Turns};
-pub use error::{ProducerError, SendError};
+pub use error::{BatchError, InvalidBatch, ProducerError, SendError};
 pub use receipt::{SendReceipt, SendStatus};
 use room::{Place, Room};
 
@@ -80,13 +85,50 @@ impl Producer {
 
     /// Sends a message, and returns when a broker has stored it. Waits while as much is in flight as may be.
     ///
-    /// Messages take turns among the queues of their topic. One for a topic that does not exist goes to a broker that
-    /// creates topics by itself, if there is one.
+    /// Messages take turns among the queues of their topic; those with a
+    /// [sharding key](crate::MessageBuilder::sharding_key) all go to the queue of that key: the same one, and the one that
+    /// official clients choose, as long as the topic has as many queues. One for a topic that does not exist goes to a
+    /// broker that creates topics by itself, if there is one.
     ///
     /// # Errors
     /// [`SendError`]. Dropping the future leaves open whether the message is stored.
     pub async fn send(&self, message: Message) -> Result<SendReceipt, SendError> {
         self.shared.send(message).await
+    }
+
+    /// Sends a message to this queue and no other, as [`Producer::send`] does otherwise.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send_to(&self, queue: &MessageQueue, message: Message) -> Result<SendReceipt, SendError> {
+        if queue.topic != message.topic {
+            return Err(SendError::OtherTopic { topic: message.topic, other: queue.topic.clone() });
+        }
+        self.shared.send_to(queue, message).await
+    }
+
+    /// Sends a message to the queue whose place `choose` names, out of those that may be written: they are sorted by broker
+    /// and number. The message goes to no other queue.
+    ///
+    /// # Errors
+    /// [`SendError`]; [`SendError::NoSuchQueue`] if there is no such place.
+    pub async fn send_by(
+        &self,
+        message: Message,
+        choose: impl FnOnce(&[MessageQueue]) -> usize,
+    ) -> Result<SendReceipt, SendError> {
+        let span = Span::from_now(self.shared.settings.send_timeout);
+        let queue = self.shared.choose(&message.topic, span, choose).await?;
+        self.send_to(&queue, message).await
+    }
+
+    /// Sends a message and does not wait for an answer: it may be lost, and nobody is told. Returns as soon as it is on its
+    /// way; waits only for its route, and while too much waits to be sent to the broker already.
+    ///
+    /// # Errors
+    /// [`SendError`], as far as it shows before the message leaves.
+    pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
+        self.shared.send_oneway(message).await
     }
 
     /// Waits until what is in flight has ended, up to the send timeout, and leaves the group. What is sent after that, by
@@ -123,8 +165,31 @@ impl Shared {
     async fn send(&self, message: Message) -> Result<SendReceipt, SendError> {
         let _place = self.enter(1, message.body.len()).await?;
         let span = Span::from_now(self.settings.send_timeout);
+        let bound = self.queue_of_key(&message, span).await?;
+        self.send_within(message, bound.as_ref().map_or(Aim::Any, Aim::Queue), span).await
+    }
+
+    async fn send_to(&self, queue: &MessageQueue, message: Message) -> Result<SendReceipt, SendError> {
+        let _place = self.enter(1, message.body.len()).await?;
+        let span = Span::from_now(self.settings.send_timeout);
+        self.send_within(message, Aim::Queue(queue), span).await
+    }
+
+    async fn send_within(
+        &self,
+        message: Message,
+        aim: Aim<'_>,
+        span: Span,
+    ) -> Result<SendReceipt, SendError> {
         let out = self.prepare(message).await?;
-        let accepted = self.deliver(&out, Aim::Any, span).await?;
-        Ok(accepted.receipt(&out))
+        Ok(self.deliver(&out, aim, span).await?.receipt(&out))
+    }
+
+    async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
+        let _place = self.enter(1, message.body.len()).await?;
+        let span = Span::from_now(self.settings.send_timeout);
+        let bound = self.queue_of_key(&message, span).await?;
+        let out = self.prepare(message).await?;
+        self.tell(&out, bound.as_ref().map_or(Aim::Any, Aim::Queue), span).await
     }
 }

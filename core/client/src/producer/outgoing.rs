@@ -7,7 +7,7 @@ use ferromq_protocol::code::RequestCode;
 
 use super::Shared;
 use super::error::SendError;
-use crate::compress::compress;
+use crate::compress::{Compression, compress};
 use crate::identity::UniqueId;
 use crate::message::{InvalidMessage, Message};
 
@@ -35,10 +35,13 @@ impl Shared {
         }
         let born = Timestamp::now();
         let id = self.label(&mut message, born)?;
+        Ok(self.envelope(message, id, born).await)
+    }
+
+    /// A message that has its id, compressed if that is worth it.
+    pub(super) async fn envelope(&self, mut message: Message, id: UniqueId, born: Timestamp) -> Outgoing {
         let mut sys_flag = SysFlag(0);
-        if let Some(kind) = self.settings.compression
-            && message.body.len() > self.settings.compress_over
-        {
+        if let Some(kind) = self.compression_of(&message) {
             let (level, body) = (self.settings.compression_level, message.body.clone());
             let compressed = if body.len() > COMPRESS_ELSEWHERE {
                 // It fails only while the runtime ends: then the body goes as it is.
@@ -51,7 +54,7 @@ impl Shared {
                 sys_flag.0 |= kind.bits();
             }
         }
-        Ok(Outgoing {
+        Outgoing {
             code: RequestCode::SendMessageV2,
             topic: message.topic,
             body: message.body,
@@ -60,7 +63,12 @@ impl Shared {
             sys_flag,
             born,
             id,
-        })
+        }
+    }
+
+    /// How a message is to be compressed, if it is.
+    pub(super) fn compression_of(&self, message: &Message) -> Option<Compression> {
+        self.settings.compression.filter(|_| message.body.len() > self.settings.compress_over)
     }
 
     /// Gives a message what every message has: an id, and whether the broker is to answer only when it is safe.

@@ -295,3 +295,104 @@ async fn a_closed_producer_sends_nothing_and_its_group_is_free_again() {
     assert!(matches!(other.send(message("x")).await, Err(SendError::Closed)));
     cluster.client.producer("G").build().unwrap();
 }
+
+#[tokio::test]
+async fn a_sharding_key_keeps_its_queue_also_after_a_failure() {
+    let failed = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&failed);
+    let cluster = Cluster::start(2, move |_, send, _| {
+        if count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+            code(ResponseCode::SystemBusy)
+        } else {
+            stored(send)
+        }
+    })
+    .await;
+    let producer = cluster.producer(|builder| builder);
+    for _ in 0..4 {
+        let keyed = Message::builder("T").body("x").sharding_key("order-17").build().unwrap();
+        let receipt = producer.send(keyed).await.unwrap();
+        // Place 1 of a:0, a:1, b:0, b:1.
+        assert_eq!((&*receipt.queue.broker, receipt.queue.id.0), ("a", 1));
+    }
+    assert!(cluster.seen.lock().iter().all(|(broker, queue, _)| (*broker, *queue) == ('a', 1)));
+}
+
+#[tokio::test]
+async fn a_message_goes_to_the_queue_it_is_sent_to() {
+    let cluster = Cluster::start(2, |_, send, _| stored(send)).await;
+    let producer = cluster.producer(|builder| builder);
+    let queue = producer.send_by(message("x"), |queues| queues.len() - 1).await.unwrap().queue;
+    assert_eq!((&*queue.broker, queue.id.0), ("b", 1));
+    producer.send_to(&queue, message("x")).await.unwrap();
+    assert_eq!(cluster.brokers(), "bb");
+    let failed = producer.send_by(message("x"), |_| 4).await.unwrap_err();
+    assert!(matches!(failed, SendError::NoSuchQueue { chosen: 4, count: 4 }), "{failed}");
+    let failed = producer.send_to(&queue, Message::new("U", "x").unwrap()).await.unwrap_err();
+    assert!(matches!(failed, SendError::OtherTopic { .. }), "{failed}");
+}
+
+#[tokio::test]
+async fn a_message_sent_one_way_wants_no_answer() {
+    let cluster = Cluster::start(1, |_, _, command| {
+        assert!(command.is_oneway());
+        Reaction::Silence
+    })
+    .await;
+    let producer = cluster.producer(|builder| builder);
+    producer.send_oneway(message("x")).await.unwrap();
+    while cluster.seen.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Answers as brokers do: an id for each message.
+fn stored_batch(send: &SendMessage<'_>, command: &Command<'_>) -> Reaction {
+    assert_eq!((command.request_code(), send.batch), (Some(RequestCode::SendBatchMessage), true));
+    let count = ferromq_model::batch::items(command.body).filter(|item| item.is_ok()).count();
+    let ids: Vec<_> = (0..count).map(|n| format!("7F00000100002A9F{n:016X}")).collect();
+    let fields = vec![
+        ("msgId", ids.join(",")),
+        ("queueId", send.queue.expect("clients choose").0.to_string()),
+        ("queueOffset", "100".to_owned()),
+    ];
+    Reaction::Answer(ResponseCode::Success, fields, Vec::new())
+}
+
+#[tokio::test]
+async fn a_batch_travels_in_as_few_frames_as_fit() {
+    let cluster = Cluster::start(1, stored_batch_of).await;
+    let producer = cluster.producer(|builder| builder.max_message_size(1000).retries(0));
+    let receipts = producer.send_batch((0..20).map(|_| message(&"x".repeat(100))).collect()).await.unwrap();
+    assert_eq!(receipts.len(), 20);
+    let frames: Vec<_> = cluster.seen.lock().iter().map(|(.., body)| body.len()).collect();
+    assert_eq!(frames.iter().sum::<usize>(), 20 * (22 + 100 + 52));
+    assert_eq!((frames.len(), frames[0]), (4, 5 * 174));
+    for (turn, receipt) in receipts.iter().enumerate() {
+        let turn = turn as u64 % 5;
+        assert_eq!((receipt.offset.0, receipt.place.unwrap().offset.0), (100 + turn, turn));
+    }
+    let ids: std::collections::HashSet<_> = receipts.iter().map(|receipt| receipt.message_id).collect();
+    assert_eq!(ids.len(), 20);
+}
+
+fn stored_batch_of(_: char, send: &SendMessage<'_>, command: &Command<'_>) -> Reaction {
+    stored_batch(send, command)
+}
+
+#[tokio::test]
+async fn a_batch_that_fails_on_its_way_says_what_is_stored() {
+    let frames = Arc::new(AtomicUsize::new(0));
+    let cluster = Cluster::start(1, move |_, send, command| {
+        if frames.fetch_add(1, Ordering::SeqCst) < 2 {
+            stored_batch(send, command)
+        } else {
+            code(ResponseCode::MessageIllegal)
+        }
+    })
+    .await;
+    let producer = cluster.producer(|builder| builder.max_message_size(1000));
+    let failed = producer.send_batch((0..20).map(|_| message(&"x".repeat(100))).collect()).await.unwrap_err();
+    assert_eq!(failed.receipts.len(), 10);
+    assert!(matches!(failed.source, SendError::Failed { tries: 1, .. }), "{failed}");
+}
