@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ferromq_model::GroupName;
+use tokio::sync::mpsc;
 
 use super::error::ProducerError;
 use super::room::{MAX_BYTES, MAX_COUNT};
@@ -10,6 +11,7 @@ use super::{Producer, Shared};
 use crate::client::Client;
 use crate::compress::{Compression, DEFAULT_LEVEL, DEFAULT_THRESHOLD};
 use crate::error::ConfigError;
+use crate::wire::Request;
 
 /// Builds a [`Producer`]. What is not set is as in official clients.
 #[derive(Clone, Debug)]
@@ -148,12 +150,17 @@ impl ProducerBuilder {
     /// # Errors
     /// [`ProducerError`].
     pub fn build(self) -> Result<Producer, ProducerError> {
+        self.open().map(|(producer, _)| producer)
+    }
+
+    /// The producer, and where requests of brokers come for it.
+    pub(super) fn open(self) -> Result<(Producer, mpsc::Receiver<Request>), ProducerError> {
         let group = GroupName::new(&self.group).map_err(ConfigError::from)?;
         self.settings.check()?;
-        let (membership, _) = self.client.inner.join_producers(&group)?;
+        let (membership, requests) = self.client.inner.join_producers(&group)?;
         // Brokers that are known already hear of it now.
         self.client.inner.beat.notify_one();
-        Ok(Producer { shared: Shared::new(self.client, group, membership, self.settings) })
+        Ok((Producer { shared: Shared::new(self.client, group, membership, self.settings) }, requests))
     }
 }
 

@@ -18,6 +18,9 @@
 //! | `deliver` | which queue, and trying again |
 //! | `choose` | queues of sharding keys |
 //! | `batch` | many messages at once |
+//! | `transaction` | messages that depend on something else |
+//! | `question` | messages that are replied to |
+//! | `recall` | taking timed messages back |
 //! | `receipt`, `error` | how it ended |
 
 mod batch;
@@ -26,10 +29,13 @@ mod config;
 mod deliver;
 mod error;
 mod outgoing;
+mod question;
+mod recall;
 mod receipt;
 mod room;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::fmt;
 use std::sync::Arc;
@@ -47,8 +53,14 @@ pub use config::ProducerBuilder;
 use config::Settings;
 use deliver::{Aim, Span, Turns};
 pub use error::{BatchError, InvalidBatch, ProducerError, SendError};
+use question::Told;
+pub use question::{Reply, ReplyError, RequestError};
+pub use recall::RecallError;
 pub use receipt::{SendReceipt, SendStatus};
 use room::{Place, Room};
+pub use transaction::{
+    Transaction, TransactionError, TransactionProducer, TransactionProducerBuilder, TransactionState,
+};
 
 /// Sends messages. Cloning it shares what it is; any number of tasks may send at the same time.
 #[derive(Clone)]
@@ -65,6 +77,7 @@ struct Shared {
     room: Room,
     turns: Turns,
     faults: LatencyFaults,
+    told: Told,
 }
 
 impl fmt::Debug for Producer {
@@ -154,6 +167,7 @@ impl Shared {
             room: Room::new(settings.max_in_flight, settings.max_in_flight_bytes),
             turns: Turns::new(),
             faults: if settings.avoid_slow_brokers { LatencyFaults::on() } else { LatencyFaults::off() },
+            told: Told::default(),
             settings,
         })
     }

@@ -47,7 +47,7 @@ pub struct SendReceipt {
     pub offset: QueueOffset,
     /// Where the record lies on which broker; none if the broker did not say.
     pub place: Option<MessageId>,
-    /// What takes a timed message back, as long as it is not due. None for other messages, and from brokers that do not
-    /// allow it.
+    /// What takes a timed message back, as long as it is not due: see [`Producer::recall`](crate::Producer::recall). None
+    /// for other messages, and from brokers before 5.3.2.
     pub recall_handle: Option<Box<str>>,
 }
