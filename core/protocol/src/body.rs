@@ -15,6 +15,7 @@
 //! | [`pop`] | acknowledgements of pops, shares of queues |
 //! | [`table`] | lists and tables of topics, groups and settings |
 //! | [`offsets`] | positions of groups, as tools read and move them |
+//! | [`running`] | what a consumer is doing |
 //! | [`stats`] | what tools are shown: ends of queues, positions, connections, counters |
 //! | [`object_keys`] | maps from queues and other objects |
 
@@ -26,6 +27,7 @@ pub mod offsets;
 pub mod pop;
 pub mod register;
 pub mod route;
+pub mod running;
 pub mod stats;
 pub mod table;
 

@@ -1,6 +1,6 @@
 //! What operators' tools are shown of topics and groups: ends of queues, positions, connections, counters.
 //!
-//! Brokers write these and tools read them; they are read here by tests and by our own tools only.
+//! Brokers write these, also those of 4.x; tools read them, ours among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,8 @@ use super::object_keys::ByQueue;
 pub struct TopicStatsTable {
     /// By queue.
     pub offset_table: ByQueue<TopicOffset>,
-    /// Messages put a second.
+    /// Messages put a second. Brokers of 4.x do not tell.
+    #[serde(default)]
     pub topic_put_tps: f64,
 }
 
@@ -66,7 +67,8 @@ pub struct OffsetWrapper {
     pub consumer_offset: QueueOffset,
     /// When the last message that it consumed was stored; 0 if not known.
     pub last_timestamp: Timestamp,
-    /// Where the group's next pull starts.
+    /// Where the group's next pull starts. Brokers of 4.x do not tell.
+    #[serde(default)]
     pub pull_offset: QueueOffset,
 }
 
@@ -80,7 +82,8 @@ pub struct ConsumeStatsList {
     pub consume_stats_list: Vec<BTreeMap<String, Vec<ConsumeStats>>>,
     /// Messages that are not consumed.
     pub total_diff: u64,
-    /// Messages that are got and not consumed.
+    /// Messages that are got and not consumed. Brokers of 4.x do not tell.
+    #[serde(default)]
     pub total_inflight_diff: u64,
 }
 
