@@ -10,6 +10,7 @@
 
 #![allow(dead_code, reason = "what producers and consumers, which come next, stand on")]
 
+pub mod admin;
 mod allocate;
 mod backoff;
 mod client;
@@ -31,6 +32,7 @@ mod signature;
 mod trace_record;
 mod wire;
 
+pub use admin::{Admin, AdminError};
 pub use allocate::{
     DEFAULT_VIRTUAL_NODES, MAX_STICKY_PAIRS, Rooms, STICKY_SUFFIX, Strategy, UnknownStrategy,
 };

@@ -4,17 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use ferromq_model::{QueueId, TopicName};
+use serde::Serialize;
 
 /// One queue of a topic on a broker. Cloning shares the texts.
 ///
 /// The order is the one that official clients sort by before they share queues out: topic, broker, queue.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct MessageQueue {
     /// The topic.
     pub topic: TopicName,
     /// The name that a master and its replicas share.
     pub broker: Arc<str>,
     /// Which of the broker's queues of this topic.
+    #[serde(rename = "queue")]
     pub id: QueueId,
 }
 
