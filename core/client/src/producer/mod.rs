@@ -17,7 +17,7 @@
 //! | `outgoing` | getting a message ready |
 //! | `deliver` | which queue, and trying again |
 //! | `choose` | queues of sharding keys |
-//! | `batch` | many messages at once |
+//! | `batch`, `linger` | many messages at once: as the caller has them, as they come |
 //! | `transaction` | messages that depend on something else |
 //! | `question` | messages that are replied to |
 //! | `recall` | taking timed messages back |
@@ -28,6 +28,7 @@ mod choose;
 mod config;
 mod deliver;
 mod error;
+mod linger;
 mod outgoing;
 mod question;
 mod recall;
@@ -53,6 +54,7 @@ pub use config::ProducerBuilder;
 use config::Settings;
 use deliver::{Aim, Span, Turns};
 pub use error::{BatchError, InvalidBatch, ProducerError, SendError};
+use linger::Lingering;
 use question::Told;
 pub use question::{Reply, ReplyError, RequestError};
 pub use recall::RecallError;
@@ -78,6 +80,7 @@ struct Shared {
     turns: Turns,
     faults: LatencyFaults,
     told: Told,
+    lingering: Option<Lingering>,
 }
 
 impl fmt::Debug for Producer {
@@ -148,7 +151,15 @@ impl Producer {
     /// other handles of the same producer, fails.
     pub async fn close(self) {
         let shared = &self.shared;
-        if timeout(shared.settings.send_timeout, shared.room.close()).await.is_err() {
+        shared.room.shut();
+        let drained = async {
+            if let Some(lingering) = &shared.lingering {
+                lingering.flush();
+                lingering.finish().await;
+            }
+            shared.room.emptied().await;
+        };
+        if timeout(shared.settings.send_timeout, drained).await.is_err() {
             tracing::warn!(group = %shared.group, "closed with messages in flight");
         }
         let membership = shared.membership.lock().take();
@@ -168,6 +179,9 @@ impl Shared {
             turns: Turns::new(),
             faults: if settings.avoid_slow_brokers { LatencyFaults::on() } else { LatencyFaults::off() },
             told: Told::default(),
+            lingering: settings
+                .linger
+                .map(|time| Lingering::new(time, settings.linger_bytes.min(settings.max_message_size))),
             settings,
         })
     }
@@ -176,15 +190,25 @@ impl Shared {
         self.room.enter(count, bytes).await.map_err(|room::Closed| SendError::Closed)
     }
 
-    async fn send(&self, message: Message) -> Result<SendReceipt, SendError> {
-        let _place = self.enter(1, message.body.len()).await?;
+    async fn send(self: &Arc<Self>, message: Message) -> Result<SendReceipt, SendError> {
+        let place = self.enter(1, message.body.len()).await?;
         let span = Span::from_now(self.settings.send_timeout);
         let bound = self.queue_of_key(&message, span).await?;
+        if let Some(lingering) = self.lingers(&message) {
+            return self.linger(lingering, place, message, bound).await;
+        }
         self.send_within(message, bound.as_ref().map_or(Aim::Any, Aim::Queue), span).await
     }
 
-    async fn send_to(&self, queue: &MessageQueue, message: Message) -> Result<SendReceipt, SendError> {
-        let _place = self.enter(1, message.body.len()).await?;
+    async fn send_to(
+        self: &Arc<Self>,
+        queue: &MessageQueue,
+        message: Message,
+    ) -> Result<SendReceipt, SendError> {
+        let place = self.enter(1, message.body.len()).await?;
+        if let Some(lingering) = self.lingers(&message) {
+            return self.linger(lingering, place, message, Some(queue.clone())).await;
+        }
         let span = Span::from_now(self.settings.send_timeout);
         self.send_within(message, Aim::Queue(queue), span).await
     }

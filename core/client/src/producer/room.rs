@@ -33,6 +33,16 @@ pub(super) struct Room {
     left: Notify,
 }
 
+/// Room that was taken by somebody who passed it on: see [`Place::keep`].
+#[derive(Default)]
+pub(super) struct Taken(u64);
+
+impl std::ops::AddAssign for Taken {
+    fn add_assign(&mut self, more: Self) {
+        self.0 += more.0;
+    }
+}
+
 /// Nobody may enter any more.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Closed;
@@ -65,17 +75,21 @@ impl Room {
             if let Some(place) = self.take(size) {
                 return self.unless_closed(place);
             }
-            if self.is_closed() {
+            if self.is_shut() {
                 return Err(Closed);
             }
             self.left.notified().await;
         }
     }
 
-    /// Lets nobody in any more, and waits until all have left.
-    pub(super) async fn close(&self) {
+    /// Lets nobody in any more.
+    pub(super) fn shut(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.left.notify_one();
+    }
+
+    /// Waits until all have left.
+    pub(super) async fn emptied(&self) {
         let _waiting = Waiting::new(&self.waiting);
         let _turn = self.next.lock().await;
         while self.taken.load(Ordering::SeqCst) != 0 {
@@ -83,13 +97,18 @@ impl Room {
         }
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(super) fn is_shut(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Whoever closes looks for what is taken after it closed, so that either side sees the other.
+    /// Room that was kept is given back with the place.
+    pub(super) fn resume(&self, Taken(size): Taken) -> Place<'_> {
+        Place { room: self, size }
+    }
+
+    /// Whoever shuts it looks for what is taken after that, so that either side sees the other.
     fn unless_closed<'r>(&self, place: Place<'r>) -> Result<Place<'r>, Closed> {
-        if self.is_closed() { Err(Closed) } else { Ok(place) }
+        if self.is_shut() { Err(Closed) } else { Ok(place) }
     }
 
     fn take(&self, size: u64) -> Option<Place<'_>> {
@@ -107,6 +126,15 @@ impl Room {
 pub(super) struct Place<'r> {
     room: &'r Room,
     size: u64,
+}
+
+impl Place<'_> {
+    /// Leaves the room taken until it is [resumed](Room::resume).
+    pub(super) fn keep(self) -> Taken {
+        let size = self.size;
+        std::mem::forget(self);
+        Taken(size)
+    }
 }
 
 impl Drop for Place<'_> {
@@ -179,7 +207,10 @@ mod tests {
         let first = room.enter(1, 1).await.unwrap();
         let mut waiting = Box::pin(room.enter(1, 1));
         assert!(waiting.as_mut().now_or_never().is_none());
-        let mut close = Box::pin(room.close());
+        let mut close = Box::pin(async {
+            room.shut();
+            room.emptied().await;
+        });
         assert!(close.as_mut().now_or_never().is_none());
         assert_eq!(waiting.await.err(), Some(Closed));
         assert!(close.as_mut().now_or_never().is_none());

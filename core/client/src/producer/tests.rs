@@ -396,3 +396,48 @@ async fn a_batch_that_fails_on_its_way_says_what_is_stored() {
     assert_eq!(failed.receipts.len(), 10);
     assert!(matches!(failed.source, SendError::Failed { tries: 1, .. }), "{failed}");
 }
+
+#[tokio::test]
+async fn messages_that_linger_travel_together_and_have_receipts_of_their_own() {
+    let cluster = Cluster::start(1, stored_batch_of).await;
+    let lens = 10 * (22 + 1 + 52);
+    let producer = cluster.producer(|builder| builder.linger(Duration::from_secs(10)).linger_bytes(lens));
+    let started = tokio::time::Instant::now();
+    let receipts = futures_util::future::try_join_all((0..20).map(|_| producer.send(message("x")))).await;
+    assert!(started.elapsed() < Duration::from_secs(10), "full frames do not wait");
+    let mut places: Vec<_> = receipts.unwrap().iter().map(|receipt| receipt.offset.0).collect();
+    places.sort_unstable();
+    assert_eq!(places, (100..110).flat_map(|offset| [offset; 2]).collect::<Vec<_>>());
+    assert_eq!(cluster.seen.lock().len(), 2);
+}
+
+#[tokio::test]
+async fn a_message_waits_no_longer_than_it_may() {
+    let cluster = Cluster::start(1, stored_batch_of).await;
+    let producer = cluster.producer(|builder| builder.linger(Duration::from_millis(5)));
+    producer.send(message("x")).await.unwrap();
+    assert_eq!(cluster.seen.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn closing_sends_what_lingers_at_once() {
+    let cluster = Cluster::start(1, stored_batch_of).await;
+    let producer = cluster.producer(|builder| builder.linger(Duration::from_secs(10)));
+    let sending = producer.clone();
+    let started = tokio::time::Instant::now();
+    let mut sent = Box::pin(sending.send(message("x")));
+    assert!(futures_util::FutureExt::now_or_never(sent.as_mut()).is_none(), "it waits for others");
+    let (receipt, ()) = tokio::join!(sent, producer.close());
+    receipt.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn what_lingers_fails_together() {
+    let cluster = Cluster::start(1, |_, _, _| code(ResponseCode::MessageIllegal)).await;
+    let producer = cluster.producer(|builder| builder.linger(Duration::from_millis(5)));
+    for failed in futures_util::future::join_all((0..3).map(|_| producer.send(message("x")))).await {
+        assert!(matches!(failed, Err(SendError::Failed { tries: 1, .. })), "{failed:?}");
+    }
+    assert_eq!(cluster.seen.lock().len(), 1);
+}
