@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferromq_model::{Millis, QueueOffset, TopicName};
+use ferromq_model::{GroupName, Millis, QueueOffset, TopicName};
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::HeaderScratch;
 use ferromq_protocol::header::{Header, PullFlags, PullMessage, PullMessageResponse};
@@ -12,6 +12,13 @@ use ferromq_protocol::header::{Header, PullFlags, PullMessage, PullMessageRespon
 use crate::client::Inner;
 use crate::error::{CallError, RouteError};
 use crate::queue::MessageQueue;
+
+/// How long a broker may hold a pull.
+pub(super) const FETCH_WAIT: Duration = Duration::from_secs(15);
+/// The wait after a pull that failed.
+pub(super) const FETCH_AGAIN: Duration = Duration::from_secs(1);
+/// The wait after a pull that a busy broker refused.
+const FLOW_CONTROL: Duration = Duration::from_millis(50);
 
 /// What to pull.
 pub(super) struct Fetch<'a> {
@@ -117,6 +124,37 @@ impl Inner {
             max: header.max,
             broker_id: header.next_broker,
         })
+    }
+
+    /// What a failed pull asks for; returns how long to wait.
+    pub(super) async fn after_failed_fetch(
+        self: &Arc<Self>,
+        group: &GroupName,
+        queue: &MessageQueue,
+        error: &FetchError,
+    ) -> Duration {
+        tracing::debug!(%group, %queue, %error, "a pull failed");
+        match error {
+            FetchError::Call(error) => match error.code() {
+                Some(ResponseCode::FlowControl) => return FLOW_CONTROL,
+                Some(
+                    ResponseCode::SubscriptionNotExist
+                    | ResponseCode::SubscriptionNotLatest
+                    | ResponseCode::FilterDataNotExist
+                    | ResponseCode::FilterDataNotLatest,
+                ) => {
+                    // The broker has not heard what is wanted, or was restarted and has forgotten.
+                    self.heartbeat().await;
+                }
+                Some(ResponseCode::NoPermission | ResponseCode::SubscriptionGroupNotExist) => {
+                    tracing::warn!(%group, %queue, %error, "the broker refuses to hand messages out");
+                }
+                _ if matches!(error, CallError::Refused { .. }) => {}
+                _ => drop(self.reread(&queue.topic).await),
+            },
+            FetchError::Route(_) => {}
+        }
+        FETCH_AGAIN
     }
 
     /// The address of one of a queue's brokers.

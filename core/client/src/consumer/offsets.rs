@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::fetch::FetchError;
+use super::push::ConsumeFrom;
 use crate::client::Inner;
 use crate::queue::MessageQueue;
 
@@ -32,6 +33,15 @@ pub(super) struct Offsets {
     file: Option<PathBuf>,
     /// What was reached, and what was stored of it.
     table: Mutex<HashMap<MessageQueue, Position>>,
+}
+
+/// Why a position is not known to be stored.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoreError {
+    #[error(transparent)]
+    NotTold(#[from] FetchError),
+    #[error("positions cannot be written: {0}")]
+    NotWritten(#[from] io::Error),
 }
 
 #[derive(Clone, Copy)]
@@ -122,6 +132,27 @@ impl Offsets {
         }
     }
 
+    /// Where this member starts in a queue: at what is stored; without that, where `from` says.
+    pub(super) async fn start_of(
+        &self,
+        queue: &MessageQueue,
+        from: ConsumeFrom,
+    ) -> Result<QueueOffset, FetchError> {
+        if let Some(stored) = self.stored(queue).await? {
+            return Ok(stored);
+        }
+        let retried = queue.topic.retry_group().is_some();
+        let point = match from {
+            // What was sent back came after the group did.
+            ConsumeFrom::Last | ConsumeFrom::First if retried => Point::First,
+            ConsumeFrom::Time(_) if retried => Point::End,
+            ConsumeFrom::Last => Point::End,
+            ConsumeFrom::First => Point::First,
+            ConsumeFrom::Time(time) => Point::Time(time),
+        };
+        self.inner.offset_of(queue, point).await
+    }
+
     /// Tells brokers what has changed, or writes the file; failures are told the next time.
     pub(super) async fn store(&self) {
         if self.file.is_some() {
@@ -138,16 +169,15 @@ impl Offsets {
     }
 
     /// The same, and waits until brokers have confirmed it; returns what could not be stored.
-    pub(super) async fn store_surely(&self) -> Result<(), FetchError> {
+    pub(super) async fn store_surely(&self) -> Result<(), StoreError> {
         if self.file.is_some() {
-            self.store().await;
-            return Ok(());
+            return Ok(self.store_file().await?);
         }
         let mut failed = Ok(());
         for (queue, offset) in self.changed() {
             if let Err(error) = self.tell(&queue, offset, true).await {
                 tracing::warn!(%queue, %offset, %error, "a position could not be stored");
-                failed = Err(error);
+                failed = Err(error.into());
             }
         }
         failed
@@ -158,13 +188,12 @@ impl Offsets {
         &self,
         queue: &MessageQueue,
         offset: QueueOffset,
-    ) -> Result<(), FetchError> {
+    ) -> Result<(), StoreError> {
         self.reach(queue, offset);
         if self.file.is_some() {
-            self.store().await;
-            return Ok(());
+            return Ok(self.store_file().await?);
         }
-        self.tell(queue, offset, true).await
+        Ok(self.tell(queue, offset, true).await?)
     }
 
     fn changed(&self) -> Vec<(MessageQueue, QueueOffset)> {

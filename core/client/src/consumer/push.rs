@@ -38,11 +38,11 @@ use crate::members::{AlreadyMember, Membership};
 use crate::queue::MessageQueue;
 
 /// How often positions are stored.
-const STORE_EVERY: Duration = Duration::from_secs(5);
+pub(super) const STORE_EVERY: Duration = Duration::from_secs(5);
 /// How long handlers may take to end when the consumer is closed.
 const CLOSE_LIMIT: Duration = Duration::from_secs(30);
 /// The most topics that one consumer may subscribe to.
-const MAX_TOPICS: usize = 10_000;
+pub(super) const MAX_TOPICS: usize = 10_000;
 /// The most handlers that may run at a time.
 const MAX_CONCURRENCY: usize = 1 << 14;
 
@@ -404,7 +404,7 @@ impl PushConsumerBuilder {
 }
 
 /// Asks a broker of the topic whether it can evaluate a filter.
-async fn check_filter(
+pub(super) async fn check_filter(
     inner: &Arc<Inner>,
     group: &GroupName,
     topic: &TopicName,
@@ -504,7 +504,9 @@ impl PushConsumer {
             self.workers.shutdown().await;
         }
         self.shared.note_positions();
-        let _ = self.shared.offsets.store_surely().await;
+        if let Err(error) = self.shared.offsets.store_surely().await {
+            tracing::warn!(group = %self.shared.group, %error, "not every position could be stored");
+        }
         self.shared.hand_over_all().await;
         self.membership.leave().await;
     }
@@ -517,7 +519,7 @@ impl std::fmt::Debug for PushConsumer {
 }
 
 /// Runs a task until the consumer stops.
-fn until(
+pub(super) fn until(
     stop: &watch::Sender<bool>,
     task: impl Future<Output = ()> + Send + 'static,
 ) -> impl Future<Output = ()> + Send + 'static {

@@ -1,41 +1,32 @@
 //! Fetching from the queues that are this member's, and giving them up.
 //!
 //! Always true:
-//! * which queues are this member's follows from the queues of the topic and the members of the group, as brokers tell
-//!   them; both are looked at every 20 s, and at once when a broker says that the group has changed;
+//! * the group is looked at every 20 s, and at once when a broker says that it has changed;
 //! * a queue that goes to another member is given up before its position is stored and its lock returned, in this order:
 //!   what the other one starts with is what was done here;
 //! * in order, nothing is fetched or handed out without the broker's lock on the queue.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use ferromq_model::{QueueOffset, TopicName};
-use ferromq_protocol::body::{self, ConsumerList, LockBatchRequest, LockBatchResponse};
-use ferromq_protocol::code::{RequestCode, ResponseCode};
-use ferromq_protocol::header::GetConsumerList;
+use ferromq_model::QueueOffset;
+use ferromq_protocol::body::{self, LockBatchRequest, LockBatchResponse};
+use ferromq_protocol::code::RequestCode;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::buffer::Buffer;
-use super::fetch::{Fetch, FetchError, Fetched, FetchedKind};
+use super::fetch::{FETCH_AGAIN, FETCH_WAIT, Fetch, Fetched, FetchedKind};
 use super::filter::Filter;
 use super::handing::{Item, Lane};
-use super::offsets::Point;
-use super::push::{ConsumeFrom, Consumer};
-use crate::error::{CallError, RouteError};
+use super::push::Consumer;
+use super::share::Sharing;
 use crate::queue::MessageQueue;
 use crate::received::Received;
-use crate::routes::TopicRoute;
 
-/// How often the group is looked at without a reason.
-pub(super) const REBALANCE_EVERY: Duration = Duration::from_secs(20);
-/// The wait before a look at the group that failed is repeated.
-const REBALANCE_AGAIN: Duration = Duration::from_secs(1);
 /// How often locks are renewed; brokers forget them after 60 s.
 pub(super) const LOCK_EVERY: Duration = Duration::from_secs(20);
 /// How long a lock is taken to be ours after the broker said so.
@@ -44,12 +35,6 @@ const LOCK_VALID: Duration = Duration::from_secs(30);
 const LOCK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a handler may take to end when its queue goes to another member.
 const HAND_OVER: Duration = Duration::from_secs(30);
-/// How long a broker may hold a pull.
-const FETCH_WAIT: Duration = Duration::from_secs(15);
-/// The wait after a pull that failed.
-const FETCH_AGAIN: Duration = Duration::from_secs(1);
-/// The wait after a pull that a busy broker refused.
-const FLOW_CONTROL: Duration = Duration::from_millis(50);
 
 /// A queue that is this member's.
 pub(super) struct Assigned {
@@ -82,8 +67,7 @@ impl Consumer {
     pub(super) async fn keep_share(self: Arc<Self>) {
         let mut fetching = JoinSet::new();
         loop {
-            let complete = self.rebalance(&mut fetching).await;
-            let wait = if complete { REBALANCE_EVERY } else { REBALANCE_AGAIN };
+            let wait = self.rebalance(&mut fetching).await;
             let changed = timeout(wait, self.changed.notified());
             tokio::pin!(changed);
             loop {
@@ -99,87 +83,32 @@ impl Consumer {
         }
     }
 
-    /// Looks at the group once; whether that succeeded for every topic.
-    async fn rebalance(self: &Arc<Self>, fetching: &mut JoinSet<()>) -> bool {
+    /// Looks at the group once; returns when to look again.
+    async fn rebalance(self: &Arc<Self>, fetching: &mut JoinSet<()>) -> Duration {
         let topics = self.subscriptions.read().clone();
-        let mut complete = true;
-        let mut ours = BTreeSet::new();
-        for (topic, filter) in &topics {
-            match self.share(topic).await {
-                Ok(share) => {
-                    for queue in share {
-                        ours.insert(queue.clone());
-                        self.take_on(queue, filter, fetching);
-                    }
-                }
-                Err(error) => {
-                    tracing::debug!(group = %self.group, %topic, %error, "share of a topic is not known");
-                    // Without an answer everything stays as it is.
-                    ours.extend(self.queues.lock().keys().filter(|queue| queue.topic == *topic).cloned());
-                    complete = false;
-                }
-            }
+        let sharing = Sharing {
+            inner: &self.inner,
+            group: &self.group,
+            strategy: (!self.settings.broadcasting).then_some(&self.settings.strategy),
+        };
+        let share = sharing.look(&topics, || self.queues.lock().keys().cloned().collect()).await;
+        for (queue, filter) in &share.queues {
+            self.take_on(queue, filter, fetching);
         }
         let lost: Vec<_> = {
             let mut queues = self.queues.lock();
-            let lost = queues.extract_if(|queue, _| !ours.contains(queue));
+            let lost = queues.extract_if(|queue, _| !share.queues.contains_key(queue));
             lost.map(|(_, assigned)| assigned).collect()
         };
         for assigned in lost {
             self.hand_over(&assigned).await;
         }
-        complete
+        share.valid_for()
     }
 
-    /// Which queues of a topic are ours.
-    async fn share(self: &Arc<Self>, topic: &TopicName) -> Result<Vec<MessageQueue>, FetchError> {
-        let route = self.inner.route(topic).await?;
-        if self.settings.broadcasting {
-            return Ok(route.readable.to_vec());
-        }
-        let members = self.members_of_group(topic, &route).await?;
-        Ok(self.settings.strategy.allocate(&route.readable, &members, self.inner.id()))
-    }
-
-    /// The members of the group, sorted, as a broker of the topic knows them.
-    async fn members_of_group(
-        self: &Arc<Self>,
-        topic: &TopicName,
-        route: &TopicRoute,
-    ) -> Result<Vec<String>, FetchError> {
-        let header = GetConsumerList { group: self.group.as_str() };
-        let mut failed = FetchError::Route(RouteError::NoQueue { topic: topic.clone(), wanted: "readable" });
-        for broker in route.brokers.keys() {
-            let Some(addr) = route.member(broker, 0) else { continue };
-            let link = self.inner.link(addr);
-            let asked =
-                self.inner.call(&link, RequestCode::GetConsumerListByGroup, &header, &Bytes::new()).await;
-            match asked {
-                Ok(frame) => {
-                    let list: ConsumerList =
-                        body::decode(&frame.body()).map_err(|error| link.unreadable(&error.to_string()))?;
-                    let mut members = list.consumer_id_list;
-                    members.sort();
-                    members.dedup();
-                    if members.iter().any(|member| **member == **self.inner.id()) {
-                        return Ok(members);
-                    }
-                    // The broker has not heard of us yet, or has forgotten us.
-                    self.inner.beat.notify_one();
-                    failed = link.unreadable("a group without this member").into();
-                }
-                Err(error) => {
-                    self.inner.beat.notify_one();
-                    failed = error.into();
-                }
-            }
-        }
-        Err(failed)
-    }
-
-    fn take_on(self: &Arc<Self>, queue: MessageQueue, filter: &Filter, fetching: &mut JoinSet<()>) {
+    fn take_on(self: &Arc<Self>, queue: &MessageQueue, filter: &Filter, fetching: &mut JoinSet<()>) {
         let mut queues = self.queues.lock();
-        if queues.contains_key(&queue) {
+        if queues.contains_key(queue) {
             return;
         }
         tracing::debug!(group = %self.group, %queue, "ours now");
@@ -191,7 +120,7 @@ impl Consumer {
             idle: Notify::new(),
             locked: Mutex::new(None),
         });
-        queues.insert(queue, Arc::clone(&assigned));
+        queues.insert(queue.clone(), Arc::clone(&assigned));
         fetching.spawn(Arc::clone(self).fetch_until_gone(assigned));
     }
 
@@ -236,7 +165,7 @@ impl Consumer {
             self.wait_for_lock(assigned).await;
         }
         loop {
-            match self.start_of(queue).await {
+            match self.offsets.start_of(queue, self.settings.from).await {
                 Ok(start) => {
                     assigned.buffer.start_at(start);
                     break;
@@ -268,29 +197,12 @@ impl Consumer {
                     self.take_in(assigned, fetched).await;
                 }
                 Err(error) => {
-                    let wait = self.after_failure(queue, &error).await;
+                    let wait = self.inner.after_failed_fetch(&self.group, queue, &error).await;
                     broker_id = 0;
                     sleep(wait).await;
                 }
             }
         }
-    }
-
-    /// Where this member starts in a queue.
-    async fn start_of(&self, queue: &MessageQueue) -> Result<QueueOffset, FetchError> {
-        if let Some(stored) = self.offsets.stored(queue).await? {
-            return Ok(stored);
-        }
-        let retried = queue.topic.retry_group().is_some();
-        let point = match self.settings.from {
-            // What was sent back came after the group did.
-            ConsumeFrom::Last | ConsumeFrom::First if retried => Point::First,
-            ConsumeFrom::Time(_) if retried => Point::End,
-            ConsumeFrom::Last => Point::End,
-            ConsumeFrom::First => Point::First,
-            ConsumeFrom::Time(time) => Point::Time(time),
-        };
-        self.inner.offset_of(queue, point).await
     }
 
     async fn take_in(&self, assigned: &Arc<Assigned>, fetched: Fetched) {
@@ -334,32 +246,6 @@ impl Consumer {
         }
         self.queues.lock().remove(queue);
         self.changed.notify_one();
-    }
-
-    /// What a failed pull asks for; returns how long to wait.
-    async fn after_failure(&self, queue: &MessageQueue, error: &FetchError) -> Duration {
-        tracing::debug!(group = %self.group, %queue, %error, "a pull failed");
-        match error {
-            FetchError::Call(error) => match error.code() {
-                Some(ResponseCode::FlowControl) => return FLOW_CONTROL,
-                Some(
-                    ResponseCode::SubscriptionNotExist
-                    | ResponseCode::SubscriptionNotLatest
-                    | ResponseCode::FilterDataNotExist
-                    | ResponseCode::FilterDataNotLatest,
-                ) => {
-                    // The broker has not heard what is wanted, or was restarted and has forgotten.
-                    self.inner.heartbeat().await;
-                }
-                Some(ResponseCode::NoPermission | ResponseCode::SubscriptionGroupNotExist) => {
-                    tracing::warn!(group = %self.group, %queue, %error, "the broker refuses to hand messages out");
-                }
-                _ if matches!(error, CallError::Refused { .. }) => {}
-                _ => drop(self.inner.reread(&queue.topic).await),
-            },
-            FetchError::Route(_) => {}
-        }
-        FETCH_AGAIN
     }
 
     /// Notes how far every queue is.

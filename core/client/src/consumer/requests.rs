@@ -12,8 +12,10 @@ use ferromq_protocol::frame::{Command, HeaderScratch, VERSION};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::filter::Filter;
 use super::handing::{Handler, Outcome};
 use super::push::Consumer;
+use crate::client::Inner;
 use crate::queue::MessageQueue;
 use crate::received::Received;
 use crate::wire::Request;
@@ -98,7 +100,7 @@ impl Consumer {
                 request.answer(ResponseCode::Success, None, &body::encode(&status).into());
             }
             Some(RequestCode::GetConsumerRunningInfo) => {
-                request.answer(ResponseCode::Success, None, &body::encode(&self.running_info()).into());
+                request.answer(ResponseCode::Success, None, &self.running_info());
             }
             _ => request.answer(ResponseCode::RequestCodeNotSupported, None, &Bytes::new()),
         }
@@ -106,18 +108,10 @@ impl Consumer {
 
     /// Goes on where the group was moved to: what is buffered is dropped, and the queues are begun anew.
     async fn reset(&self, request: &Request) {
-        let Ok(table) = body::decode::<ResetOffsetBody>(&request.frame().body()) else {
-            tracing::warn!(group = %self.group, "a reset of offsets cannot be read");
-            return;
-        };
-        for (queue, offset) in table.offset_table.0 {
-            let (Ok(topic), Ok(offset)) = (TopicName::new(&queue.topic), u64::try_from(offset)) else {
-                continue;
-            };
-            let queue = MessageQueue { topic, broker: queue.broker_name.into(), id: queue.queue_id };
+        for (queue, offset) in moved_to(request) {
             let moved = self.queues.lock().get(&queue).cloned();
             if let Some(moved) = moved {
-                self.begin_anew(&moved, QueueOffset(offset)).await;
+                self.begin_anew(&moved, offset).await;
             }
         }
     }
@@ -133,47 +127,25 @@ impl Consumer {
         ConsumerStatusBody { message_queue_table: positions.collect(), ..ConsumerStatusBody::default() }
     }
 
-    fn running_info(&self) -> RunningInfo {
+    fn running_info(&self) -> Bytes {
         let queues = self.queues.lock();
-        let mq_table = queues.values().map(|assigned| {
-            let (count, bytes) = assigned.buffer.held();
-            let position = assigned.buffer.position().unwrap_or_default();
-            let last = assigned.buffer.next().0.saturating_sub(1);
-            let (least, most) = if count == 0 { (0, 0) } else { (position.0, last) };
-            let info = QueueInfo {
-                cached_msg_count: count,
-                cached_msg_max_offset: most,
-                cached_msg_min_offset: least,
-                cached_msg_size_in_mi_b: bytes >> 20,
-                commit_offset: position.0,
-                droped: assigned.buffer.is_given_up(),
-                last_consume_timestamp: Timestamp::now().0,
-                last_lock_timestamp: Timestamp::now().0,
-                last_pull_timestamp: Timestamp::now().0,
+        let states = queues.values().map(|assigned| {
+            let (messages, bytes) = assigned.buffer.held();
+            QueueState {
+                queue: &assigned.buffer.queue,
+                messages,
+                bytes,
+                position: assigned.buffer.position().unwrap_or_default(),
+                next: assigned.buffer.next(),
+                given_up: assigned.buffer.is_given_up(),
                 locked: assigned.is_locked(),
-                transaction_msg_count: 0,
-                transaction_msg_max_offset: 0,
-                transaction_msg_min_offset: 0,
-                try_unlock_times: 0,
-            };
-            (assigned.buffer.queue.to_body(), info)
+            }
         });
-        let subscriptions = self.subscriptions.read();
-        RunningInfo {
-            mq_table: mq_table.collect(),
-            properties: BTreeMap::from([
-                ("PROP_CLIENT_VERSION", VERSION.to_string()),
-                ("PROP_CONSUMEORDERLY", self.settings.in_order.to_string()),
-                ("PROP_CONSUMER_START_TIMESTAMP", self.subscribed.0.to_string()),
-                ("PROP_CONSUME_TYPE", "CONSUME_PASSIVELY".to_owned()),
-                ("PROP_NAMESERVER_ADDR", self.inner.routes.name_servers().join(";")),
-            ]),
-            status_table: BTreeMap::new(),
-            subscription_set: subscriptions
-                .iter()
-                .map(|(topic, filter)| filter.subscription(topic, self.subscribed))
-                .collect(),
-        }
+        let about = [
+            ("PROP_CONSUMEORDERLY", self.settings.in_order.to_string()),
+            ("PROP_CONSUME_TYPE", "CONSUME_PASSIVELY".to_owned()),
+        ];
+        running_info(&self.inner, about, &self.subscriptions.read(), self.subscribed, states)
     }
 
     async fn consume_directly(&self, request: &Request, handler: &impl Handler) {
@@ -203,12 +175,91 @@ impl Consumer {
     }
 }
 
-fn code(request: &Request) -> Option<RequestCode> {
+pub(super) fn code(request: &Request) -> Option<RequestCode> {
     with_command(request, |command| command.request_code()).flatten()
 }
 
-fn with_command<T>(request: &Request, read: impl FnOnce(&Command<'_>) -> T) -> Option<T> {
+pub(super) fn with_command<T>(request: &Request, read: impl FnOnce(&Command<'_>) -> T) -> Option<T> {
     let mut scratch = HeaderScratch::new();
     let command = request.frame().command(&mut scratch).ok()?;
     Some(read(&command))
+}
+
+/// Where a request moves the group to.
+pub(super) fn moved_to(request: &Request) -> Vec<(MessageQueue, QueueOffset)> {
+    let table = match body::decode::<ResetOffsetBody>(&request.frame().body()) {
+        Ok(body) => body.offset_table.0,
+        Err(error) => {
+            tracing::warn!(%error, "a reset of offsets cannot be read");
+            return Vec::new();
+        }
+    };
+    let known = table.into_iter().filter_map(|(queue, offset)| {
+        let topic = TopicName::new(&queue.topic).ok()?;
+        let queue = MessageQueue { topic, broker: queue.broker_name.into(), id: queue.queue_id };
+        Some((queue, QueueOffset::from_wire(offset)?))
+    });
+    known.collect()
+}
+
+/// What a consumer tells of one of its queues.
+pub(super) struct QueueState<'a> {
+    pub(super) queue: &'a MessageQueue,
+    /// Messages that are here, and their bytes.
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+    /// Where the group is.
+    pub(super) position: QueueOffset,
+    /// Where fetching goes on.
+    pub(super) next: QueueOffset,
+    pub(super) given_up: bool,
+    pub(super) locked: bool,
+}
+
+/// What a consumer is doing, as a body. `about` are properties that only consumers of its kind have.
+pub(super) fn running_info<'a>(
+    inner: &Inner,
+    about: impl IntoIterator<Item = (&'static str, String)>,
+    subscriptions: &BTreeMap<TopicName, Filter>,
+    subscribed: Timestamp,
+    queues: impl Iterator<Item = QueueState<'a>>,
+) -> Bytes {
+    let now = Timestamp::now().0;
+    let mq_table = queues.map(|state| {
+        let (least, most) =
+            if state.messages == 0 { (0, 0) } else { (state.position.0, state.next.0.saturating_sub(1)) };
+        let info = QueueInfo {
+            cached_msg_count: state.messages,
+            cached_msg_max_offset: most,
+            cached_msg_min_offset: least,
+            cached_msg_size_in_mi_b: state.bytes >> 20,
+            commit_offset: state.position.0,
+            droped: state.given_up,
+            last_consume_timestamp: now,
+            last_lock_timestamp: now,
+            last_pull_timestamp: now,
+            locked: state.locked,
+            transaction_msg_count: 0,
+            transaction_msg_max_offset: 0,
+            transaction_msg_min_offset: 0,
+            try_unlock_times: 0,
+        };
+        (state.queue.to_body(), info)
+    });
+    let mut properties = BTreeMap::from([
+        ("PROP_CLIENT_VERSION", VERSION.to_string()),
+        ("PROP_CONSUMER_START_TIMESTAMP", subscribed.0.to_string()),
+        ("PROP_NAMESERVER_ADDR", inner.routes.name_servers().join(";")),
+    ]);
+    properties.extend(about);
+    let info = RunningInfo {
+        mq_table: mq_table.collect(),
+        properties,
+        status_table: BTreeMap::new(),
+        subscription_set: subscriptions
+            .iter()
+            .map(|(topic, filter)| filter.subscription(topic, subscribed))
+            .collect(),
+    };
+    body::encode(&info).into()
 }
