@@ -40,8 +40,8 @@ pub use client::Client;
 pub use compress::{Compression, DecompressError};
 pub use config::ClientBuilder;
 pub use consumer::{
-    ConsumeFrom, Delivery, Filter, Handler, MessageStream, Outcome, PushConsumer, PushConsumerBuilder,
-    StartError,
+    ConsumeFrom, Delivery, Filter, Handler, MessageStream, Outcome, PullConsumer, PullConsumerBuilder,
+    PullError, Pulled, PushConsumer, PushConsumerBuilder, StartError,
 };
 pub use error::{CallError, ConfigError, Remedy, RouteError};
 pub use identity::UniqueId;

@@ -11,21 +11,26 @@
 //! | `filter` | which messages are wanted |
 //! | `fetch` | pulling from one queue |
 //! | `offsets` | how far a group is: on the broker or in a file |
+//! | `share` | which queues are a member's |
 //! | `buffer` | messages of one queue between their arrival and their end |
 //! | `push` | building, starting and closing a [`PushConsumer`] |
 //! | `queues` | fetching from the queues that are this member's, and giving them up |
 //! | `handing` | handing messages out, concurrently or in order, and what comes of it |
 //! | `requests` | what brokers ask of a consumer |
+//! | `pull` | a [`PullConsumer`] |
 
 mod buffer;
 mod fetch;
 mod filter;
 mod handing;
 mod offsets;
+mod pull;
 mod push;
 mod queues;
 mod requests;
+mod share;
 
 pub use filter::Filter;
 pub use handing::{Delivery, Handler, MessageStream, Outcome};
+pub use pull::{PullConsumer, PullConsumerBuilder, PullError, Pulled};
 pub use push::{ConsumeFrom, PushConsumer, PushConsumerBuilder, StartError};
