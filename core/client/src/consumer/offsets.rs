@@ -29,8 +29,8 @@ use crate::queue::MessageQueue;
 pub(super) struct Offsets {
     inner: Arc<Inner>,
     group: Arc<str>,
-    /// None: on brokers.
-    file: Option<PathBuf>,
+    /// None: on brokers. Locked by whoever writes it, until it is written.
+    file: Option<Arc<tokio::sync::Mutex<PathBuf>>>,
     /// What was reached, and what was stored of it.
     table: Mutex<HashMap<MessageQueue, Position>>,
 }
@@ -84,7 +84,8 @@ impl Offsets {
             let offset = QueueOffset(offset);
             Some((queue, Position { reached: offset, stored: Some(offset) }))
         });
-        Ok(Self { inner, group: group.into(), file: Some(file), table: Mutex::new(table.collect()) })
+        let file = Some(Arc::new(tokio::sync::Mutex::new(file)));
+        Ok(Self { inner, group: group.into(), file, table: Mutex::new(table.collect()) })
     }
 
     /// Notes how far a queue is.
@@ -230,6 +231,7 @@ impl Offsets {
 
     async fn store_file(&self) -> io::Result<()> {
         let Some(file) = self.file.clone() else { return Ok(()) };
+        let file = file.lock_owned().await;
         let changed = self.changed();
         if changed.is_empty() {
             return Ok(());
@@ -239,6 +241,7 @@ impl Offsets {
             table.iter().map(|(queue, position)| (queue.to_body(), position.reached.0)).collect()
         };
         let bytes = body::encode(&FileContent { offset_table: ObjectKeyed(entries) });
+        // The lock goes along: writing goes on also when nobody waits for it any more.
         blocking(move || replace(&file, &bytes)).await?;
         let mut table = self.table.lock();
         for (queue, offset) in changed {
