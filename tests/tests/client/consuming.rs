@@ -14,15 +14,15 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// As long as nothing but a broken client takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// More than any scenario sends, so that no handler ever waits for its test.
 const ROOM: usize = 10_000;
 
-fn client(scene: &Scene) -> Client {
+pub(crate) fn client(scene: &Scene) -> Client {
     Client::builder(scene.namesrv()).build().expect("a client")
 }
 
-fn producer(scene: &Scene, client: &Client) -> Producer {
+pub(crate) fn producer(scene: &Scene, client: &Client) -> Producer {
     client.producer(&scene.name("producer")).build().expect("a producer")
 }
 
@@ -52,10 +52,10 @@ fn number(message: &Received) -> u32 {
 }
 
 /// What a handler was given.
-struct Heard(mpsc::Receiver<Received>);
+pub(crate) struct Heard(mpsc::Receiver<Received>);
 
 impl Heard {
-    async fn next(&mut self) -> Received {
+    pub(crate) async fn next(&mut self) -> Received {
         timeout(PATIENCE, self.0.recv()).await.expect("in time").expect("the consumer is there")
     }
 
@@ -70,7 +70,8 @@ impl Heard {
 }
 
 /// A handler that passes everything on.
-fn listener() -> (impl Fn(Received) -> std::future::Ready<Outcome> + Send + Sync + 'static, Heard) {
+pub(crate) fn listener() -> (impl Fn(Received) -> std::future::Ready<Outcome> + Send + Sync + 'static, Heard)
+{
     let (sender, heard) = mpsc::channel(ROOM);
     let handler = move |message| {
         sender.try_send(message).expect("there is room");
@@ -79,7 +80,7 @@ fn listener() -> (impl Fn(Received) -> std::future::Ready<Outcome> + Send + Sync
     (handler, Heard(heard))
 }
 
-fn from_first(client: &Client, group: &str, topic: &str) -> PushConsumerBuilder {
+pub(crate) fn from_first(client: &Client, group: &str, topic: &str) -> PushConsumerBuilder {
     client.push_consumer(group).subscribe(topic, Filter::all()).consume_from(ConsumeFrom::First)
 }
 

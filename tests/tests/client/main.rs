@@ -3,10 +3,13 @@
 //! | file | scenarios |
 //! |---|---|
 //! | `consuming` | a consumer that is handed messages |
+//! | `sending` | a producer: every way of sending there is |
 
 mod consuming;
+mod sending;
 
 use consuming::*;
+use sending::*;
 
 ferromq_tests::suite! {
     a_group_gets_each_message_once_and_whole,
@@ -20,4 +23,15 @@ ferromq_tests::suite! {
     a_stream_gives_messages_and_settles_them,
     every_member_of_a_broadcast_gets_all,
     in_order_nothing_passes_a_message_that_failed,
+    large_bodies_arrive_whole_however_they_are_compressed,
+    messages_of_a_sharding_key_lie_in_one_queue_in_order,
+    a_message_goes_to_the_queue_it_is_sent_to,
+    each_message_of_a_batch_is_a_message_of_its_own,
+    messages_that_linger_have_receipts_of_their_own,
+    what_is_sent_one_way_arrives,
+    what_a_broker_refuses_is_not_tried_again,
+    a_delayed_message_comes_when_it_is_due,
+    a_timed_message_that_is_taken_back_does_not_come,
+    a_transaction_delivers_what_is_committed_and_nothing_else,
+    a_question_gets_its_reply,
 }
