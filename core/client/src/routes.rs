@@ -21,6 +21,7 @@ use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::header::GetRoute;
 use futures_util::future::{BoxFuture, FutureExt as _, Shared};
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::client::Inner;
@@ -141,6 +142,7 @@ pub(crate) struct Routes {
     table: RwLock<HashMap<TopicName, Known>>,
     /// What is being asked for.
     fetching: Mutex<HashMap<TopicName, Fetch>>,
+    changes: watch::Sender<u64>,
 }
 
 struct Known {
@@ -163,6 +165,7 @@ impl Routes {
             current: AtomicUsize::new(first),
             table: RwLock::default(),
             fetching: Mutex::default(),
+            changes: watch::Sender::default(),
         }
     }
 
@@ -170,11 +173,11 @@ impl Routes {
         &self.name_servers
     }
 
-    /// The route that is known.
-    pub(crate) fn known(&self, topic: &str) -> Option<Arc<TopicRoute>> {
+    /// The route that is known; for sending, also one that is borrowed until the topic exists.
+    pub(crate) fn known(&self, topic: &str, for_sending: bool) -> Option<Arc<TopicRoute>> {
         let table = self.table.read();
         let known = table.get(topic)?;
-        if known.borrowed && known.read.elapsed() > BORROWED {
+        if known.borrowed && (!for_sending || known.read.elapsed() > BORROWED) {
             return None;
         }
         known.used.store(seconds(), Ordering::Relaxed);
@@ -217,6 +220,7 @@ impl Routes {
         if table.len() >= MAX_ROUTES && !table.contains_key(topic) {
             return;
         }
+        let changed = table.get(topic).is_none_or(|known| known.route.readable != route.readable);
         let known = Known {
             route: Arc::clone(route),
             read: Instant::now(),
@@ -224,6 +228,14 @@ impl Routes {
             used: AtomicUsedAt::new(seconds()),
         };
         table.insert(topic.clone(), known);
+        if changed {
+            self.changes.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    /// Changes whenever the queues of a topic have.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     fn forget(&self, topic: &TopicName) {
@@ -240,7 +252,7 @@ fn seconds() -> u32 {
 impl Inner {
     /// Where a topic is, as known, or else as a NameServer says.
     pub(crate) async fn route(self: &Arc<Self>, topic: &TopicName) -> Result<Arc<TopicRoute>, RouteError> {
-        match self.routes.known(topic.as_str()) {
+        match self.routes.known(topic.as_str(), false) {
             Some(route) => Ok(route),
             None => self.fetch(topic).await,
         }
@@ -251,7 +263,10 @@ impl Inner {
         self: &Arc<Self>,
         topic: &TopicName,
     ) -> Result<Arc<TopicRoute>, RouteError> {
-        let missing = match self.route(topic).await {
+        if let Some(route) = self.routes.known(topic.as_str(), true) {
+            return Ok(route);
+        }
+        let missing = match self.fetch(topic).await {
             Err(missing @ RouteError::NoSuchTopic { .. }) => missing,
             found => return found,
         };

@@ -1,7 +1,7 @@
 //! Fetching from the queues that are this member's, and giving them up.
 //!
 //! Always true:
-//! * the group is looked at every 20 s, and at once when a broker says that it has changed;
+//! * the group is looked at every 20 s, and at once when a broker says that it has changed or a route has;
 //! * a queue that goes to another member is given up before its position is stored and its lock returned, in this order:
 //!   what the other one starts with is what was done here;
 //! * in order, nothing is fetched or handed out without the broker's lock on the queue.
@@ -66,13 +66,16 @@ impl Consumer {
     /// Looks at the group again and again, and fetches from the queues that are ours.
     pub(super) async fn keep_share(self: Arc<Self>) {
         let mut fetching = JoinSet::new();
+        let mut routes = self.inner.routes.changes();
         loop {
+            routes.mark_unchanged();
             let wait = self.rebalance(&mut fetching).await;
             let changed = timeout(wait, self.changed.notified());
             tokio::pin!(changed);
             loop {
                 tokio::select! {
                     _ = &mut changed => break,
+                    Ok(()) = routes.changed() => break,
                     Some(ended) = fetching.join_next() => {
                         if let Err(error) = ended && error.is_panic() {
                             tracing::error!(group = %self.group, %error, "fetching from a queue failed");

@@ -169,7 +169,7 @@ impl Shared {
     /// Where a topic is, as long as there is time to find out.
     pub(super) async fn route(&self, topic: &TopicName, span: Span) -> Result<Arc<TopicRoute>, SendError> {
         let inner = &self.client.inner;
-        if let Some(known) = inner.routes.known(topic.as_str()) {
+        if let Some(known) = inner.routes.known(topic.as_str(), true) {
             return Ok(known);
         }
         let found = timeout_at(span.end(), inner.route_for_sending(topic)).await;

@@ -308,7 +308,8 @@ impl Transaction {
     async fn end(self, state: TransactionState) -> Result<(), TransactionError> {
         let inner = &self.shared.client.inner;
         let broker = &self.receipt.queue.broker;
-        let known = inner.routes.known(self.topic.as_str()).and_then(|route| route.master(broker).cloned());
+        let known =
+            inner.routes.known(self.topic.as_str(), true).and_then(|route| route.master(broker).cloned());
         let Some(addr) = known.or_else(|| inner.routes.master(broker)) else {
             return Err(TransactionError::NoBroker { broker: Arc::clone(broker) });
         };
