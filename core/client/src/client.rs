@@ -29,6 +29,7 @@ use crate::error::{CallError, RouteError};
 use crate::identity::{UniqueIds, client_id, instance_name, local_ip};
 use crate::members::Members;
 use crate::routes::{Routes, TopicRoute};
+use crate::trace::Tracer;
 use crate::wire::{Answer, Frame, Link, LinkSettings, Request};
 
 /// Requests of servers that may wait to be handed on.
@@ -66,6 +67,8 @@ pub(crate) struct Inner {
     pub(crate) timing: Timing,
     pub(crate) routes: Routes,
     pub(crate) members: Members,
+    /// None unless messages are to be traced.
+    pub(crate) tracer: Option<Tracer>,
     links: RwLock<HashMap<Arc<str>, Arc<Link>>>,
     link_settings: Arc<LinkSettings>,
     /// Told when a group has joined or changed, so that brokers hear of it now.
@@ -81,7 +84,7 @@ impl Client {
         ClientBuilder::new(name_servers)
     }
 
-    pub(crate) fn start(config: ClientBuilder, name_servers: Vec<Arc<str>>) -> Self {
+    pub(crate) fn start(config: ClientBuilder, name_servers: Vec<Arc<str>>, tracer: Option<Tracer>) -> Self {
         let ip = own_address(&name_servers[0]);
         let instance = config.instance_name.unwrap_or_else(instance_name);
         let id = client_id(ip, &instance, config.unit_name.as_deref(), config.sticky);
@@ -100,6 +103,7 @@ impl Client {
             timing: config.timing,
             routes: Routes::new(name_servers, spread),
             members: Members::default(),
+            tracer,
             links: RwLock::default(),
             link_settings: Arc::new(link_settings),
             beat: Notify::new(),
@@ -111,6 +115,9 @@ impl Client {
             tasks.spawn(until(stop.subscribe(), refresh(Arc::clone(&inner))));
             tasks.spawn(until(stop.subscribe(), beat(Arc::clone(&inner))));
             tasks.spawn(until(stop.subscribe(), hand_on(Arc::clone(&inner), requests)));
+            if inner.tracer.is_some() {
+                tasks.spawn(until(stop.subscribe(), trace(Arc::clone(&inner))));
+            }
         }
         Self { inner, _alive: Arc::new(Alive(stop)) }
     }
@@ -129,9 +136,18 @@ impl Client {
         self.inner.route(topic).await
     }
 
+    /// How many [trace](crate::ClientBuilder::trace) records could not be told so far: none if the client does not trace.
+    #[must_use]
+    pub fn lost_trace_records(&self) -> u64 {
+        self.inner.tracer.as_ref().map_or(0, Tracer::lost)
+    }
+
     /// Ends the client's connections and tasks, and waits for them. Close its producers and consumers first: what they
     /// still have in flight fails.
     pub async fn close(self) {
+        if let Some(tracer) = &self.inner.tracer {
+            tracer.close(&self.inner).await;
+        }
         self.inner.stop.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.inner.tasks.lock());
         while let Some(ended) = tasks.join_next().await {
@@ -215,6 +231,12 @@ async fn beat(inner: Arc<Inner>) {
             () = tokio::time::sleep(inner.timing.heartbeat) => {}
         }
         inner.heartbeat().await;
+    }
+}
+
+async fn trace(inner: Arc<Inner>) {
+    if let Some(tracer) = &inner.tracer {
+        tracer.run(&inner).await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::client::Client;
 use crate::error::ConfigError;
 use crate::signature::Credentials;
+use crate::trace::{TraceConfig, Tracer};
 use crate::wire::Tls;
 
 /// Builds a [`Client`].
@@ -17,6 +18,7 @@ pub struct ClientBuilder {
     pub(crate) sticky: bool,
     pub(crate) tls: Option<Tls>,
     pub(crate) credentials: Option<Credentials>,
+    trace: Option<TraceConfig>,
     pub(crate) timing: Timing,
 }
 
@@ -38,6 +40,7 @@ impl ClientBuilder {
             sticky: true,
             tls: None,
             credentials: None,
+            trace: None,
             timing: Timing {
                 call: Duration::from_secs(3),
                 connect: Duration::from_secs(3),
@@ -82,6 +85,13 @@ impl ClientBuilder {
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
+        self
+    }
+
+    /// Tells the trace topic what producers send and consumers handle; not by default.
+    #[must_use]
+    pub fn trace(mut self, config: TraceConfig) -> Self {
+        self.trace = Some(config);
         self
     }
 
@@ -140,7 +150,8 @@ impl ClientBuilder {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(ConfigError::NoRuntime);
         }
-        Ok(Client::start(self, name_servers))
+        let tracer = self.trace.as_ref().map(Tracer::new).transpose()?;
+        Ok(Client::start(self, name_servers, tracer))
     }
 }
 

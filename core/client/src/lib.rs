@@ -29,6 +29,7 @@ mod queue;
 mod received;
 mod routes;
 mod signature;
+mod trace;
 mod trace_record;
 mod wire;
 
@@ -56,4 +57,5 @@ pub use queue::MessageQueue;
 pub use received::Received;
 pub use routes::TopicRoute;
 pub use signature::Credentials;
+pub use trace::TraceConfig;
 pub use wire::{Tls, TlsError};

@@ -33,6 +33,8 @@ use super::push::Consumer;
 use super::queues::Assigned;
 use crate::error::CallError;
 use crate::received::Received;
+use crate::trace::Handling;
+use crate::trace_record::HandlingOutcome;
 
 /// How long a message waits here that could neither be handled nor sent back.
 const NOT_SENT_BACK: Duration = Duration::from_secs(5);
@@ -227,17 +229,33 @@ impl Consumer {
     /// Runs a handler; one that panics or takes too long has failed.
     pub(super) async fn handle(&self, handler: &impl Handler, message: Received) -> Outcome {
         let limit = self.settings.handling_limit;
+        let traced = self.trace_handed(&message);
         let handling = AssertUnwindSafe(handler.handle(message)).catch_unwind();
-        match tokio::time::timeout(limit, handling).await {
-            Ok(Ok(outcome)) => outcome,
+        let (outcome, how) = match tokio::time::timeout(limit, handling).await {
+            Ok(Ok(outcome)) => (outcome, HandlingOutcome::of(outcome)),
             Ok(Err(_)) => {
                 tracing::error!(group = %self.group, "a handler panicked: its message comes again");
-                Outcome::Later
+                (Outcome::Later, HandlingOutcome::Exception)
             }
             Err(_) => {
                 tracing::warn!(group = %self.group, ?limit, "a handler takes too long: its message comes again");
-                Outcome::Later
+                (Outcome::Later, HandlingOutcome::Timeout)
             }
+        };
+        self.trace_handled(traced, how);
+        outcome
+    }
+
+    /// What a later record of the message needs, if it is traced.
+    fn trace_handed(&self, message: &Received) -> Option<Traced> {
+        let tracer = self.inner.tracer.as_ref()?;
+        let handling = tracer.handed(&self.inner, self.group.as_str(), message)?;
+        Some(Traced { message: message.clone(), handling })
+    }
+
+    fn trace_handled(&self, traced: Option<Traced>, how: HandlingOutcome) {
+        if let (Some(tracer), Some(Traced { message, handling })) = (&self.inner.tracer, traced) {
+            tracer.handled(self.group.as_str(), &message, &handling, how);
         }
     }
 
@@ -391,10 +409,26 @@ impl Consumer {
     }
 }
 
+/// A traced message that was handed out.
+struct Traced {
+    message: Received,
+    handling: Handling,
+}
+
+impl HandlingOutcome {
+    fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::Success,
+            Outcome::Later | Outcome::AtLevel(_) | Outcome::DeadLetter => Self::Failed,
+        }
+    }
+}
+
 /// A message of a [`MessageStream`]. Dropping it undecided counts as [`Outcome::Later`].
 pub struct Delivery {
     item: Option<Item>,
     consumer: Arc<Consumer>,
+    traced: Option<Traced>,
 }
 
 impl Delivery {
@@ -413,6 +447,7 @@ impl Delivery {
     pub async fn settle(mut self, outcome: Outcome) {
         if let Some(item) = self.item.take() {
             let consumer = Arc::clone(&self.consumer);
+            consumer.trace_handled(self.traced.take(), HandlingOutcome::of(outcome));
             consumer.settle(item, outcome).await;
         }
     }
@@ -427,6 +462,7 @@ impl std::fmt::Debug for Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if let Some(item) = self.item.take() {
+            self.consumer.trace_handled(self.traced.take(), HandlingOutcome::Nothing);
             self.consumer.postponed.add(Instant::now(), item, Then::Settle(Outcome::Later));
         }
     }
@@ -453,7 +489,8 @@ impl Stream for MessageStream {
                 Poll::Ready(Some(item)) if item.from.buffer.is_given_up() => {}
                 Poll::Ready(Some(item)) => {
                     let consumer = Arc::clone(&self.consumer);
-                    return Poll::Ready(Some(Delivery { item: Some(item), consumer }));
+                    let traced = consumer.trace_handed(&item.message);
+                    return Poll::Ready(Some(Delivery { item: Some(item), consumer, traced }));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,

@@ -74,6 +74,9 @@ pub(super) struct Accepted {
     /// Of each message of a batch; empty otherwise.
     pub(super) places: Vec<Option<MessageId>>,
     pub(super) recall_handle: Option<Box<str>>,
+    /// Whether the broker lets it be traced, and the region that it was given.
+    pub(super) trace: bool,
+    pub(super) region: Option<Box<str>>,
 }
 
 impl Accepted {
@@ -109,8 +112,8 @@ impl Turns {
 }
 
 impl Shared {
-    /// The one way by which messages, batches and replies leave, and where it shows how that ended.
-    pub(super) async fn deliver(
+    /// Tries until the message is stored, or there is no use in it any more.
+    pub(super) async fn deliver_unseen(
         &self,
         out: &Outgoing,
         aim: Aim<'_>,
@@ -226,6 +229,8 @@ impl Shared {
                 place: stored.at,
                 places: Vec::new(),
                 recall_handle: stored.recall_handle,
+                trace: stored.trace,
+                region: stored.region,
             }),
             Answer::Frame(frame) => Err(refusal(link, &frame)),
         }
@@ -268,6 +273,8 @@ fn read_batch(link: &Link, frame: &Frame, queue: &MessageQueue) -> Result<Accept
         place: None,
         places: header.message_id.split(',').map(MessageId::parse).collect(),
         recall_handle: None,
+        trace: header.trace,
+        region: Some(header.region.into()),
     })
 }
 

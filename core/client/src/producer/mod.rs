@@ -15,6 +15,7 @@
 //! | `config` | the builder |
 //! | `room` | how much may be in flight |
 //! | `outgoing` | getting a message ready |
+//! | `seen` | what others are told of it |
 //! | `deliver` | which queue, and trying again |
 //! | `choose` | queues of sharding keys |
 //! | `batch`, `linger` | many messages at once: as the caller has them, as they come |
@@ -34,6 +35,7 @@ mod question;
 mod recall;
 mod receipt;
 mod room;
+mod seen;
 #[cfg(test)]
 mod tests;
 mod transaction;

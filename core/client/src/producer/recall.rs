@@ -16,6 +16,7 @@ use ferromq_protocol::header::{Header as _, RecallMessage, RecallMessageResponse
 
 use super::deliver::Span;
 use super::error::SendError;
+use super::seen::trace_recall;
 use super::{Producer, Shared};
 use crate::error::{CallError, Remedy};
 
@@ -89,6 +90,7 @@ impl Shared {
         let command = frame.command(&mut scratch).map_err(|error| link.unreadable(&error.to_string()))?;
         let recalled = RecallMessageResponse::decode(&command.fields);
         let recalled = recalled.map_err(|error| link.unreadable(&error.to_string()))?;
+        trace_recall(&self.client.inner, self.group.as_str(), topic.as_str(), recalled.message_id);
         Ok(recalled.message_id.to_owned())
     }
 }

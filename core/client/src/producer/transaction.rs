@@ -30,9 +30,11 @@ use tokio::time::timeout;
 
 use super::deliver::{Aim, Span};
 use super::error::{ProducerError, SendError};
+use super::outgoing::Outgoing;
 use super::receipt::{SendReceipt, SendStatus};
+use super::seen::EndedTransaction;
 use super::{Producer, ProducerBuilder, Shared};
-use crate::client::Client;
+use crate::client::{Client, Inner};
 use crate::error::{CallError, ConfigError, Remedy};
 use crate::message::Message;
 use crate::queue::MessageQueue;
@@ -165,7 +167,8 @@ impl TransactionProducerBuilder {
             return Err(ConfigError::OutOfRange { key: "max_checks", value, allowed: "1 to 1024" }.into());
         }
         let (producer, requests) = self.producer.open()?;
-        let checks = Checks { group: producer.group().clone(), checker: self.checker };
+        let inner = Arc::clone(&producer.shared.client.inner);
+        let checks = Checks { inner, group: producer.group().clone(), checker: self.checker };
         let checking = tokio::spawn(checks.run(requests, self.max_checks));
         Ok(TransactionProducer { producer, checking: Arc::new(Mutex::new(Some(checking))) })
     }
@@ -263,7 +266,8 @@ impl TransactionProducer {
             return Err(SendError::Failed { tries: 1, last }.into());
         };
         let receipt = accepted.receipt(&out);
-        Ok(Transaction { shared: Arc::clone(shared), topic: out.topic, at: place.offset, receipt })
+        let Outgoing { topic, properties, .. } = out;
+        Ok(Transaction { shared: Arc::clone(shared), topic, properties, at: place.offset, receipt })
     }
 }
 
@@ -272,6 +276,7 @@ impl TransactionProducer {
 pub struct Transaction {
     shared: Arc<Shared>,
     topic: TopicName,
+    properties: String,
     at: PhysicalOffset,
     receipt: SendReceipt,
 }
@@ -323,7 +328,18 @@ impl Transaction {
             message_id: Some(self.receipt.message_id.as_str()),
             transaction_id: Some(self.receipt.message_id.as_str()),
         };
-        tell(&inner.link(&addr), &header).await.map_err(TransactionError::NotEnded)
+        tell(&inner.link(&addr), &header).await.map_err(TransactionError::NotEnded)?;
+        let ended = EndedTransaction {
+            group: self.shared.group.as_str(),
+            topic: self.topic.as_str(),
+            properties: &self.properties,
+            broker: &addr,
+            transaction_id: header.transaction_id,
+            state,
+            from_check: false,
+        };
+        ended.trace(inner);
+        Ok(())
     }
 }
 
@@ -334,6 +350,7 @@ async fn tell(link: &Link, header: &EndTransaction<'_>) -> Result<(), CallError>
 /// Answers brokers that ask what has become of transactions.
 #[derive(Clone)]
 struct Checks {
+    inner: Arc<Inner>,
     group: GroupName,
     checker: Checker,
 }
@@ -368,6 +385,7 @@ impl Checks {
             return;
         };
         let id = message.message_id();
+        let half = message.clone();
         let state = (self.checker)(message).await;
         let header = EndTransaction {
             topic: asked.topic,
@@ -381,7 +399,18 @@ impl Checks {
         };
         if let Err(error) = tell(request.link(), &header).await {
             tracing::debug!(%error, id, "a broker could not be told of a transaction: it asks again");
+            return;
         }
+        let ended = EndedTransaction {
+            group: self.group.as_str(),
+            topic: half.topic(),
+            properties: half.property_string(),
+            broker: request.link().addr(),
+            transaction_id: asked.transaction_id,
+            state,
+            from_check: true,
+        };
+        ended.trace(&self.inner);
     }
 }
 

@@ -7,6 +7,8 @@ use ferromq_protocol::code::ResponseCode;
 use ferromq_protocol::frame::{Command, FrameError, HeaderScratch};
 use ferromq_protocol::header::{Header, SendMessageResponse};
 
+use crate::trace::DEFAULT_REGION;
+
 /// What came back.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -28,6 +30,8 @@ pub(crate) struct Stored {
     pub(crate) recall_handle: Option<Box<str>>,
     /// Whether the broker lets the client trace the message.
     pub(crate) trace: bool,
+    /// The region of a broker that was given one.
+    pub(crate) region: Option<Box<str>>,
 }
 
 impl Stored {
@@ -49,6 +53,7 @@ impl Stored {
             at: MessageId::parse(header.message_id),
             recall_handle: header.recall_handle.map(Into::into),
             trace: header.trace,
+            region: (header.region != DEFAULT_REGION).then(|| header.region.into()),
         })
     }
 }
