@@ -34,4 +34,5 @@ ferromq_tests::suite! {
     a_timed_message_that_is_taken_back_does_not_come,
     a_transaction_delivers_what_is_committed_and_nothing_else,
     a_question_gets_its_reply,
+    the_example_runs,
 }

@@ -14,6 +14,10 @@ use tokio::time::timeout;
 
 use crate::consuming::{Heard, PATIENCE, client, from_first, listener, producer};
 
+#[path = "../../../core/client/examples/produce.rs"]
+#[allow(dead_code, reason = "an example is a program")]
+mod example;
+
 /// Consumes a topic from its first message on.
 async fn hear(scene: &Scene, client: &Client, topic: &str) -> (ferromq_client::PushConsumer, Heard) {
     let (handler, heard) = listener();
@@ -330,4 +334,9 @@ pub(crate) async fn a_question_gets_its_reply(scene: Scene) {
     producer.close().await;
     asking.close().await;
     answering.close().await;
+}
+
+pub(crate) async fn the_example_runs(scene: Scene) {
+    let topic = scene.name("topic");
+    example::produce(scene.namesrv(), &topic).await.expect("it runs to its end");
 }

@@ -24,6 +24,8 @@
 //! | `recall` | taking timed messages back |
 //! | `receipt`, `error` | how it ended |
 
+#[cfg(test)]
+mod allocations;
 mod batch;
 mod choose;
 mod config;

@@ -4,25 +4,29 @@ use std::time::Duration;
 
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::Command;
-use ferromq_protocol::header::{Header as _, SendMessage};
+use ferromq_protocol::header::{EndTransaction, Header as _, SendMessage};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use super::{Producer, ProducerBuilder, SendError, SendStatus};
+use super::{
+    Producer, ProducerBuilder, SendError, SendStatus, TransactionError, TransactionProducer, TransactionState,
+};
 use crate::client::Client;
 use crate::error::{CallError, RouteError};
 use crate::fake::{FakeServer, Reaction};
 use crate::message::Message;
 
 /// As long as nothing but a broken client takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Brokers `a`, `b`, … and a NameServer that names them, with a topic `T` of two queues on each.
-struct Cluster {
+pub(super) struct Cluster {
     client: Client,
     _servers: Vec<FakeServer>,
     /// What was sent: broker, queue and body.
     seen: Arc<Mutex<Vec<Seen>>>,
+    /// How transactions were ended: as the protocol numbers it.
+    ended: Arc<Mutex<Vec<i32>>>,
 }
 
 type Seen = (char, u32, Vec<u8>);
@@ -30,22 +34,28 @@ type Seen = (char, u32, Vec<u8>);
 type Reply = Arc<dyn Fn(char, &SendMessage<'_>, &Command<'_>) -> Reaction + Send + Sync>;
 
 impl Cluster {
-    async fn start(
+    pub(super) async fn start(
         brokers: usize,
         reply: impl Fn(char, &SendMessage<'_>, &Command<'_>) -> Reaction + Send + Sync + 'static,
     ) -> Self {
         let reply: Reply = Arc::new(reply);
         let seen = Arc::new(Mutex::new(Vec::new()));
+        let ended = Arc::new(Mutex::new(Vec::new()));
         let mut servers = Vec::new();
         let (mut queues, mut members) = (Vec::new(), Vec::new());
         for name in ('a'..).take(brokers) {
-            let (reply, seen) = (Arc::clone(&reply), Arc::clone(&seen));
+            let (reply, seen, ended) = (Arc::clone(&reply), Arc::clone(&seen), Arc::clone(&ended));
             let server = FakeServer::start(move |command| {
                 let sends = [
                     RequestCode::SendMessageV2,
                     RequestCode::SendBatchMessage,
                     RequestCode::SendReplyMessageV2,
                 ];
+                if command.request_code() == Some(RequestCode::EndTransaction) {
+                    let end = EndTransaction::decode(&command.fields).expect("a whole header");
+                    assert_eq!((end.group, end.half.0, end.at.0, end.from_check), ("G", 17, 0x457, false));
+                    ended.lock().push(end.decision);
+                }
                 if !command.request_code().is_some_and(|code| sends.contains(&code)) {
                     return Reaction::ok();
                 }
@@ -71,11 +81,15 @@ impl Cluster {
         .await;
         let client = Client::builder(&names.address()).build().expect("a valid address");
         servers.push(names);
-        Self { client, _servers: servers, seen }
+        Self { client, _servers: servers, seen, ended }
     }
 
     fn producer(&self, set: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> Producer {
         set(self.client.producer("G").send_timeout(PATIENCE)).build().expect("valid settings")
+    }
+
+    pub(super) fn name_server(&self) -> Arc<str> {
+        Arc::clone(&self.client.inner.routes.name_servers()[0])
     }
 
     /// Brokers that were sent to, in order.
@@ -84,7 +98,7 @@ impl Cluster {
     }
 }
 
-fn stored(send: &SendMessage<'_>) -> Reaction {
+pub(super) fn stored(send: &SendMessage<'_>) -> Reaction {
     let fields = vec![
         ("msgId", "7F00000100002A9F0000000000000457".to_owned()),
         ("queueId", send.queue.expect("clients choose").0.to_string()),
@@ -440,4 +454,58 @@ async fn what_lingers_fails_together() {
         assert!(matches!(failed, Err(SendError::Failed { tries: 1, .. })), "{failed:?}");
     }
     assert_eq!(cluster.seen.lock().len(), 1);
+}
+
+/// A producer in transactions whose half messages are as safe as this code says, and whose checker is never asked.
+async fn transactions(half: ResponseCode) -> (Cluster, TransactionProducer) {
+    let cluster = Cluster::start(1, move |_, send, _| {
+        assert_eq!((send.sys_flag.0, send.group), (4, "G"));
+        assert!(send.properties.contains("TRAN_MSG\x01true\x02PGROUP\x01G\x02"));
+        match stored(send) {
+            Reaction::Answer(_, fields, body) => Reaction::Answer(half, fields, body),
+            other => other,
+        }
+    })
+    .await;
+    let checker = |_| std::future::ready(TransactionState::Unknown);
+    let producer = cluster.client.transaction_producer("G", checker).build().unwrap();
+    (cluster, producer)
+}
+
+impl Cluster {
+    /// The decisions of so many transactions, which brokers are told one way.
+    async fn decisions(&self, count: usize) -> Vec<i32> {
+        while self.ended.lock().len() < count {
+            tokio::task::yield_now().await;
+        }
+        self.ended.lock().clone()
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_ends_as_it_is_told() {
+    let (cluster, producer) = transactions(ResponseCode::Success).await;
+    producer.begin(message("x")).await.unwrap().commit().await.unwrap();
+    producer.begin(message("x")).await.unwrap().rollback().await.unwrap();
+    drop(producer.begin(message("x")).await.unwrap());
+    for state in [TransactionState::Commit, TransactionState::Rollback, TransactionState::Unknown] {
+        let local = |_| std::future::ready(state);
+        assert_eq!(producer.send_in_transaction(message("x"), local).await.unwrap().1, state);
+    }
+    assert_eq!(cluster.decisions(5).await, [8, 12, 8, 12, 0]);
+    let delayed = Message::builder("T").body("x").delay_level(1).build().unwrap();
+    assert!(matches!(producer.begin(delayed).await, Err(TransactionError::Delayed)));
+    producer.close().await;
+}
+
+#[tokio::test]
+async fn a_half_message_that_is_not_safe_is_rolled_back() {
+    let (cluster, producer) = transactions(ResponseCode::FlushDiskTimeout).await;
+    let failed = producer.begin(message("x")).await.unwrap_err();
+    assert!(matches!(failed, TransactionError::NotSafe { status: SendStatus::FlushDiskTimeout }), "{failed}");
+    let local = async |_| panic!("the message is not safe");
+    let (receipt, state) = producer.send_in_transaction(message("x"), local).await.unwrap();
+    assert_eq!((receipt.status, state), (SendStatus::FlushDiskTimeout, TransactionState::Rollback));
+    assert_eq!(cluster.decisions(2).await, [12, 12]);
+    producer.close().await;
 }
