@@ -234,6 +234,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// How it was started, and can be again.
+    pub fn launch(&self) -> &Launch {
+        &self.launch
+    }
+
     /// The NameServer's address as clients are given it.
     pub fn namesrv(&self) -> String {
         self.launch.namesrv()

@@ -34,9 +34,9 @@ const MAX_ANSWER_HEADER: usize = 4 << 20;
 /// How exact deadlines are.
 const TICK: Duration = Duration::from_millis(100);
 /// How long a server may say nothing to calls in flight before it is asked whether it is there.
-const SILENCE: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(5);
 /// How long it may take to answer that.
-const PROBE_LIMIT: Duration = Duration::from_secs(5);
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
 /// The number of that question, which no call has.
 const PROBE: i32 = i32::MAX;
 /// How long a connection without calls is kept. Servers close theirs after this time too.
