@@ -29,8 +29,16 @@ impl LogArgs {
     /// # Errors
     /// When the operator's level cannot be read.
     pub(crate) fn init(&self) -> Result<(), ParseError> {
+        self.init_with("info")
+    }
+
+    /// The same with another level where the operator names none.
+    ///
+    /// # Errors
+    /// As [`LogArgs::init`].
+    pub(crate) fn init_with(&self, default: &str) -> Result<(), ParseError> {
         let levels = self.log_level.clone().or_else(|| std::env::var("RUST_LOG").ok());
-        let filter = EnvFilter::try_new(levels.as_deref().unwrap_or("info"))?;
+        let filter = EnvFilter::try_new(levels.as_deref().unwrap_or(default))?;
         let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         match self.log_format {
             LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),

@@ -7,6 +7,7 @@
 //!   made from their tables.
 
 mod address;
+mod admin;
 mod bench;
 mod broker;
 mod foreign;
@@ -43,21 +44,42 @@ enum Command {
     Standalone(standalone::StandaloneArgs),
     Namesrv(namesrv::NamesrvArgs),
     Broker(broker::BrokerArgs),
+    /// Administer a cluster, this one's or an official RocketMQ's
+    Admin(Box<admin::AdminArgs>),
     /// Measure a server that speaks the remoting protocol, this one or another
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Print all settings with their defaults
     Config(reference::ConfigArgs),
+    /// Print what a shell needs to complete command lines
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
+    let args = match admin::translate(std::env::args_os().collect()) {
+        Ok(args) => args,
+        Err(reason) => {
+            eprintln!("ferromq admin: {reason}");
+            return ExitCode::from(2);
+        }
+    };
+    let matches = command().get_matches_from(args);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match cli.command {
         Command::Standalone(args) => args.run(&cli.logs),
         Command::Namesrv(args) => args.run(&cli.logs),
         Command::Broker(args) => args.run(&cli.logs),
+        Command::Admin(args) => args.run(&cli.logs),
         Command::Bench(bench) => bench.run(),
         Command::Config(args) => start::print(&args.text()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command(), "ferromq", &mut script);
+            start::print(&String::from_utf8_lossy(&script))
+        }
     }
 }
 

@@ -261,7 +261,7 @@ fn lags(subject: &str, stats: ConsumeStatsList) -> Vec<Finding> {
         findings.push(Finding::bad(Severity::Warning, "lag", &group, found, advice));
     }
     if findings.is_empty() {
-        let found = format!("{groups} group(s) with positions, none {LAG_NOTED} messages behind or more");
+        let found = format!("{groups} group(s), none {LAG_NOTED} messages behind or more");
         findings.push(Finding::ok("lag", subject, found));
     }
     findings
