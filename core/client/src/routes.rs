@@ -249,6 +249,25 @@ fn seconds() -> u32 {
     START.get_or_init(Instant::now).elapsed().as_secs() as u32
 }
 
+/// Somebody waits for a route that is being asked for, until this is dropped.
+struct Waiting<'a> {
+    routes: &'a Routes,
+    topic: &'a TopicName,
+    fetch: Fetch,
+}
+
+impl Drop for Waiting<'_> {
+    /// What is answered, or what nobody waits for any more, is asked anew by the next.
+    fn drop(&mut self) {
+        let mut fetching = self.routes.fetching.lock();
+        // That in the table, and this one; none once it is answered.
+        let unused = self.fetch.strong_count().is_none_or(|count| count == 2);
+        if unused && fetching.get(self.topic).is_some_and(|known| known.ptr_eq(&self.fetch)) {
+            fetching.remove(self.topic);
+        }
+    }
+}
+
 impl Inner {
     /// Where a topic is, as known, or else as a NameServer says.
     pub(crate) async fn route(self: &Arc<Self>, topic: &TopicName) -> Result<Arc<TopicRoute>, RouteError> {
@@ -316,12 +335,8 @@ impl Inner {
                 }
             }
         };
-        let fetched = fetch.clone().await;
-        let mut fetching = self.routes.fetching.lock();
-        if fetching.get(topic).is_some_and(|known| known.ptr_eq(&fetch)) {
-            fetching.remove(topic);
-        }
-        fetched
+        let waiting = Waiting { routes: &self.routes, topic, fetch };
+        waiting.fetch.clone().await
     }
 
     async fn fetch_alone(self: &Arc<Self>, topic: &TopicName) -> Result<Arc<TopicRoute>, RouteError> {

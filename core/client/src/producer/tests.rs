@@ -509,3 +509,24 @@ async fn a_half_message_that_is_not_safe_is_rolled_back() {
     assert_eq!(cluster.decisions(2).await, [12, 12]);
     producer.close().await;
 }
+
+#[tokio::test]
+async fn a_route_that_nobody_waited_for_to_its_end_is_asked_for_anew() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let names = FakeServer::start(move |_| {
+        // The first question stays open, the second is answered.
+        match count.fetch_add(1, Ordering::SeqCst) {
+            0 => Reaction::Silence,
+            _ => code(ResponseCode::TopicNotExist),
+        }
+    })
+    .await;
+    let client = Client::builder(&names.address()).call_timeout(PATIENCE).build().unwrap();
+    let hasty = client.producer("G").send_timeout(Duration::from_millis(50)).build().unwrap();
+    let failed = hasty.send(message("x")).await.unwrap_err();
+    assert!(matches!(failed, SendError::NoRouteInTime { .. }), "{failed}");
+    let patient = client.producer("H").send_timeout(PATIENCE).build().unwrap();
+    let failed = patient.send(message("x")).await.unwrap_err();
+    assert!(matches!(failed, SendError::Route(RouteError::NoSuchTopic { .. })), "{failed}");
+}
