@@ -71,8 +71,9 @@ pub(crate) struct Inner {
     pub(crate) tracer: Option<Tracer>,
     links: RwLock<HashMap<Arc<str>, Arc<Link>>>,
     link_settings: Arc<LinkSettings>,
-    /// Told when a group has joined or changed, so that brokers hear of it now.
-    pub(crate) beat: Notify,
+    /// Told when a group has joined or changed, or when a server was connected to, which may have forgotten us: so that
+    /// brokers hear of it now.
+    pub(crate) beat: Arc<Notify>,
     stop: watch::Sender<bool>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -90,11 +91,13 @@ impl Client {
         let id = client_id(ip, &instance, config.unit_name.as_deref(), config.sticky);
         let (stop, _) = watch::channel(false);
         let (inbox, requests) = mpsc::channel(MAX_REQUESTS);
+        let told = Arc::new(Notify::new());
         let link_settings = LinkSettings {
             connect_limit: config.timing.connect,
             tls: config.tls,
             credentials: config.credentials,
             inbox,
+            connected: Arc::clone(&told),
         };
         let spread = ferromq_model::Timestamp::now().0 as usize;
         let inner = Arc::new(Inner {
@@ -106,7 +109,7 @@ impl Client {
             tracer,
             links: RwLock::default(),
             link_settings: Arc::new(link_settings),
-            beat: Notify::new(),
+            beat: told,
             stop: stop.clone(),
             tasks: Mutex::default(),
         });

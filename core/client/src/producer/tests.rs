@@ -530,3 +530,43 @@ async fn a_route_that_nobody_waited_for_to_its_end_is_asked_for_anew() {
     let failed = patient.send(message("x")).await.unwrap_err();
     assert!(matches!(failed, SendError::Route(RouteError::NoSuchTopic { .. })), "{failed}");
 }
+
+#[tokio::test]
+async fn a_broker_that_lost_the_connection_is_told_of_the_group_again() {
+    let happened = Arc::new(Mutex::new(Vec::new()));
+    let events = Arc::clone(&happened);
+    let broker = FakeServer::start(move |command| {
+        events.lock().push(command.request_code().expect("known"));
+        match SendMessage::decode(&command.fields) {
+            Ok(_) if command.body == b"close" => Reaction::Close,
+            Ok(send) => stored(&send),
+            Err(_) => Reaction::ok(),
+        }
+    })
+    .await;
+    let route = json!({
+        "queueDatas": [{"brokerName": "a", "readQueueNums": 1, "writeQueueNums": 1, "perm": 6, "topicSysFlag": 0}],
+        "brokerDatas": [{"cluster": "c", "brokerName": "a", "brokerAddrs": {"0": &*broker.address()}}],
+        "filterServerTable": {},
+    });
+    let names = FakeServer::start(move |_| {
+        Reaction::Answer(ResponseCode::Success, Vec::new(), route.to_string().into_bytes())
+    })
+    .await;
+    let client = Client::builder(&names.address()).heartbeat(Duration::from_secs(3600)).build().unwrap();
+    let producer = client.producer("G").retries(0).send_timeout(PATIENCE).build().unwrap();
+    let heard = async || {
+        let heard = async {
+            while !happened.lock().contains(&RequestCode::HeartBeat) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, heard).await.expect("a heartbeat");
+    };
+    producer.send(message("x")).await.unwrap();
+    heard().await;
+    producer.send(message("close")).await.unwrap_err();
+    happened.lock().clear();
+    producer.send(message("x")).await.unwrap();
+    heard().await;
+}

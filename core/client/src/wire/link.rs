@@ -52,6 +52,8 @@ pub(crate) struct LinkSettings {
     pub(crate) credentials: Option<Credentials>,
     /// Where requests of servers go.
     pub(crate) inbox: mpsc::Sender<Request>,
+    /// Told of each new connection.
+    pub(crate) connected: Arc<Notify>,
 }
 
 /// One server, connected to or not.
@@ -328,6 +330,7 @@ impl Link {
             Err(source) => return CallError::Unreachable { addr, source: Arc::new(source) },
         };
         self.shared.lock().heard = Instant::now();
+        self.settings.connected.notify_one();
         let limits = ConnectionLimits {
             frame: FrameLimits { max_header: MAX_ANSWER_HEADER, ..FrameLimits::default() },
             in_flight: usize::MAX,

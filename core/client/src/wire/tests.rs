@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferromq_protocol::code::{RequestCode, ResponseCode};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::{Link, LinkSettings, Request};
@@ -24,7 +24,9 @@ struct Connected {
 fn connect(addr: Arc<str>) -> Connected {
     let (inbox, requests) = mpsc::channel(1);
     let connect_limit = Duration::from_secs(3);
-    let settings = Arc::new(LinkSettings { connect_limit, tls: None, credentials: None, inbox });
+    let connected = Arc::new(Notify::new());
+    let settings = LinkSettings { connect_limit, tls: None, credentials: None, inbox, connected };
+    let settings = Arc::new(settings);
     let link = Link::new(addr, settings);
     let (stop, stopped) = watch::channel(false);
     let running = tokio::spawn(Arc::clone(&link).run(stopped));
