@@ -9,14 +9,15 @@ use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::HeaderScratch;
 use ferromq_protocol::header::{Header, PullFlags, PullMessage, PullMessageResponse};
 
+use crate::backoff::Backoff;
 use crate::client::Inner;
 use crate::error::{CallError, RouteError};
 use crate::queue::MessageQueue;
 
 /// How long a broker may hold a pull.
 pub(super) const FETCH_WAIT: Duration = Duration::from_secs(15);
-/// The wait after a pull that failed.
-pub(super) const FETCH_AGAIN: Duration = Duration::from_secs(1);
+/// The waits after pulls that failed, one after the other.
+pub(super) const FETCH_AGAIN: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 /// The wait after a pull that a busy broker refused.
 const FLOW_CONTROL: Duration = Duration::from_millis(50);
 
@@ -132,6 +133,7 @@ impl Inner {
         group: &GroupName,
         queue: &MessageQueue,
         error: &FetchError,
+        again: &mut Backoff,
     ) -> Duration {
         tracing::debug!(%group, %queue, %error, "a pull failed");
         match error {
@@ -154,7 +156,7 @@ impl Inner {
             },
             FetchError::Route(_) => {}
         }
-        FETCH_AGAIN
+        again.wait()
     }
 
     /// The address of one of a queue's brokers.

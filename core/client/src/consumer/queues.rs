@@ -167,6 +167,7 @@ impl Consumer {
         if self.settings.in_order && !self.settings.broadcasting {
             self.wait_for_lock(assigned).await;
         }
+        let mut again = FETCH_AGAIN;
         loop {
             match self.offsets.start_of(queue, self.settings.from).await {
                 Ok(start) => {
@@ -175,7 +176,7 @@ impl Consumer {
                 }
                 Err(error) => {
                     tracing::warn!(group = %self.group, %queue, %error, "where to start is not known: trying again");
-                    sleep(FETCH_AGAIN).await;
+                    sleep(again.wait()).await;
                 }
             }
         }
@@ -196,11 +197,12 @@ impl Consumer {
             };
             match self.inner.fetch_messages(&fetch).await {
                 Ok(fetched) => {
+                    again.reset();
                     broker_id = fetched.broker_id;
                     self.take_in(assigned, fetched).await;
                 }
                 Err(error) => {
-                    let wait = self.inner.after_failed_fetch(&self.group, queue, &error).await;
+                    let wait = self.inner.after_failed_fetch(&self.group, queue, &error, &mut again).await;
                     broker_id = 0;
                     sleep(wait).await;
                 }

@@ -24,6 +24,7 @@ use super::super::requests::{QueueState, code, moved_to, running_info, with_comm
 use super::super::share::Sharing;
 use super::config::Settings;
 use super::window::{Wanted, Window};
+use crate::backoff::Backoff;
 use crate::client::Inner;
 use crate::queue::MessageQueue;
 use crate::received::Received;
@@ -160,9 +161,10 @@ impl Shared {
     async fn fetch(self: Arc<Self>, assigned: Arc<Assigned>) {
         let queue = &assigned.queue;
         let mut broker_id = 0;
+        let mut again = FETCH_AGAIN;
         while let Some(wanted) = assigned.window.wanted().await {
             let Some(from) = wanted.from else {
-                self.find_start(&assigned, wanted).await;
+                self.find_start(&assigned, wanted, &mut again).await;
                 continue;
             };
             let fetch = Fetch {
@@ -181,19 +183,20 @@ impl Shared {
             };
             match fetched {
                 Ok(fetched) => {
+                    again.reset();
                     broker_id = fetched.broker_id;
                     self.take_in(&assigned, wanted, fetched);
                 }
                 Err(error) => {
                     broker_id = 0;
-                    let wait = self.inner.after_failed_fetch(&self.group, queue, &error).await;
+                    let wait = self.inner.after_failed_fetch(&self.group, queue, &error, &mut again).await;
                     sleep(wait).await;
                 }
             }
         }
     }
 
-    async fn find_start(&self, assigned: &Assigned, wanted: Wanted) {
+    async fn find_start(&self, assigned: &Assigned, wanted: Wanted, again: &mut Backoff) {
         let queue = &assigned.queue;
         let start = tokio::select! {
             start = self.offsets.start_of(queue, self.settings.from) => start,
@@ -203,7 +206,7 @@ impl Shared {
             Ok(start) => assigned.window.start_at(wanted, start),
             Err(error) => {
                 tracing::warn!(group = %self.group, %queue, %error, "where to start is not known: trying again");
-                let _ = timeout(FETCH_AGAIN, assigned.window.moved()).await;
+                let _ = timeout(again.wait(), assigned.window.moved()).await;
             }
         }
     }
