@@ -3,16 +3,21 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ferromq_protocol::code::ResponseCode;
+use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::{Command, FrameLimits, Head, HeaderScratch, encode_with_body, frame_len};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+/// Names and values.
+pub(crate) type Fields = Vec<(&'static str, String)>;
+
 /// What the server does with a frame.
 pub(crate) enum Reaction {
     /// Answers with this code, these fields and this body.
-    Answer(ResponseCode, Vec<(&'static str, String)>, Vec<u8>),
+    Answer(ResponseCode, Fields, Vec<u8>),
+    /// Answers success, and asks these things, one way: a code, fields and a body each.
+    Ask(Vec<(RequestCode, Fields, Vec<u8>)>),
     /// Says nothing.
     Silence,
     /// Ends the connection.
@@ -69,6 +74,14 @@ async fn serve(mut stream: TcpStream, react: Arc<React>) {
                     Reaction::Answer(code, fields, body) if !command.is_oneway() => {
                         let head = Head::response(&command, code).with_remark("as the test says");
                         encode_with_body(&mut out, &head, &fields[..], &body).expect("it fits");
+                    }
+                    Reaction::Ask(questions) => {
+                        let head = Head::response(&command, ResponseCode::Success);
+                        encode_with_body(&mut out, &head, &(), &[]).expect("it fits");
+                        for (code, fields, body) in questions {
+                            let head = Head::request(code, 0).oneway();
+                            encode_with_body(&mut out, &head, &fields[..], &body).expect("it fits");
+                        }
                     }
                     Reaction::Answer(..) | Reaction::Silence => {}
                     Reaction::Close => return,

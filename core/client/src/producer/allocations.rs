@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use bytes::Bytes;
 
-use super::tests::{Cluster, PATIENCE, stored};
+use super::tests::cluster::{Cluster, PATIENCE, stored};
 use crate::client::Client;
 use crate::message::Message;
 

@@ -120,14 +120,20 @@ impl Shared {
         span: Span,
     ) -> Result<Accepted, SendError> {
         let mut tries = 0;
-        let mut failed: Option<Arc<str>> = None;
-        // Stored, but not as safely as it should be.
-        let mut unsafe_yet = None;
+        let mut avoid: Option<Arc<str>> = None;
+        // How it ends if there is no other way: stored, but not as safely as it should be; or with the last failure.
+        let mut ending: Option<Result<Accepted, SendError>> = None;
         loop {
-            let route = self.route(&out.topic, span).await?;
-            let queue = self.pick(&route, &out.topic, aim, failed.as_deref())?;
-            let addr = self.address(&route, queue)?;
-            if failed.as_deref() == Some(&*queue.broker) {
+            let route = self.route(&out.topic, span).await;
+            let way = route.as_ref().map_err(Clone::clone).and_then(|route| {
+                let queue = self.pick(route, &out.topic, aim, avoid.as_deref())?;
+                Ok((queue, self.address(route, queue)?))
+            });
+            let (queue, addr) = match way {
+                Ok(way) => way,
+                Err(lost) => return ending.unwrap_or(Err(lost)),
+            };
+            if avoid.as_deref() == Some(&*queue.broker) {
                 sleep((PAUSE * 4u32.saturating_pow(tries - 1)).min(span.left())).await;
             }
             tries += 1;
@@ -139,25 +145,37 @@ impl Shared {
                 self.faults.note(&queue.broker, now - since, tried.is_err(), now.into_std());
             }
             let again = tries <= self.settings.retries && !span.left().is_zero();
-            let last = match tried {
+            match tried {
                 Ok(accepted) => {
                     let retry = self.settings.retry_when_not_stored;
                     if accepted.status == SendStatus::Stored || !retry || !again {
                         return Ok(accepted);
                     }
-                    unsafe_yet = Some(accepted);
-                    None
+                    ending = Some(Ok(accepted));
                 }
-                Err(last) if again && is_worth_another_try(&last) => Some(last),
-                Err(last) => return unsafe_yet.ok_or(SendError::Failed { tries, last }),
-            };
-            tracing::debug!(topic = %out.topic, %queue, error = last.as_ref().map(tracing::field::display), "trying again");
-            failed = Some(Arc::clone(&queue.broker));
-            if last.is_some_and(|last| last.is_silence() || is_wrong_way(&last)) {
-                let reread = self.client.inner.reread(&out.topic);
-                let _ = timeout_at(span.end().min(Instant::now() + REREAD_LIMIT), reread).await;
+                Err(last) => {
+                    tracing::debug!(topic = %out.topic, %queue, tries, error = %last, "not sent");
+                    let again = again && is_worth_another_try(&last);
+                    let lost = last.is_silence() || is_wrong_way(&last);
+                    if !matches!(ending, Some(Ok(_))) {
+                        ending = Some(Err(SendError::Failed { tries, last }));
+                    }
+                    if let Some(ending) = ending.take_if(|_| !again) {
+                        return ending;
+                    }
+                    if lost {
+                        self.reread(&out.topic, span).await;
+                    }
+                }
             }
+            avoid = Some(Arc::clone(&queue.broker));
         }
+    }
+
+    /// Has a route read anew that may be wrong. Where no NameServer answers soon, the next try goes by what is known.
+    async fn reread(&self, topic: &TopicName, span: Span) {
+        let limit = span.end().min(Instant::now() + REREAD_LIMIT);
+        let _ = timeout_at(limit, self.client.inner.reread(topic)).await;
     }
 
     /// Sends once, without an answer.
