@@ -31,7 +31,7 @@ async fn send(producer: &Producer, message: Message) -> SendReceipt {
 }
 
 /// Sends `count` messages with their number as their body and as their property `n`.
-async fn send_numbered(producer: &Producer, topic: &str, count: u32) -> Vec<SendReceipt> {
+pub(crate) async fn send_numbered(producer: &Producer, topic: &str, count: u32) -> Vec<SendReceipt> {
     let mut receipts = Vec::new();
     for n in 0..count {
         let text = n.to_string();
@@ -47,7 +47,7 @@ async fn send_numbered(producer: &Producer, topic: &str, count: u32) -> Vec<Send
     receipts
 }
 
-fn number(message: &Received) -> u32 {
+pub(crate) fn number(message: &Received) -> u32 {
     std::str::from_utf8(message.body()).expect("text").parse().expect("a number")
 }
 

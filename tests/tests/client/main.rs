@@ -3,13 +3,19 @@
 //! | file | scenarios |
 //! |---|---|
 //! | `consuming` | a consumer that is handed messages |
+//! | `pulling` | a consumer that asks for messages |
 //! | `sending` | a producer: every way of sending there is |
+//! | `tracing` | what a client tells of messages on their way |
 
 mod consuming;
+mod pulling;
 mod sending;
+mod tracing;
 
 use consuming::*;
+use pulling::*;
 use sending::*;
+use tracing::*;
 
 ferromq_tests::suite! {
     a_group_gets_each_message_once_and_whole,
@@ -35,4 +41,9 @@ ferromq_tests::suite! {
     a_transaction_delivers_what_is_committed_and_nothing_else,
     a_question_gets_its_reply,
     the_example_runs,
+    assigned_queues_are_read_in_order_and_go_on_where_they_were_committed,
+    the_application_goes_where_it_likes_in_a_queue,
+    a_filter_goes_with_each_request_for_an_assigned_queue,
+    members_that_ask_share_the_queues_and_hand_them_over,
+    the_trace_of_a_message_tells_its_way,
 }
