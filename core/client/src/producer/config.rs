@@ -25,6 +25,7 @@ pub struct ProducerBuilder {
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) send_timeout: Duration,
+    pub(super) try_timeout: Option<Duration>,
     pub(super) retries: u32,
     pub(super) retry_when_not_stored: bool,
     pub(super) max_message_size: usize,
@@ -43,6 +44,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             send_timeout: Duration::from_secs(3),
+            try_timeout: None,
             retries: 2,
             retry_when_not_stored: false,
             max_message_size: 4 << 20,
@@ -73,6 +75,14 @@ impl ProducerBuilder {
     #[must_use]
     pub fn send_timeout(mut self, timeout: Duration) -> Self {
         self.settings.send_timeout = timeout;
+        self
+    }
+
+    /// How long one try may take (`sendMsgMaxTimeoutPerRequest`): as long as all together by default, so that a broker which
+    /// is silent leaves no time for another.
+    #[must_use]
+    pub fn try_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.try_timeout = Some(timeout);
         self
     }
 
@@ -187,9 +197,12 @@ impl ProducerBuilder {
 impl Settings {
     fn check(&self) -> Result<(), ConfigError> {
         let times = Duration::from_millis(10)..=Duration::from_secs(3600);
-        if !times.contains(&self.send_timeout) {
-            let value = format!("{} ms", self.send_timeout.as_millis());
-            return Err(ConfigError::OutOfRange { key: "send_timeout", value, allowed: "10 ms to 1 h" });
+        let given = [("send_timeout", Some(self.send_timeout)), ("try_timeout", self.try_timeout)];
+        for (key, time) in given {
+            if let Some(time) = time.filter(|time| !times.contains(time)) {
+                let value = format!("{} ms", time.as_millis());
+                return Err(ConfigError::OutOfRange { key, value, allowed: "10 ms to 1 h" });
+            }
         }
         if let Some(linger) = self.linger
             && !(Duration::from_millis(1)..=Duration::from_secs(10)).contains(&linger)

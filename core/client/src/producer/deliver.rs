@@ -234,7 +234,7 @@ impl Shared {
         span: Span,
     ) -> Result<Accepted, CallError> {
         let header = self.header(out, queue);
-        let left = span.left();
+        let left = self.settings.try_timeout.map_or(span.left(), |limit| limit.min(span.left()));
         if out.code == RequestCode::SendBatchMessage {
             let frame = link.ask(out.code, &header, &out.body, left).await?;
             return read_batch(link, &frame, queue);

@@ -109,6 +109,16 @@ async fn all_tries_together_take_no_longer_than_the_send_timeout() {
 }
 
 #[tokio::test]
+async fn a_silent_broker_leaves_time_for_another_if_a_try_has_a_limit_of_its_own() {
+    let cluster =
+        Cluster::start(2, |name, send, _| if name == 'a' { Reaction::Silence } else { stored(send) }).await;
+    let producer = cluster.producer(|builder| builder.retries(16).try_timeout(Duration::from_millis(200)));
+    while !cluster.brokers().contains('a') {
+        assert_eq!(&*producer.send(message("x")).await.unwrap().queue.broker, "b");
+    }
+}
+
+#[tokio::test]
 async fn what_is_stored_but_not_safe_is_returned_or_sent_again() {
     let reply = |name, send: &SendMessage<'_>| match stored(send) {
         Reaction::Answer(_, fields, body) if name == 'a' => {
