@@ -6,7 +6,11 @@
 //! * many callers that need the same route wait for one request;
 //! * one NameServer is asked as long as it answers; then the next. What it answers is believed, also that there is no
 //!   such topic;
-//! * a route that cannot be read anew stays as it was: brokers go on while NameServers are gone.
+//! * a route that cannot be read anew stays as it was, also when a NameServer does not know the topic any more: brokers go
+//!   on while NameServers are gone or have just been started.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +20,7 @@ use std::time::Duration;
 use ferromq_model::name::AUTO_CREATE_TOPIC;
 use ferromq_model::topic::Permission;
 use ferromq_model::{QueueId, TopicName};
-use ferromq_protocol::body::{self, QueueData, TopicRouteData};
+use ferromq_protocol::body::{self, TopicRouteData};
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::header::GetRoute;
 use futures_util::future::{BoxFuture, FutureExt as _, Shared};
@@ -89,7 +93,7 @@ impl TopicRoute {
             }
         }
         if let Some(ordered) = data.order_topic_conf.as_deref().filter(|conf| !conf.is_empty()) {
-            writable = route.ordered(topic, ordered, &data.queue_datas);
+            writable = route.ordered(topic, ordered);
         }
         writable.sort();
         readable.sort();
@@ -99,13 +103,12 @@ impl TopicRoute {
     }
 
     /// The queues of an ordered topic, which stay the same when a broker is gone: `broker-a:4;broker-b:4`.
-    fn ordered(&self, topic: &TopicName, conf: &str, known: &[QueueData]) -> Vec<MessageQueue> {
+    fn ordered(&self, topic: &TopicName, conf: &str) -> Vec<MessageQueue> {
         let mut queues = Vec::new();
         for part in conf.split(';') {
             let Some((broker, count)) = part.split_once(':') else { continue };
             let count = count.parse().unwrap_or(0);
             let name = self.brokers.get_key_value(broker).map(|(name, _)| Arc::clone(name));
-            debug_assert!(known.len() <= MAX_QUEUES as usize, "as many as a frame holds");
             push(&mut queues, topic, &name.unwrap_or_else(|| broker.into()), count);
         }
         queues
@@ -220,13 +223,11 @@ impl Routes {
         if table.len() >= MAX_ROUTES && !table.contains_key(topic) {
             return;
         }
+        // Reading a route anew is no use of it.
+        let used = table.get(topic).map_or_else(seconds, |known| known.used.load(Ordering::Relaxed));
         let changed = table.get(topic).is_none_or(|known| known.route.readable != route.readable);
-        let known = Known {
-            route: Arc::clone(route),
-            read: Instant::now(),
-            borrowed,
-            used: AtomicUsedAt::new(seconds()),
-        };
+        let known =
+            Known { route: Arc::clone(route), read: Instant::now(), borrowed, used: AtomicUsedAt::new(used) };
         table.insert(topic.clone(), known);
         if changed {
             self.changes.send_modify(|changes| *changes += 1);
@@ -236,10 +237,6 @@ impl Routes {
     /// Changes whenever the queues of a topic have.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
-    }
-
-    fn forget(&self, topic: &TopicName) {
-        self.table.write().remove(topic);
     }
 }
 
@@ -308,14 +305,12 @@ impl Inner {
     pub(crate) async fn refresh_routes(self: &Arc<Self>) {
         for topic in self.routes.topics() {
             match self.fetch(&topic).await {
-                Ok(_) => {}
+                // A NameServer that was just started knows no topic until brokers have come: brokers themselves say it
+                // when a topic is gone.
+                Ok(_) | Err(RouteError::NoSuchTopic { .. } | RouteError::NoQueue { .. }) => {}
                 Err(RouteError::NoNameServer { last }) => {
                     tracing::warn!(error = %last, "no NameServer answers: going on with the routes that are known");
                     return;
-                }
-                // Gone for good or for now: whoever still uses it will ask.
-                Err(RouteError::NoSuchTopic { .. } | RouteError::NoQueue { .. }) => {
-                    self.routes.forget(&topic);
                 }
             }
         }
