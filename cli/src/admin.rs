@@ -6,7 +6,6 @@
 //! | [`transfer`] | messages out of a topic and into one, with progress and a cursor |
 //! | [`mqadmin`] | RocketMQ's names for the commands, and its options |
 //! | [`output`] | tables, JSON, and what went wrong |
-//! | [`when`] | times as people and `mqadmin` write them |
 //!
 //! Always true:
 //! * standard output carries the result alone, as a table or as one JSON document; everything else goes to standard error;
@@ -23,18 +22,18 @@ mod offset;
 mod output;
 mod topic;
 mod transfer;
-mod when;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Subcommand;
+use ferromq_client::Client;
 use ferromq_client::admin::doctor::Severity;
 use ferromq_client::admin::{Admin, Scope};
-use ferromq_client::{Client, Credentials, Tls};
 use tokio::runtime;
 
+use crate::servers::Servers;
 pub(crate) use mqadmin::translate;
 use output::{Format, Out, Table};
 
@@ -64,25 +63,11 @@ pub(crate) struct AdminArgs {
 /// Which servers, and how to talk to them.
 #[derive(Debug, clap::Args)]
 struct Connection {
-    /// NameServers, with ; between
-    #[arg(
-        long,
-        short = 'n',
-        global = true,
-        value_name = "HOST:PORT",
-        env = "NAMESRV_ADDR",
-        default_value = "127.0.0.1:9876"
-    )]
-    namesrv: String,
+    #[command(flatten)]
+    servers: Servers,
     /// Seconds that a server may take for an answer
     #[arg(long, global = true, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
-    /// Access key, if servers check who asks; the secret comes from the variable ROCKETMQ_SECRET_KEY
-    #[arg(long, global = true, env = "ROCKETMQ_ACCESS_KEY")]
-    access_key: Option<String>,
-    /// Encrypt connections, trusting the authorities of this file (PEM)
-    #[arg(long, global = true, value_name = "FILE")]
-    tls_ca: Option<std::path::PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -146,7 +131,7 @@ impl AdminArgs {
         // What the client notes by the way is for who asks for it.
         if let Err(error) = logs.init_with("error") {
             eprintln!("ferromq admin: {error}");
-            return ExitCode::from(output::WRONG_ARGUMENTS);
+            return ExitCode::from(crate::servers::WRONG_ARGUMENTS);
         }
         let out = Out::new(self.output);
         let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
@@ -178,15 +163,7 @@ impl AdminArgs {
 
 impl Connection {
     fn client(&self) -> Result<Client> {
-        let mut builder =
-            Client::builder(&self.namesrv).call_timeout(Duration::from_secs(self.timeout)).sticky(false);
-        if let Some(access_key) = &self.access_key {
-            let secret = std::env::var("ROCKETMQ_SECRET_KEY").unwrap_or_default();
-            builder = builder.credentials(Credentials::new(access_key, &secret));
-        }
-        if let Some(file) = &self.tls_ca {
-            builder = builder.tls(Tls::trusting(file)?);
-        }
+        let builder = self.servers.builder()?.call_timeout(Duration::from_secs(self.timeout)).sticky(false);
         Ok(builder.build()?)
     }
 }

@@ -10,18 +10,22 @@ mod address;
 mod admin;
 mod bench;
 mod broker;
+mod consume;
 mod foreign;
+mod line;
 mod logging;
 mod namesrv;
 mod plan;
-
+mod produce;
 mod reference;
 mod serve;
+mod servers;
 mod settings;
 mod standalone;
 mod start;
 mod stop;
 mod suggest;
+mod when;
 
 use std::process::ExitCode;
 
@@ -44,6 +48,8 @@ enum Command {
     Standalone(standalone::StandaloneArgs),
     Namesrv(namesrv::NamesrvArgs),
     Broker(broker::BrokerArgs),
+    Produce(Box<produce::ProduceArgs>),
+    Consume(Box<consume::ConsumeArgs>),
     /// Administer a cluster, this one's or an official RocketMQ's
     Admin(Box<admin::AdminArgs>),
     /// Measure a server that speaks the remoting protocol, this one or another
@@ -72,6 +78,8 @@ fn main() -> ExitCode {
         Command::Standalone(args) => args.run(&cli.logs),
         Command::Namesrv(args) => args.run(&cli.logs),
         Command::Broker(args) => args.run(&cli.logs),
+        Command::Produce(args) => args.run(&cli.logs),
+        Command::Consume(args) => args.run(&cli.logs),
         Command::Admin(args) => args.run(&cli.logs),
         Command::Bench(bench) => bench.run(),
         Command::Config(args) => start::print(&args.text()),

@@ -6,7 +6,7 @@ use ferromq_client::admin::{Admin, Scope};
 
 use super::ScopeArgs;
 use super::output::{Out, Table, or_dash, pairs};
-use super::when;
+use crate::when;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::ScopeArgs;
 use super::output::{Out, Table, or_dash};
 use super::topic::EVERYWHERE;
-use super::when;
+use crate::when;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::output::{Out, Table};
-use super::{topic, transfer, when};
+use super::{topic, transfer};
+use crate::when;
 
 /// Of a body in a table.
 const SHOWN: usize = 60;

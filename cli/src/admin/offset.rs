@@ -7,7 +7,7 @@ use ferromq_model::QueueOffset;
 
 use super::output::{Out, Table, or_dash};
 use super::topic::EVERYWHERE;
-use super::when;
+use crate::when;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {

@@ -11,9 +11,7 @@ use ferromq_client::{ConfigError, Remedy};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-const FAILED: u8 = 1;
-pub(super) const WRONG_ARGUMENTS: u8 = 2;
-const UNREACHABLE: u8 = 3;
+use crate::servers::{FAILED, UNREACHABLE, WRONG_ARGUMENTS};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::ScopeArgs;
 use super::output::{Out, Table, or_dash};
-use super::{transfer, when};
+use super::transfer;
+use crate::when;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {

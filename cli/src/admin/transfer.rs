@@ -22,7 +22,7 @@ use futures_util::future::try_join_all;
 
 use super::message::{Printed, span};
 use super::output::{Out, Table};
-use super::when;
+use crate::when;
 
 /// Lines that are sent before the cursor is written.
 const CURSOR_EVERY: usize = 1024;

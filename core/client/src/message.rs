@@ -138,6 +138,12 @@ impl Message {
         }
     }
 
+    /// Whether a property of this name has a meaning of its own, so that [`MessageBuilder::property`] refuses it.
+    #[must_use]
+    pub fn is_reserved(name: &str) -> bool {
+        RESERVED.contains(&name)
+    }
+
     /// The topic.
     #[must_use]
     pub fn topic(&self) -> &TopicName {
@@ -212,7 +218,7 @@ impl MessageBuilder {
     /// Adds a property of the application's own.
     #[must_use]
     pub fn property(mut self, name: &str, value: &str) -> Self {
-        if RESERVED.contains(&name) {
+        if Message::is_reserved(name) {
             self.wrong.get_or_insert_with(|| InvalidMessage::Reserved { name: name.to_owned() });
             return self;
         }

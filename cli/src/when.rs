@@ -1,4 +1,6 @@
-//! Times as people write them, and as `mqadmin` does.
+//! Times and spans as people write them, and times as `mqadmin` does.
+
+use std::time::Duration;
 
 use ferromq_model::Timestamp;
 use time::format_description::BorrowedFormatItem;
@@ -20,7 +22,7 @@ fn here() -> UtcOffset {
 
 /// Reads `now`, milliseconds since 1970, `2026-11-21`, `2026-11-21 18:30`, `2026-11-21T18:30:15.250`, that with `Z` or
 /// an offset behind it, or mqadmin's `2026-11-21#18:30:15:250`. Without an offset it is the time of this machine's clock.
-pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn parse(text: &str) -> Result<Timestamp, String> {
     use time::format_description::well_known::Rfc3339;
     if text == "now" {
         return Ok(Timestamp::now());
@@ -39,8 +41,24 @@ fn wrong(text: &str) -> String {
     format!("{text:?} is no time: write now, 2026-11-21, 2026-11-21T18:30:15, or milliseconds since 1970")
 }
 
+/// Reads `250ms`, `2s`, `10m`, `1h` or `3d`.
+pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, u64); 5] =
+        [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let millis = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, millis)| *millis);
+    number
+        .parse::<u64>()
+        .ok()
+        .zip(millis)
+        .and_then(|(number, millis)| number.checked_mul(millis))
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("{text:?} is no span of time: write 250ms, 2s, 10m, 1h or 3d"))
+}
+
 /// For people: the time of this machine's clock.
-pub(super) fn show(time: Timestamp) -> String {
+pub(crate) fn show(time: Timestamp) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.0) * 1_000_000)
         .ok()
         .and_then(|shown| shown.to_offset(here()).format(SHOWN).ok())
@@ -50,6 +68,16 @@ pub(super) fn show(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_are_a_number_and_a_unit() {
+        assert_eq!(parse_span("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse_span("2s"), Ok(Duration::from_secs(2)));
+        assert_eq!(parse_span("3d"), Ok(Duration::from_secs(3 * 86_400)));
+        for wrong in ["", "2", "s", "-2s", "2 s", "1.5h", "99999999999999999999s", "9999999999999999999d"] {
+            assert!(parse_span(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn times_are_read_as_people_and_mqadmin_write_them() {
