@@ -25,10 +25,13 @@ mod latency;
 mod members;
 mod message;
 mod producer;
+#[cfg(feature = "opentelemetry")]
+pub mod propagation;
 mod queue;
 mod received;
 mod routes;
 mod signature;
+mod spans;
 mod trace;
 mod trace_record;
 mod wire;

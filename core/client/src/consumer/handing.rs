@@ -33,6 +33,7 @@ use super::push::Consumer;
 use super::queues::Assigned;
 use crate::error::CallError;
 use crate::received::Received;
+use crate::spans;
 use crate::trace::Handling;
 use crate::trace_record::HandlingOutcome;
 
@@ -230,7 +231,8 @@ impl Consumer {
     pub(super) async fn handle(&self, handler: &impl Handler, message: Received) -> Outcome {
         let limit = self.settings.handling_limit;
         let traced = self.trace_handed(&message);
-        let handling = AssertUnwindSafe(handler.handle(message)).catch_unwind();
+        let process = spans::Process::of(self.group.as_str(), &message);
+        let handling = AssertUnwindSafe(process.run(handler.handle(message))).catch_unwind();
         let (outcome, how) = match tokio::time::timeout(limit, handling).await {
             Ok(Ok(outcome)) => (outcome, HandlingOutcome::of(outcome)),
             Ok(Err(_)) => {
@@ -489,6 +491,7 @@ impl Stream for MessageStream {
                 Poll::Ready(Some(item)) if item.from.buffer.is_given_up() => {}
                 Poll::Ready(Some(item)) => {
                     let consumer = Arc::clone(&self.consumer);
+                    spans::received(consumer.group.as_str(), &item.message);
                     let traced = consumer.trace_handed(&item.message);
                     return Poll::Ready(Some(Delivery { item: Some(item), consumer, traced }));
                 }

@@ -13,6 +13,8 @@ use ferromq_model::message::{SysFlag, property, push_property};
 use ferromq_model::{QueueOffset, Timestamp, TopicName};
 use ferromq_protocol::code::RequestCode;
 
+use tracing::Instrument as _;
+
 use super::deliver::{Accepted, Aim, Span};
 use super::error::{BatchError, InvalidBatch, SendError};
 use super::outgoing::Outgoing;
@@ -20,6 +22,7 @@ use super::receipt::SendReceipt;
 use super::{Producer, Shared};
 use crate::identity::UniqueId;
 use crate::message::Message;
+use crate::spans::{note_failure, sending};
 
 /// Bytes of a message in a batch beside its body and its properties.
 const ITEM_LEN: usize = 22;
@@ -48,9 +51,14 @@ impl Producer {
     /// hold delayed messages or such for retry topics.
     pub async fn send_batch(&self, messages: Vec<Message>) -> Result<Vec<SendReceipt>, BatchError> {
         let mut receipts = Vec::with_capacity(messages.len());
-        match self.shared.send_batch(messages, &mut receipts).await {
+        let span = messages.first().map_or_else(tracing::Span::none, |first| sending(first, messages.len()));
+        let sent = self.shared.send_batch(messages, &mut receipts).instrument(span.clone()).await;
+        match sent {
             Ok(()) => Ok(receipts),
-            Err(source) => Err(BatchError { receipts, source }),
+            Err(source) => {
+                note_failure(&span, &source);
+                Err(BatchError { receipts, source })
+            }
         }
     }
 }
@@ -187,7 +195,7 @@ mod tests {
         let packed = |lens: &[usize]| pack(lens, 100).collect::<Vec<_>>();
         assert_eq!(packed(&[40, 40, 20, 1, 99]), [0..3, 3..5]);
         assert_eq!(packed(&[101, 100, 1, 200]), [0..1, 1..2, 2..3, 3..4]);
-        assert_eq!(packed(&[]), []);
+        assert!(packed(&[]).is_empty());
     }
 
     #[test]

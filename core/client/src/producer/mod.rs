@@ -48,12 +48,14 @@ use std::sync::Arc;
 use ferromq_model::GroupName;
 use parking_lot::Mutex;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use crate::client::Client;
 use crate::latency::LatencyFaults;
 use crate::members::Membership;
 use crate::message::Message;
 use crate::queue::MessageQueue;
+use crate::spans::{sending, sent};
 pub use config::ProducerBuilder;
 use config::Settings;
 use deliver::{Aim, Span, Turns};
@@ -113,7 +115,7 @@ impl Producer {
     /// # Errors
     /// [`SendError`]. Dropping the future leaves open whether the message is stored.
     pub async fn send(&self, message: Message) -> Result<SendReceipt, SendError> {
-        self.shared.send(message).await
+        sent(sending(&message, 1), self.shared.send(message)).await
     }
 
     /// Sends a message to this queue and no other, as [`Producer::send`] does otherwise.
@@ -124,7 +126,7 @@ impl Producer {
         if queue.topic != message.topic {
             return Err(SendError::OtherTopic { topic: message.topic, other: queue.topic.clone() });
         }
-        self.shared.send_to(queue, message).await
+        sent(sending(&message, 1), self.shared.send_to(queue, message)).await
     }
 
     /// Sends a message to the queue whose place `choose` names, out of those that may be written: they are sorted by broker
@@ -148,7 +150,8 @@ impl Producer {
     /// # Errors
     /// [`SendError`], as far as it shows before the message leaves.
     pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
-        self.shared.send_oneway(message).await
+        let span = sending(&message, 1);
+        self.shared.send_oneway(message).instrument(span).await
     }
 
     /// Waits until what is in flight has ended, up to the send timeout, and leaves the group. What is sent after that, by

@@ -78,6 +78,8 @@ impl Shared {
         if message.property(property::WAIT).is_none() {
             message.set(property::WAIT, "true");
         }
+        #[cfg(feature = "opentelemetry")]
+        crate::propagation::inject(message);
         let len = message.properties.len();
         if len > MAX_PROPERTIES_LEN {
             return Err(InvalidMessage::PropertiesTooLong { len }.into());

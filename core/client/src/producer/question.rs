@@ -20,6 +20,7 @@ use ferromq_protocol::frame::HeaderScratch;
 use ferromq_protocol::header::{Header as _, PushReply};
 use parking_lot::Mutex;
 use tokio::time::timeout_at;
+use tracing::Instrument as _;
 
 use super::deliver::{Aim, Span};
 use super::error::SendError;
@@ -30,6 +31,7 @@ use crate::compress::{DEFAULT_BODY_LIMIT, decompress};
 use crate::error::Remedy;
 use crate::message::Message;
 use crate::received::Received;
+use crate::spans::sending;
 use crate::wire::Request;
 
 /// What replies are marked with.
@@ -157,7 +159,8 @@ impl Producer {
     /// # Errors
     /// [`RequestError`].
     pub async fn request(&self, question: Message, timeout: Duration) -> Result<Reply, RequestError> {
-        self.shared.request(question, timeout).await
+        let span = sending(&question, 1);
+        self.shared.request(question, timeout).instrument(span).await
     }
 
     /// Replies to a question that a consumer received. Returns when the broker has handed the reply to whoever asked.

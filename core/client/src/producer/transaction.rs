@@ -27,6 +27,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::deliver::{Aim, Span};
 use super::error::{ProducerError, SendError};
@@ -39,6 +40,7 @@ use crate::error::{CallError, ConfigError, Remedy};
 use crate::message::Message;
 use crate::queue::MessageQueue;
 use crate::received::Received;
+use crate::spans::sending;
 use crate::wire::{Link, Request};
 
 /// How long telling a broker may take, which waits only while too much waits to be sent to it already.
@@ -246,7 +248,12 @@ impl TransactionProducer {
         }
     }
 
-    async fn half(&self, mut message: Message) -> Result<Transaction, TransactionError> {
+    async fn half(&self, message: Message) -> Result<Transaction, TransactionError> {
+        let span = sending(&message, 1);
+        self.half_unseen(message).instrument(span).await
+    }
+
+    async fn half_unseen(&self, mut message: Message) -> Result<Transaction, TransactionError> {
         let shared = &self.producer.shared;
         if message.is_delayed() {
             return Err(TransactionError::Delayed);

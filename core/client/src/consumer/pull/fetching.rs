@@ -28,6 +28,7 @@ use crate::backoff::Backoff;
 use crate::client::Inner;
 use crate::queue::MessageQueue;
 use crate::received::Received;
+use crate::spans;
 use crate::wire::Request;
 
 /// What a consumer and its tasks share.
@@ -241,6 +242,9 @@ impl Shared {
             let before = polled.len();
             if assigned.window.hand_out(most - before, &mut polled) {
                 self.ready.list(Arc::clone(&assigned));
+            }
+            for message in &polled[before..] {
+                spans::received(self.group.as_str(), message);
             }
             if polled.len() > before {
                 from.push(assigned);
