@@ -7,6 +7,42 @@
 //!                │
 //!              wire                 one connection a server, many calls in flight
 //! ```
+//! It speaks to FerroMQ and to RocketMQ 4.9 and 5.x alike, and shares consumer groups with official clients.
+//!
+//! ```no_run
+//! use ferromq_client::{Client, ConsumeFrom, Filter, Message, Received};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("127.0.0.1:9876").build()?;
+//!
+//! let producer = client.producer("greeters").build()?;
+//! let receipt = producer.send(Message::new("Hello", "hello, world")?).await?;
+//! println!("stored as {} in {}", receipt.message_id, receipt.queue);
+//!
+//! let consumer = client
+//!     .push_consumer("readers")
+//!     .subscribe("Hello", Filter::all())
+//!     .consume_from(ConsumeFrom::First)
+//!     .start(async |message: Received| println!("{:?}", message.body()))
+//!     .await?;
+//!
+//! tokio::signal::ctrl_c().await?;
+//! consumer.close().await;
+//! producer.close().await;
+//! client.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | to | look at |
+//! |---|---|
+//! | send: one, many, one way, later, in order, in a transaction, with a reply | [`Producer`], [`TransactionProducer`], [`Message`] |
+//! | be handed messages, by a function or a stream | [`PushConsumer`], [`Handler`], [`MessageStream`] |
+//! | ask for messages, queue by queue | [`PullConsumer`] |
+//! | administer a cluster | [`Admin`] |
+//! | encrypt, sign, trace, name the client | [`ClientBuilder`] |
+//!
+//! Every error says who has to act: [`Remedy`].
 
 #![allow(dead_code, reason = "what producers and consumers, which come next, stand on")]
 
