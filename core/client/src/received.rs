@@ -81,10 +81,13 @@ impl Received {
         })
     }
 
-    /// The topic that it was sent to, also when it came again by the retry topic of its group.
+    /// The topic that it was sent to, also when it came again by the retry topic of its group. A dead letter's is the topic
+    /// of dead letters.
     #[must_use]
     pub fn topic(&self) -> &str {
-        self.property(property::RETRY_TOPIC).unwrap_or(self.queue.topic.as_str())
+        let lies_in = &self.queue.topic;
+        let sent_to = lies_in.retry_group().and_then(|_| self.property(property::RETRY_TOPIC));
+        sent_to.unwrap_or(lies_in.as_str())
     }
 
     /// The queue that it lies in, which may be one of a retry topic.
