@@ -115,27 +115,13 @@ impl Message {
     /// Begins to build a message for `topic`.
     #[must_use]
     pub fn builder(topic: &str) -> MessageBuilder {
-        MessageBuilder {
-            topic: TopicName::new(topic).map_err(InvalidMessage::from),
-            body: Bytes::new(),
-            flag: 0,
-            keys: String::new(),
-            properties: String::with_capacity(TYPICAL_PROPERTIES),
-            wrong: None,
-        }
+        MessageBuilder::new(TopicName::new(topic).map_err(InvalidMessage::from))
     }
 
     /// The same for a topic whose name was checked before: nothing of it is allocated anew.
     #[must_use]
     pub fn builder_of(topic: &TopicName) -> MessageBuilder {
-        MessageBuilder {
-            topic: Ok(topic.clone()),
-            body: Bytes::new(),
-            flag: 0,
-            keys: String::new(),
-            properties: String::with_capacity(TYPICAL_PROPERTIES),
-            wrong: None,
-        }
+        MessageBuilder::new(Ok(topic.clone()))
     }
 
     /// Whether a property of this name has a meaning of its own, so that [`MessageBuilder::property`] refuses it.
@@ -192,6 +178,17 @@ pub struct MessageBuilder {
 }
 
 impl MessageBuilder {
+    fn new(topic: Result<TopicName, InvalidMessage>) -> Self {
+        Self {
+            topic,
+            body: Bytes::new(),
+            flag: 0,
+            keys: String::new(),
+            properties: String::with_capacity(TYPICAL_PROPERTIES),
+            wrong: None,
+        }
+    }
+
     /// The body; it must not be empty.
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
