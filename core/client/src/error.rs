@@ -89,6 +89,10 @@ impl CallError {
     pub fn remedy(&self) -> Remedy {
         use ResponseCode as Code;
         match self {
+            // The other end is there, and proves to be somebody else or speaks something else.
+            Self::Unreachable { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+                Remedy::AskOperator
+            }
             Self::Unreachable { .. } | Self::Lost { .. } | Self::TimedOut { .. } => Remedy::Retry,
             Self::Unreadable { .. } => Remedy::AskOperator,
             Self::TooLarge { .. } | Self::Closed => Remedy::FixCall,

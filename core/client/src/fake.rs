@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::{Command, FrameLimits, Head, HeaderScratch, encode_with_body, frame_len};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 /// Names and values.
 pub(crate) type Fields = Vec<(&'static str, String)>;
@@ -55,13 +57,37 @@ impl FakeServer {
         Self { addr, _tasks: tasks }
     }
 
+    /// The same, encrypted.
+    pub(crate) async fn start_tls(
+        config: ServerConfig,
+        react: impl Fn(&Command<'_>) -> Reaction + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addr = listener.local_addr().expect("it is bound");
+        let react: Arc<React> = Arc::new(react);
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, react) = (acceptor.clone(), Arc::clone(&react));
+                connections.spawn(async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        serve(stream, react).await;
+                    }
+                });
+            }
+        });
+        Self { addr, _tasks: tasks }
+    }
+
     /// As clients write it.
     pub(crate) fn address(&self) -> Arc<str> {
         self.addr.to_string().into()
     }
 }
 
-async fn serve(mut stream: TcpStream, react: Arc<React>) {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, react: Arc<React>) {
     let mut received = Vec::new();
     let mut scratch = HeaderScratch::new();
     loop {

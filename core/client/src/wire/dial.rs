@@ -1,5 +1,8 @@
 //! Connecting: TCP, and TLS on top where the client is configured for it.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::io;
 use std::path::Path;
