@@ -84,6 +84,7 @@ pub use consumer::{
     PullError, Pulled, PushConsumer, PushConsumerBuilder, StartError,
 };
 pub use error::{CallError, ConfigError, Remedy, RouteError};
+pub use ferromq_model::{GroupName, QueueId, QueueOffset, Timestamp, TopicName};
 pub use identity::UniqueId;
 pub use members::AlreadyMember;
 pub use message::{InvalidMessage, Message, MessageBuilder};

@@ -3,16 +3,19 @@
 //! | file | scenarios |
 //! |---|---|
 //! | `consuming` | a consumer that is handed messages |
+//! | `encrypted` | connections that are encrypted |
 //! | `pulling` | a consumer that asks for messages |
 //! | `sending` | a producer: every way of sending there is |
 //! | `tracing` | what a client tells of messages on their way |
 
 mod consuming;
+mod encrypted;
 mod pulling;
 mod sending;
 mod tracing;
 
 use consuming::*;
+use encrypted::*;
 use pulling::*;
 use sending::*;
 use tracing::*;
@@ -46,4 +49,6 @@ ferromq_tests::suite! {
     a_filter_goes_with_each_request_for_an_assigned_queue,
     members_that_ask_share_the_queues_and_hand_them_over,
     the_trace_of_a_message_tells_its_way,
+    messages_travel_encrypted,
+    the_examples_that_consume_run,
 }

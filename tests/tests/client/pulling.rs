@@ -10,6 +10,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::consuming::{PATIENCE, client, number, producer, send_numbered};
 
+#[path = "../../../core/client/examples/pull.rs"]
+#[allow(dead_code, reason = "an example is a program")]
+mod pull_example;
+#[path = "../../../core/client/examples/push.rs"]
+#[allow(dead_code, reason = "an example is a program")]
+mod push_example;
+
 /// Polls until `count` messages came.
 pub(crate) async fn poll(consumer: &PullConsumer, count: usize) -> Vec<Received> {
     let deadline = Instant::now() + PATIENCE;
@@ -178,4 +185,17 @@ pub(crate) async fn members_that_ask_share_the_queues_and_hand_them_over(scene: 
     first.close().await;
     second_client.close().await;
     first_client.close().await;
+}
+
+pub(crate) async fn the_examples_that_consume_run(scene: Scene) {
+    let client = client(&scene);
+    let topic = scene.name("topic");
+    send_numbered(&producer(&scene, &client), &topic, 10).await;
+    let consumer = client.pull_consumer(&scene.name("group")).start().await.expect("it starts");
+    queues_of(&consumer, &topic).await;
+    consumer.close().await;
+    assert_eq!(pull_example::pull(&client, &topic).await.expect("it runs to its end"), 10);
+    let end = tokio::time::sleep(Duration::from_secs(1));
+    push_example::push(&client, &topic, end).await.expect("it runs to its end");
+    client.close().await;
 }
