@@ -5,7 +5,7 @@
 //! | a message that could not be consumed | by level: 10 s, 30 s, 1 min, … 2 h ([`redelivery_level`]) |
 //! | the same, popped | 10 s, 30 s, 1 min, … 2 h ([`pop_wait`]) |
 //! | an orderly queue whose message failed | what the user says, within [`ORDERLY_WAITS`] |
-//! | a connection that failed | twice as long each time, up to a cap, spread at random ([`Backoff`]) |
+//! | a call that failed | twice as long each time, up to a cap, spread at random ([`Backoff`]) |
 //!
 //! The first three are official clients', since users plan with them and groups may be mixed.
 
@@ -68,9 +68,6 @@ pub(crate) const ORDERLY_WAITS: RangeInclusive<Millis> = Millis(10)..=Millis::se
 /// The one if the user chooses none.
 pub(crate) const DEFAULT_ORDERLY_WAIT: Millis = Millis::secs(1);
 
-/// Waits of a connection that fails: enough to be back soon, few enough to be no load on a server that struggles.
-pub(crate) const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-
 /// Waits that double from one to the next.
 ///
 /// Each is cut by up to a half at random, so that the clients of a server that went away do not come back all at once.
@@ -112,6 +109,8 @@ mod tests {
 
     use super::*;
 
+    const WAITS: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+
     #[test]
     fn a_message_waits_as_long_as_the_sixteen_times_before_it_is_a_dead_letter() {
         let levels = DelayLevels::default();
@@ -134,7 +133,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_cap_and_begin_anew_after_success() {
-        let mut backoff = RECONNECT;
+        let mut backoff = WAITS;
         let longest: Vec<u128> = (0..8).map(|_| backoff.wait_at(u64::MAX).as_millis()).collect();
         assert_eq!(longest, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
         backoff.reset();
@@ -143,7 +142,7 @@ mod tests {
 
     #[test]
     fn clients_do_not_come_back_all_at_once() {
-        let waits: std::collections::HashSet<Duration> = (0..100).map(|_| RECONNECT.clone().wait()).collect();
+        let waits: std::collections::HashSet<Duration> = (0..100).map(|_| WAITS.clone().wait()).collect();
         assert!(waits.len() > 90);
         assert!(waits.iter().all(|wait| (50..=100).contains(&wait.as_millis())));
     }

@@ -14,7 +14,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use ferromq_model::TopicName;
@@ -30,7 +29,7 @@ use crate::identity::{UniqueIds, client_id, instance_name, local_ip};
 use crate::members::Members;
 use crate::routes::{Routes, TopicRoute};
 use crate::trace::Tracer;
-use crate::wire::{Answer, Frame, Link, LinkSettings, Request};
+use crate::wire::{Frame, Link, LinkSettings, Request};
 
 /// Requests of servers that may wait to be handed on.
 const MAX_REQUESTS: usize = 1024;
@@ -189,18 +188,6 @@ impl Inner {
         body: &Bytes,
     ) -> Result<Frame, CallError> {
         link.call(code, fields, body, self.timing.call).await
-    }
-
-    /// Sends to a server.
-    pub(crate) async fn send(
-        &self,
-        link: &Link,
-        code: RequestCode,
-        fields: &(impl EncodeFields + Sync),
-        body: &Bytes,
-        limit: Duration,
-    ) -> Result<Answer, CallError> {
-        link.send(code, fields, body, limit).await
     }
 }
 

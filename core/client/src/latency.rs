@@ -92,6 +92,7 @@ impl LatencyFaults {
     }
 
     /// Whether `broker` is not left alone.
+    #[cfg(test)]
     pub(crate) fn is_available(&self, broker: &str, now: Instant) -> bool {
         !self.some.load(Ordering::Relaxed) || self.until.read().get(broker).is_none_or(|end| *end <= now)
     }

@@ -59,17 +59,6 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    pub(crate) fn group(&self) -> &GroupName {
-        &self.group
-    }
-
-    /// Changes what heartbeats say of a consumer, from the next one on.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut ConsumerData)) {
-        if let Some(data) = &self.data {
-            change(&mut data.lock());
-        }
-    }
-
     /// Leaves the group, and tells every broker, so that the others take over at once.
     pub(crate) async fn leave(self) {
         let inner = Arc::clone(&self.inner);

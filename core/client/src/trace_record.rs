@@ -136,10 +136,8 @@ pub(crate) enum MessageKind {
     Half = 1,
     /// A transaction's end.
     TransactionEnd = 2,
-    /// To be delivered later.
+    /// To be delivered later. 4 is for messages in order, which official clients do not tell apart either.
     Delayed = 3,
-    /// By the order of a queue.
-    Ordered = 4,
 }
 
 /// How handling a message went.

@@ -1,7 +1,6 @@
 //! Consumer groups: how they are set, how far they are, what their members do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use ferromq_model::group::SubscriptionGroupConfig;
@@ -386,11 +385,5 @@ impl Admin {
             Ok(self.read::<GroupForbidden>(&node.addr, code, header).await?.readable)
         })
         .await
-    }
-
-    /// The masters of all brokers by their names.
-    pub(super) async fn masters_by_name(&self) -> Result<BTreeMap<Arc<str>, BrokerNode>, AdminError> {
-        let masters = self.masters(&Scope::All).await?;
-        Ok(masters.into_iter().map(|node| (Arc::clone(&node.name), node)).collect())
     }
 }

@@ -7,12 +7,12 @@ use ferromq_model::topic::{Permission, TopicConfig, TopicFilterType};
 use ferromq_model::{QueueOffset, Timestamp, TopicName};
 use ferromq_protocol::body::stats::{GroupList, TopicStatsTable};
 use ferromq_protocol::body::{TopicConfigWrapper, TopicList};
-use ferromq_protocol::code::{RequestCode, ResponseCode};
+use ferromq_protocol::code::RequestCode;
 use ferromq_protocol::header::admin::{GetAllTopics, GetTopicStats, QueryTopicConsumers};
 use ferromq_protocol::header::{DeleteTopic, DeleteTopicRoute, GetTopicsByCluster, UpdateTopic};
 use serde::Serialize;
 
-use super::{Admin, AdminError, BrokerNode, Gathered, PerBroker, Scope, unless};
+use super::{Admin, AdminError, BrokerNode, Gathered, PerBroker, Scope};
 use crate::error::{CallError, RouteError};
 use crate::queue::MessageQueue;
 use crate::routes::TopicRoute;
@@ -334,11 +334,6 @@ impl Admin {
         let masters = self.masters_of(&topic).await?;
         let said = self.each_says::<GroupList>(masters, RequestCode::QueryTopicConsumeByWho, &header).await?;
         Ok(said.map(|said| said.into_iter().flat_map(|of| of.value.group_list).collect()))
-    }
-
-    /// Whether a broker says that it has no such topic.
-    pub(super) fn unless_no_topic<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
-        unless(answer, &[ResponseCode::TopicNotExist])
     }
 }
 

@@ -31,6 +31,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::push::Consumer;
 use super::queues::Assigned;
+use crate::backoff::redelivery_level;
 use crate::error::CallError;
 use crate::received::Received;
 use crate::spans;
@@ -387,7 +388,8 @@ impl Consumer {
         );
         push_property(&mut properties, property::RETRY_TOPIC, message.topic());
         push_property(&mut properties, property::ORIGIN_MESSAGE_ID, &origin);
-        let level = if let Outcome::AtLevel(level) = outcome { i32::from(level) } else { 3 + tried };
+        let later = redelivery_level(u32::try_from(tried).unwrap_or_default());
+        let level = if let Outcome::AtLevel(level) = outcome { u32::from(level) } else { later };
         push_property(&mut properties, property::DELAY, &level.to_string());
         let header = SendMessage {
             group: INNER_PRODUCER,

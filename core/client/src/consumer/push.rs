@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel};
-use ferromq_model::{GroupName, NameError, Timestamp, TopicName};
+use ferromq_model::{GroupName, Millis, NameError, Timestamp, TopicName};
 use ferromq_protocol::body::{self, ConsumerData, SubscriptionData};
 use ferromq_protocol::code::RequestCode;
 use parking_lot::{Mutex, RwLock};
@@ -32,6 +32,7 @@ use super::handing::{Handler, MessageStream, Postponed, Ready};
 use super::offsets::Offsets;
 use super::queues::{Assigned, LOCK_EVERY};
 use crate::allocate::Strategy;
+use crate::backoff::{DEFAULT_ORDERLY_WAIT, ORDERLY_WAITS};
 use crate::client::{Client, Inner};
 use crate::error::{CallError, Remedy};
 use crate::members::{AlreadyMember, Membership};
@@ -158,7 +159,7 @@ impl Client {
             limits: BufferLimits { messages: 1000, bytes: 100 << 20, span: 2000 },
             handling_limit: Duration::from_secs(15 * 60),
             max_reconsume_times: None,
-            pause: Duration::from_secs(1),
+            pause: DEFAULT_ORDERLY_WAIT.duration(),
         }
     }
 }
@@ -253,7 +254,7 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// In order: how long a queue pauses after a message that failed: 1 s by default.
+    /// In order: how long a queue pauses after a message that failed: 1 s by default, 10 ms to 30 s.
     #[must_use]
     pub fn pause_after_failure(mut self, pause: Duration) -> Self {
         self.pause = pause;
@@ -398,6 +399,11 @@ impl PushConsumerBuilder {
             if !(least..=most).contains(&value) {
                 return Err(StartError::OutOfRange { key, value, allowed });
             }
+        }
+        let pause = u64::try_from(self.pause.as_millis()).unwrap_or(u64::MAX);
+        if !ORDERLY_WAITS.contains(&Millis(pause)) {
+            let (key, allowed) = ("pause_after_failure", "10 ms to 30 s");
+            return Err(StartError::OutOfRange { key, value: pause, allowed });
         }
         Ok(())
     }
