@@ -96,7 +96,9 @@ impl CallError {
             Self::Unreachable { .. } | Self::Lost { .. } | Self::TimedOut { .. } => Remedy::Retry,
             Self::Unreadable { .. } => Remedy::AskOperator,
             Self::TooLarge { .. } | Self::Closed => Remedy::FixCall,
-            Self::Refused { .. } => match self.code() {
+            Self::Refused { remark, .. } => match self.code() {
+                // Brokers of 4.x have no code of its own for it.
+                Some(Code::SystemError) if remark.contains("AclException") => Remedy::AskOperator,
                 Some(Code::SystemBusy | Code::ServiceNotAvailable | Code::SystemError) => Remedy::Retry,
                 Some(Code::MessageIllegal | Code::InvalidParameter | Code::SubscriptionParseFailed) => {
                     Remedy::FixCall
