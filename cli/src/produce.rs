@@ -43,6 +43,10 @@ const MAX_PENDING_BYTES: usize = 64 << 20;
 /// The largest body: what brokers take unless they are configured otherwise.
 const MAX_BODY: usize = 4 << 20;
 
+/// How long sending may take: a broker that is started anew is no reason to lose a line.
+const SEND_LIMIT: Duration = Duration::from_secs(30);
+const RETRIES: u32 = 10;
+
 const AFTER_HELP: &str = "\
 Examples:
   echo hello | ferromq produce Hello
@@ -115,7 +119,12 @@ impl ProduceArgs {
             Ok(_) | Err(RouteError::NoSuchTopic { .. } | RouteError::NoQueue { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let producer = client.producer("ferromq-produce").max_message_size(MAX_BODY).build()?;
+        let producer = client
+            .producer("ferromq-produce")
+            .max_message_size(MAX_BODY)
+            .send_timeout(SEND_LIMIT)
+            .retries(RETRIES)
+            .build()?;
         let mut sending = Sending::new(producer.clone(), self.delay.is_none());
         match &self.file {
             Some(file) => {

@@ -7,6 +7,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use ferromq_client::admin::AdminError;
@@ -25,6 +26,9 @@ pub(crate) const WRONG_ARGUMENTS: u8 = 2;
 pub(crate) const UNREACHABLE: u8 = 3;
 /// A second signal: 128 and the number of SIGINT, as shells say it.
 const FORCED: u8 = 130;
+
+/// How long a server may take for an answer: these commands have time.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where the servers are, and who asks.
 #[derive(Debug, clap::Args)]
@@ -50,7 +54,7 @@ pub(crate) struct Servers {
 impl Servers {
     /// Begins to build a client of them.
     pub(crate) fn builder(&self) -> Result<ClientBuilder> {
-        let mut builder = Client::builder(&self.namesrv);
+        let mut builder = Client::builder(&self.namesrv).call_timeout(CALL_LIMIT);
         if let Some(access_key) = &self.access_key {
             let secret = std::env::var("ROCKETMQ_SECRET_KEY").unwrap_or_default();
             builder = builder.credentials(Credentials::new(access_key, &secret));
