@@ -25,6 +25,7 @@ mod standalone;
 mod start;
 mod stop;
 mod suggest;
+mod top;
 mod when;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ enum Command {
     Broker(broker::BrokerArgs),
     Produce(Box<produce::ProduceArgs>),
     Consume(Box<consume::ConsumeArgs>),
+    Top(top::TopArgs),
     /// Administer a cluster, this one's or an official RocketMQ's
     Admin(Box<admin::AdminArgs>),
     /// Measure a server that speaks the remoting protocol, this one or another
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Broker(args) => args.run(&cli.logs),
         Command::Produce(args) => args.run(&cli.logs),
         Command::Consume(args) => args.run(&cli.logs),
+        Command::Top(args) => args.run(&cli.logs),
         Command::Admin(args) => args.run(&cli.logs),
         Command::Bench(bench) => bench.run(),
         Command::Config(args) => start::print(&args.text()),
