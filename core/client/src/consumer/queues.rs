@@ -156,13 +156,18 @@ impl Consumer {
     }
 
     async fn fetch_until_gone(self: Arc<Self>, assigned: Arc<Assigned>) {
-        tokio::select! {
-            () = self.fetch(&assigned) => {}
-            () = assigned.gone.notified() => {}
+        let moved = tokio::select! {
+            moved = self.fetch(&assigned) => moved,
+            () = assigned.gone.notified() => None,
+        };
+        // Not while fetching: giving the queue up ends that.
+        if let Some(next) = moved {
+            self.begin_anew(&assigned, next).await;
         }
     }
 
-    async fn fetch(&self, assigned: &Arc<Assigned>) {
+    /// Fetches until the queue is given up; returns where the broker sends the group, if it does.
+    async fn fetch(&self, assigned: &Arc<Assigned>) -> Option<QueueOffset> {
         let queue = &assigned.buffer.queue;
         if self.settings.in_order && !self.settings.broadcasting {
             self.wait_for_lock(assigned).await;
@@ -199,7 +204,10 @@ impl Consumer {
                 Ok(fetched) => {
                     again.reset();
                     broker_id = fetched.broker_id;
-                    self.take_in(assigned, fetched).await;
+                    if matches!(fetched.kind, FetchedKind::Moved) {
+                        return Some(fetched.next);
+                    }
+                    self.take_in(assigned, fetched);
                 }
                 Err(error) => {
                     let wait = self.inner.after_failed_fetch(&self.group, queue, &error, &mut again).await;
@@ -208,9 +216,10 @@ impl Consumer {
                 }
             }
         }
+        None
     }
 
-    async fn take_in(&self, assigned: &Arc<Assigned>, fetched: Fetched) {
+    fn take_in(&self, assigned: &Arc<Assigned>, fetched: Fetched) {
         match fetched.kind {
             FetchedKind::Found(records) => {
                 let queue = &assigned.buffer.queue;
@@ -235,8 +244,7 @@ impl Consumer {
                     self.ready.push_all(wanted.map(item));
                 }
             }
-            FetchedKind::Nothing => assigned.buffer.go_on_at(fetched.next),
-            FetchedKind::Moved => self.begin_anew(assigned, fetched.next).await,
+            FetchedKind::Nothing | FetchedKind::Moved => assigned.buffer.go_on_at(fetched.next),
         }
     }
 
