@@ -337,11 +337,23 @@ impl Admin {
         let topic = TopicName::new(topic)?;
         let group = GroupName::new(group)?;
         let header = QuerySubscription { group: group.as_str(), topic: topic.as_str() };
+        let header = &header;
         let masters = self.masters_of(&topic).await?;
         let said = self
-            .each_says::<SubscriptionOfGroup>(masters, RequestCode::QuerySubscriptionByConsumer, &header)
+            .each(masters, |node| async move {
+                let code = RequestCode::QuerySubscriptionByConsumer;
+                let asked = self.read::<SubscriptionOfGroup>(&node.addr, code, header).await;
+                unless(asked, &[ResponseCode::RequestCodeNotSupported])
+            })
             .await?;
-        Ok(said.map(|said| said.into_iter().find_map(|of| of.value.subscription_data).map(Subscribed::from)))
+        if said.value.iter().any(|of| of.value.is_none()) {
+            // A broker of 4.x: what its members want, it tells with who they are.
+            let there = self.consumers(group.as_str(), &Scope::All).await?;
+            return Ok(there.map(|there| there?.subscriptions.remove(topic.as_str())));
+        }
+        Ok(said
+            .map(present)
+            .map(|said| said.into_iter().find_map(|of| of.value.subscription_data).map(Subscribed::from)))
     }
 
     /// Sets whether a group pulls or pops a topic, for consumers that leave that to brokers: `shared` is with how many

@@ -40,7 +40,7 @@ pub struct Moved {
     /// Which.
     #[serde(flatten)]
     pub queue: MessageQueue,
-    /// Where it was; none if it had no position.
+    /// Where it was; none if it had no position, for which brokers of 4.x say the first of a young queue.
     pub before: Option<QueueOffset>,
     /// Where it is.
     pub after: QueueOffset,
@@ -226,7 +226,7 @@ impl Admin {
         let after = match to {
             ResetTo::First => self.bounds(node, queue).await?.0,
             ResetTo::Last => self.bounds(node, queue).await?.1,
-            ResetTo::Time(time) => self.search(node, queue, time, Boundary::Lower).await?,
+            ResetTo::Time(time) => self.search(node, queue, time).await?,
             ResetTo::Offset(offset) => offset,
         };
         Ok(Moved { queue: queue.clone(), before, after })
@@ -280,16 +280,21 @@ impl Admin {
         Ok((offset(&min)?, offset(&max)?))
     }
 
+    /// The first message stored at a time or later; the end if there is none.
     pub(super) async fn search(
         &self,
         node: &BrokerNode,
         queue: &MessageQueue,
         time: Timestamp,
-        boundary: Boundary,
     ) -> Result<QueueOffset, CallError> {
-        let asked = SearchOffset { topic: queue.topic.as_str(), queue: queue.id, time, boundary };
+        let topic = queue.topic.as_str();
+        let asked = SearchOffset { topic, queue: queue.id, time, boundary: Boundary::Lower };
         let frame = self.call(&node.addr, RequestCode::SearchOffsetByTimestamp, &asked, Bytes::new()).await?;
-        Ok(header::<OffsetResponse>(&node.addr, &frame)?.offset)
+        let found = header::<OffsetResponse>(&node.addr, &frame)?.offset;
+        // If every message is older, brokers of 4.x answer with the last one in place of the end.
+        let there = self.pull(&node.addr, queue, found, 1).await?;
+        let older = there.messages.first().is_some_and(|message| message.stored() < time);
+        Ok(if older { found.plus(1) } else { found })
     }
 
     /// Gives a group the positions of another one in a topic. Nobody of the group that gets them should be there, who

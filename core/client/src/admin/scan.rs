@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ferromq_model::{QueueOffset, TopicName};
-use ferromq_protocol::header::Boundary;
 use serde::{Deserialize, Serialize};
 
 use super::messages::Span;
@@ -89,14 +88,14 @@ impl Admin {
         let whole = Span::default();
         let first = match span.begin == whole.begin {
             true => min,
-            false => self.search(node, queue, span.begin, Boundary::Lower).await?.max(min),
+            false => self.search(node, queue, span.begin).await?.max(min),
         };
         let end = match span.end == whole.end {
             true => max,
             // Old brokers only know the first message of a time or later: that of the time behind the span's.
             false => {
                 let behind = ferromq_model::Timestamp(span.end.0.saturating_add(1));
-                self.search(node, queue, behind, Boundary::Lower).await?.min(max)
+                self.search(node, queue, behind).await?.min(max)
             }
         };
         Ok((first, end))

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use ferromq_model::QueueOffset;
 use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -25,6 +26,11 @@ pub(super) fn number<'de, D: Deserializer<'de>, T: TryFrom<i64> + Default>(
         _ => None,
     };
     Ok(number.and_then(|n| T::try_from(n).ok()).unwrap_or_default())
+}
+
+/// An offset; a negative one, which stands for none, is the first.
+pub(super) fn offset<'de, D: Deserializer<'de>>(deserializer: D) -> Result<QueueOffset, D::Error> {
+    number(deserializer).map(QueueOffset)
 }
 
 /// A list of numbers, each of which may be a text: the Go client writes tag hashes like this. What cannot be read is left

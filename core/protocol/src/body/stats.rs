@@ -9,6 +9,7 @@ use ferromq_model::topic::DataVersion;
 use ferromq_model::{QueueOffset, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::loose::{number, offset};
 use super::member::{MessageQueue, SubscriptionData};
 use super::object_keys::ByQueue;
 
@@ -30,8 +31,10 @@ pub struct TopicOffset {
     /// When its newest message was stored; 0 without one.
     pub last_update_timestamp: Timestamp,
     /// Behind its newest message.
+    #[serde(deserialize_with = "offset")]
     pub max_offset: QueueOffset,
     /// Its oldest message.
+    #[serde(deserialize_with = "offset")]
     pub min_offset: QueueOffset,
 }
 
@@ -62,13 +65,15 @@ pub struct ConsumeStats {
 #[serde(rename_all = "camelCase")]
 pub struct OffsetWrapper {
     /// Behind the queue's newest message.
+    #[serde(deserialize_with = "offset")]
     pub broker_offset: QueueOffset,
     /// Where the group goes on.
+    #[serde(deserialize_with = "offset")]
     pub consumer_offset: QueueOffset,
     /// When the last message that it consumed was stored; 0 if not known.
     pub last_timestamp: Timestamp,
     /// Where the group's next pull starts. Brokers of 4.x do not tell.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "offset")]
     pub pull_offset: QueueOffset,
 }
 
@@ -80,10 +85,11 @@ pub struct ConsumeStatsList {
     pub broker_addr: String,
     /// For each group one table a topic.
     pub consume_stats_list: Vec<BTreeMap<String, Vec<ConsumeStats>>>,
-    /// Messages that are not consumed.
+    /// Messages that are not consumed. Official brokers count below 0, which is read as 0.
+    #[serde(deserialize_with = "number")]
     pub total_diff: u64,
     /// Messages that are got and not consumed. Brokers of 4.x do not tell.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number")]
     pub total_inflight_diff: u64,
 }
 
