@@ -2,18 +2,21 @@
 //!
 //! | file | scenarios |
 //! |---|---|
+//! | `administering` | what operators see and do |
 //! | `consuming` | a consumer that is handed messages |
 //! | `encrypted` | connections that are encrypted |
 //! | `pulling` | a consumer that asks for messages |
 //! | `sending` | a producer: every way of sending there is |
 //! | `tracing` | what a client tells of messages on their way |
 
+mod administering;
 mod consuming;
 mod encrypted;
 mod pulling;
 mod sending;
 mod tracing;
 
+use administering::*;
 use consuming::*;
 use encrypted::*;
 use pulling::*;
@@ -51,4 +54,9 @@ ferromq_tests::suite! {
     the_trace_of_a_message_tells_its_way,
     messages_travel_encrypted,
     the_examples_that_consume_run,
+    an_operator_makes_changes_and_deletes_a_topic,
+    an_operator_moves_a_group_that_nobody_is_in,
+    an_operator_sees_who_consumes_and_sends_them_back,
+    an_operator_finds_messages_and_reads_all,
+    an_operator_sees_how_brokers_are,
 }
