@@ -39,6 +39,7 @@
 //! | send: one, many, one way, later, in order, in a transaction, with a reply | [`Producer`], [`TransactionProducer`], [`Message`] |
 //! | be handed messages, by a function or a stream | [`PushConsumer`], [`Handler`], [`MessageStream`] |
 //! | ask for messages, queue by queue | [`PullConsumer`] |
+//! | lease messages, and acknowledge them one by one | [`PopConsumer`] |
 //! | administer a cluster | [`Admin`] |
 //! | encrypt, sign, trace, name the client | [`ClientBuilder`] |
 //!
@@ -80,8 +81,9 @@ pub use client::Client;
 pub use compress::{Compression, DecompressError};
 pub use config::ClientBuilder;
 pub use consumer::{
-    ConsumeFrom, Delivery, Filter, Handler, MessageStream, Outcome, PullConsumer, PullConsumerBuilder,
-    PullError, Pulled, PushConsumer, PushConsumerBuilder, StartError,
+    AckAllError, ConsumeFrom, Delivery, Filter, Handler, Leased, MessageStream, Outcome, PopConsumer,
+    PopConsumerBuilder, PopError, PullConsumer, PullConsumerBuilder, PullError, Pulled, PushConsumer,
+    PushConsumerBuilder, Receipt, StartError,
 };
 pub use error::{CallError, ConfigError, Remedy, RouteError};
 pub use ferromq_model::{GroupName, QueueId, QueueOffset, Timestamp, TopicName};

@@ -196,6 +196,11 @@ impl Received {
         self.reconsume_times += 1;
     }
 
+    /// The broker says beside the message how often it was delivered before.
+    pub(crate) fn was_tried(&mut self, times: i32) {
+        self.reconsume_times = times;
+    }
+
     /// Bytes that it takes in memory; for limits of what is buffered.
     pub(crate) fn len(&self) -> usize {
         self.record.len()

@@ -5,6 +5,7 @@
 //! | `administering` | what operators see and do |
 //! | `consuming` | a consumer that is handed messages |
 //! | `encrypted` | connections that are encrypted |
+//! | `popping` | a consumer that leases messages |
 //! | `pulling` | a consumer that asks for messages |
 //! | `sending` | a producer: every way of sending there is |
 //! | `tracing` | what a client tells of messages on their way |
@@ -12,6 +13,7 @@
 mod administering;
 mod consuming;
 mod encrypted;
+mod popping;
 mod pulling;
 mod sending;
 mod tracing;
@@ -19,6 +21,7 @@ mod tracing;
 use administering::*;
 use consuming::*;
 use encrypted::*;
+use popping::*;
 use pulling::*;
 use sending::*;
 use tracing::*;
@@ -51,6 +54,10 @@ ferromq_tests::suite! {
     the_application_goes_where_it_likes_in_a_queue,
     a_filter_goes_with_each_request_for_an_assigned_queue,
     members_that_ask_share_the_queues_and_hand_them_over,
+    a_leased_message_is_nobody_elses_and_an_acknowledged_one_does_not_come_again,
+    a_lease_that_is_prolonged_lasts,
+    a_filter_goes_with_each_lease,
+    leased_in_order_nothing_passes_a_message_that_is_out,
     the_trace_of_a_message_tells_its_way,
     messages_travel_encrypted,
     the_examples_that_consume_run,

@@ -18,12 +18,14 @@
 //! | `handing` | handing messages out, concurrently or in order, and what comes of it |
 //! | `requests` | what brokers ask of a consumer |
 //! | `pull` | a [`PullConsumer`] |
+//! | `pop` | a [`PopConsumer`] |
 
 mod buffer;
 mod fetch;
 mod filter;
 mod handing;
 mod offsets;
+mod pop;
 mod pull;
 mod push;
 mod queues;
@@ -32,5 +34,6 @@ mod share;
 
 pub use filter::Filter;
 pub use handing::{Delivery, Handler, MessageStream, Outcome};
+pub use pop::{AckAllError, Leased, PopConsumer, PopConsumerBuilder, PopError, Receipt};
 pub use pull::{PullConsumer, PullConsumerBuilder, PullError, Pulled};
 pub use push::{ConsumeFrom, PushConsumer, PushConsumerBuilder, StartError};
