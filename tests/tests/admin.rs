@@ -48,7 +48,7 @@ fn run(namesrv: &str, line: &str) -> Output {
 
 fn run_args(namesrv: &str, args: &[&str]) -> Output {
     Command::new(toolchain::ferromq())
-        .args(["admin", "--namesrv", namesrv])
+        .args(["admin", "--timeout", "60", "--namesrv", namesrv])
         .args(args)
         .env_remove("NAMESRV_ADDR")
         .output()

@@ -6,12 +6,17 @@ use ferromq_client::admin::messages::Span;
 use ferromq_client::admin::offsets::ResetTo;
 use ferromq_client::admin::topics::TopicChange;
 use ferromq_client::admin::{Admin, AdminError, Cursor, Scope};
-use ferromq_client::{Message, RouteError};
+use ferromq_client::{Client, Message, RouteError};
 use ferromq_model::{QueueOffset, Timestamp};
 use ferromq_tests::suite::Scene;
 use tokio::time::{sleep, timeout};
 
-use super::consuming::{PATIENCE, client, from_first, listener, producer};
+use super::consuming::{PATIENCE, from_first, listener, producer};
+
+/// A client that waits for what a busy broker takes long to put together.
+fn client(scene: &Scene) -> Client {
+    Client::builder(scene.namesrv()).call_timeout(PATIENCE).build().expect("a client")
+}
 
 /// Asks again and again until the answer is as wanted.
 async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
@@ -35,7 +40,7 @@ async fn make_topic(admin: &Admin, topic: &str, queues: u32) {
     until("known to NameServers", || async { admin.topic_route(topic).await.ok() }).await;
 }
 
-async fn fill(scene: &Scene, client: &ferromq_client::Client, topic: &str, count: u32) {
+async fn fill(scene: &Scene, client: &Client, topic: &str, count: u32) {
     let producer = producer(scene, client);
     for n in 0..count {
         let message = Message::builder(topic).body(n.to_string()).key(&format!("key-{n}")).build();
