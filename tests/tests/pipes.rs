@@ -1,17 +1,22 @@
 //! `ferromq produce`, `consume` and `top`, the real binary in real pipes: what goes through, when it ends, how it exits.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use ferromq_tests::process::{free_port, wait};
 use ferromq_tests::server::OFFICIAL;
 use ferromq_tests::{Kind, Launch, Server, toolchain};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{InputModes, LocalModes, OutputModes, Winsize, tcgetattr, tcsetwinsize};
 use serde_json::{Value, json};
 
 /// Longer than anything takes here on a busy machine.
@@ -332,4 +337,83 @@ fn top_shows_the_rates_of_a_load_and_how_far_groups_are_behind() {
     assert_eq!((&quiet["messages"], &quiet["inPerSecond"]), (&json!(300), &json!(0.0)), "{top}");
     let all: Value = serde_json::from_str(&top).expect("JSON");
     assert_eq!(all["topics"][0]["topic"], "Busy", "the busiest is first");
+}
+
+/// A terminal for a program to be shown in.
+struct Terminal {
+    /// What is typed goes in here.
+    keyboard: File,
+    /// The program's end.
+    screen: File,
+    /// Everything that was drawn.
+    drawn: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Terminal {
+    fn open() -> Self {
+        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&keyboard).expect("a terminal");
+        unlockpt(&keyboard).expect("a terminal");
+        let name = ptsname(&keyboard, Vec::new()).expect("a name");
+        let name = name.into_string().expect("text");
+        let screen =
+            rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("a terminal");
+        let size = Winsize { ws_row: 40, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&screen, size).expect("a terminal");
+        let keyboard = File::from(keyboard);
+        let mut from = keyboard.try_clone().expect("a terminal");
+        let drawn = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&drawn);
+        // Ends when nobody has the program's end open any more.
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = from.read(&mut bytes) {
+                kept.lock().expect("nobody panics with it").extend_from_slice(&bytes[..count]);
+            }
+        });
+        Self { keyboard, screen: screen.into(), drawn }
+    }
+
+    fn run(&self, namesrv: &str, line: &str) -> Child {
+        let end = || self.screen.try_clone().expect("a terminal");
+        command(namesrv, line).stdin(end()).stdout(end()).stderr(Stdio::piped()).spawn().expect("it starts")
+    }
+
+    #[track_caller]
+    fn wait_for(&self, what: &str) {
+        let drawn = || text(&self.drawn.lock().expect("nobody panics with it"));
+        assert!(wait(LIMIT, || drawn().contains(what)), "{what:?} is not drawn: {:?}", drawn());
+    }
+
+    /// Whether programs get whole lines, and what is typed is shown.
+    fn modes(&self) -> (LocalModes, InputModes, OutputModes) {
+        let modes = tcgetattr(&self.screen).expect("a terminal");
+        (modes.local_modes, modes.input_modes, modes.output_modes)
+    }
+}
+
+#[test]
+fn however_top_ends_the_terminal_is_as_it_was() {
+    let dir = temporary();
+    let server = start(Kind::Ferro, dir.path());
+    let namesrv = server.namesrv();
+    produce(&namesrv, "Watched", &numbers(1..=10));
+    let control_c = "\u{3}";
+    for way in ["q", control_c, "SIGTERM"] {
+        let mut terminal = Terminal::open();
+        let before = terminal.modes();
+        let child = terminal.run(&namesrv, "top --interval 200ms");
+        terminal.wait_for("Watched");
+        assert!(!terminal.modes().0.contains(LocalModes::ICANON), "it reads keys");
+        match way {
+            "SIGTERM" => kill_process(Pid::from_child(&child), Signal::TERM).expect("it can be signalled"),
+            keys => terminal.keyboard.write_all(keys.as_bytes()).expect("it can be typed"),
+        }
+        let (status, told) = end(child);
+        assert_eq!((status.code(), told.as_str()), (Some(0), ""), "{way:?}");
+        assert_eq!(terminal.modes(), before, "{way:?}");
+        // The other screen is left, and the cursor is there again.
+        terminal.wait_for("\u{1b}[?1049l");
+        terminal.wait_for("\u{1b}[?25h");
+    }
 }
