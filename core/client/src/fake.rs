@@ -3,8 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ferromq_model::message::SysFlag;
+use ferromq_model::record::{NewRecord, patch};
+use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp};
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::{Command, FrameLimits, Head, HeaderScratch, encode_with_body, frame_len};
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -33,6 +37,28 @@ impl Reaction {
     }
 }
 
+/// A stored message of topic `T`, as brokers hand it out.
+pub(crate) fn record(queue: u32, offset: u64, body: &[u8], properties: &[&str]) -> Vec<u8> {
+    let host = "127.0.0.1:10911".parse().expect("an address");
+    let new = NewRecord {
+        topic: "T",
+        queue_id: QueueId(queue),
+        flag: 0,
+        sys_flag: SysFlag(0),
+        born: Timestamp(1),
+        born_host: host,
+        store_host: host,
+        reconsume_times: 0,
+        prepared_offset: PhysicalOffset(0),
+        body,
+        properties,
+    };
+    let mut bytes = Vec::new();
+    new.encode(&mut bytes);
+    patch(&mut bytes, QueueOffset(offset), PhysicalOffset(offset), Timestamp(2));
+    bytes
+}
+
 type React = dyn Fn(&Command<'_>) -> Reaction + Send + Sync;
 
 /// Answers until it is dropped.
@@ -55,6 +81,29 @@ impl FakeServer {
             }
         });
         Self { addr, _tasks: tasks }
+    }
+
+    /// A NameServer that knows one broker, `a` at `broker`, with so many queues of every topic in `topics`; of any topic,
+    /// without.
+    pub(crate) async fn naming(broker: &Self, queues: u32, topics: &'static [&'static str]) -> Self {
+        let addr = broker.address();
+        let route = json!({
+            "queueDatas": [{
+                "brokerName": "a", "readQueueNums": queues, "writeQueueNums": queues, "perm": 6, "topicSysFlag": 0,
+            }],
+            "brokerDatas": [{"cluster": "c", "brokerName": "a", "brokerAddrs": {"0": &*addr}}],
+            "filterServerTable": {},
+        });
+        let route = route.to_string().into_bytes();
+        Self::start(move |command| {
+            let topic = command.fields.find("topic").unwrap_or_default();
+            if topics.is_empty() || topics.contains(&topic) {
+                Reaction::Answer(ResponseCode::Success, Vec::new(), route.clone())
+            } else {
+                Reaction::Answer(ResponseCode::TopicNotExist, Vec::new(), Vec::new())
+            }
+        })
+        .await
     }
 
     /// The same, encrypted.

@@ -45,8 +45,6 @@
 //!
 //! Every error says who has to act: [`Remedy`].
 
-#![allow(dead_code, reason = "what producers and consumers, which come next, stand on")]
-
 pub mod admin;
 mod allocate;
 mod backoff;

@@ -11,7 +11,6 @@ use std::time::Duration;
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::header::{Header as _, SendMessage};
 use parking_lot::Mutex;
-use serde_json::json;
 
 use self::cluster::{Cluster, PATIENCE, code, message, stored};
 use super::{SendError, SendStatus};
@@ -309,15 +308,7 @@ async fn a_broker_that_lost_the_connection_is_told_of_the_group_again() {
         }
     })
     .await;
-    let route = json!({
-        "queueDatas": [{"brokerName": "a", "readQueueNums": 1, "writeQueueNums": 1, "perm": 6, "topicSysFlag": 0}],
-        "brokerDatas": [{"cluster": "c", "brokerName": "a", "brokerAddrs": {"0": &*broker.address()}}],
-        "filterServerTable": {},
-    });
-    let names = FakeServer::start(move |_| {
-        Reaction::Answer(ResponseCode::Success, Vec::new(), route.to_string().into_bytes())
-    })
-    .await;
+    let names = FakeServer::naming(&broker, 1, &[]).await;
     let client = Client::builder(&names.address()).heartbeat(Duration::from_secs(3600)).build().unwrap();
     let producer = client.producer("G").retries(0).send_timeout(PATIENCE).build().unwrap();
     let heard = async || {

@@ -1,16 +1,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ferromq_model::message::{SysFlag, find_property, property};
-use ferromq_model::record::{NewRecord, patch};
-use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
+use ferromq_model::message::{find_property, property};
+use ferromq_model::{QueueId, TopicName};
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::header::{Header as _, SendMessage};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use parking_lot::Mutex;
-use serde_json::json;
 use tracing::Instrument as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::filter::LevelFilter;
@@ -18,29 +16,13 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 use crate::client::Client;
-use crate::fake::{FakeServer, Reaction};
+use crate::fake::{FakeServer, Reaction, record};
 use crate::queue::MessageQueue;
 use crate::spans::Process;
 
 /// A message with these properties, as it comes from a broker.
 fn received(properties: &str) -> Received {
-    let host = "127.0.0.1:10911".parse().unwrap();
-    let new = NewRecord {
-        topic: "T",
-        queue_id: QueueId(0),
-        flag: 0,
-        sys_flag: SysFlag(0),
-        born: Timestamp(1),
-        born_host: host,
-        store_host: host,
-        reconsume_times: 0,
-        prepared_offset: PhysicalOffset(0),
-        body: b"hello",
-        properties: &[properties],
-    };
-    let mut bytes = Vec::new();
-    new.encode(&mut bytes);
-    patch(&mut bytes, QueueOffset(0), PhysicalOffset(0), Timestamp(2));
+    let bytes = record(0, 0, b"hello", &[properties]);
     let queue = MessageQueue { topic: TopicName::new("T").unwrap(), broker: "a".into(), id: QueueId(0) };
     Received::read(&Bytes::from(bytes), 0, &queue).expect("a whole record").0
 }
@@ -58,16 +40,7 @@ async fn sent(message: Message) -> String {
         Reaction::Answer(ResponseCode::Success, fields, Vec::new())
     })
     .await;
-    let route = json!({
-        "queueDatas": [{"brokerName": "a", "readQueueNums": 1, "writeQueueNums": 1, "perm": 6, "topicSysFlag": 0}],
-        "brokerDatas": [{"cluster": "c", "brokerName": "a", "brokerAddrs": {"0": &*broker.address()}}],
-        "filterServerTable": {},
-    })
-    .to_string();
-    let names = FakeServer::start(move |_| {
-        Reaction::Answer(ResponseCode::Success, Vec::new(), route.clone().into_bytes())
-    })
-    .await;
+    let names = FakeServer::naming(&broker, 1, &[]).await;
     let client = Client::builder(&names.address()).build().unwrap();
     client.producer("G").build().unwrap().send(message).await.unwrap();
     sent.lock().clone()

@@ -5,7 +5,6 @@ use ferromq_model::message::find_property;
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::header::{Header as _, SendMessage};
 use parking_lot::Mutex;
-use serde_json::json;
 
 use super::*;
 use crate::client::Client;
@@ -42,16 +41,7 @@ async fn cluster(on_top: &'static [(&'static str, &'static str)]) -> (Sent, Vec<
         Reaction::Answer(ResponseCode::Success, fields, Vec::new())
     })
     .await;
-    let route = json!({
-        "queueDatas": [{"brokerName": "a", "readQueueNums": 1, "writeQueueNums": 1, "perm": 6, "topicSysFlag": 0}],
-        "brokerDatas": [{"cluster": "c", "brokerName": "a", "brokerAddrs": {"0": &*broker.address()}}],
-        "filterServerTable": {},
-    })
-    .to_string();
-    let names = FakeServer::start(move |_| {
-        Reaction::Answer(ResponseCode::Success, Vec::new(), route.clone().into_bytes())
-    })
-    .await;
+    let names = FakeServer::naming(&broker, 1, &[]).await;
     (sent, vec![names, broker])
 }
 

@@ -2,9 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferromq_model::message::SysFlag;
-use ferromq_model::record::{NewRecord, patch};
-use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp};
+use ferromq_model::{QueueOffset, Timestamp};
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::Command;
 use ferromq_protocol::header::{
@@ -16,7 +14,7 @@ use serde_json::json;
 use super::{PullConsumer, PullConsumerBuilder, PullError};
 use crate::client::Client;
 use crate::consumer::{ConsumeFrom, Filter};
-use crate::fake::{FakeServer, Reaction};
+use crate::fake::{FakeServer, Reaction, record};
 use crate::queue::MessageQueue;
 use crate::received::Received;
 
@@ -35,26 +33,9 @@ struct Cluster {
     _servers: Vec<FakeServer>,
 }
 
-fn record(queue: u32, offset: u64) -> Vec<u8> {
+fn tagged(queue: u32, offset: u64) -> Vec<u8> {
     let tag = if offset % 2 == 1 { "TAGS\u{1}odd\u{2}" } else { "TAGS\u{1}even\u{2}" };
-    let host = "127.0.0.1:10911".parse().unwrap();
-    let new = NewRecord {
-        topic: "T",
-        queue_id: QueueId(queue),
-        flag: 0,
-        sys_flag: SysFlag(0),
-        born: Timestamp(1),
-        born_host: host,
-        store_host: host,
-        reconsume_times: 0,
-        prepared_offset: PhysicalOffset(0),
-        body: b"hello",
-        properties: &[tag],
-    };
-    let mut bytes = Vec::new();
-    new.encode(&mut bytes);
-    patch(&mut bytes, QueueOffset(offset), PhysicalOffset(offset), Timestamp(2));
-    bytes
+    record(queue, offset, b"hello", &[tag])
 }
 
 fn pulled(command: &Command<'_>) -> Reaction {
@@ -75,7 +56,7 @@ fn pulled(command: &Command<'_>) -> Reaction {
         END => (ResponseCode::PullNotFound, 0..0, END),
         _ => (ResponseCode::PullOffsetMoved, 0..0, END),
     };
-    let body = offsets.filter(wanted).flat_map(|offset| record(pull.queue.0, offset)).collect();
+    let body = offsets.filter(wanted).flat_map(|offset| tagged(pull.queue.0, offset)).collect();
     let fields = vec![
         ("nextBeginOffset", next.to_string()),
         ("minOffset", FIRST.to_string()),
@@ -130,17 +111,7 @@ impl Cluster {
             _ => Reaction::ok(),
         })
         .await;
-        let route = json!({
-            "queueDatas": [{"brokerName": "a", "readQueueNums": 2, "writeQueueNums": 2, "perm": 6, "topicSysFlag": 0}],
-            "brokerDatas": [{"cluster": "c", "brokerName": "a", "brokerAddrs": {"0": &*broker.address()}}],
-            "filterServerTable": {},
-        })
-        .to_string();
-        let names = FakeServer::start(move |command| match command.fields.find("topic") {
-            Some("T") => Reaction::Answer(ResponseCode::Success, Vec::new(), route.clone().into_bytes()),
-            _ => Reaction::Answer(ResponseCode::TopicNotExist, Vec::new(), Vec::new()),
-        })
-        .await;
+        let names = FakeServer::naming(&broker, 2, &["T"]).await;
         let client = Client::builder(&names.address()).build().expect("a valid address");
         Self { client, committed, heartbeats, _servers: vec![broker, names] }
     }

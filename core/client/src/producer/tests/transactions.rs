@@ -3,15 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ferromq_model::message::SysFlag;
-use ferromq_model::record::NewRecord;
-use ferromq_model::{PhysicalOffset, QueueId, Timestamp};
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::cluster::{Cluster, PATIENCE, message, stored};
-use crate::fake::Reaction;
+use crate::fake::{Reaction, record};
 use crate::message::Message;
 use crate::producer::{SendStatus, TransactionError, TransactionProducer, TransactionState};
 use crate::received::Received;
@@ -76,22 +73,7 @@ async fn a_half_message_that_is_not_safe_is_rolled_back() {
 /// What a broker asks about transactions that were left open, whose messages have these bodies.
 fn checks(bodies: &[&str]) -> Reaction {
     let asks = bodies.iter().map(|body| {
-        let host = "127.0.0.1:1".parse().expect("an address");
-        let half = NewRecord {
-            topic: "T",
-            queue_id: QueueId(0),
-            flag: 0,
-            sys_flag: SysFlag(0),
-            born: Timestamp(1),
-            born_host: host,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_offset: PhysicalOffset(0),
-            body: body.as_bytes(),
-            properties: &["PGROUP\x01G\x02UNIQ_KEY\x01", body, "\x02"],
-        };
-        let mut record = Vec::new();
-        half.encode(&mut record);
+        let record = record(0, 0, body.as_bytes(), &["PGROUP\x01G\x02UNIQ_KEY\x01", body, "\x02"]);
         let fields = vec![("tranStateTableOffset", "17".to_owned()), ("commitLogOffset", 0x457.to_string())];
         (RequestCode::CheckTransactionState, fields, record)
     });
