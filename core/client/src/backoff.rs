@@ -50,19 +50,6 @@ pub(crate) fn pop_wait(times: u32) -> Millis {
     POP_WAITS[(times as usize).min(POP_WAITS.len() - 1)]
 }
 
-/// What becomes of a popped message that was redelivered as often as is allowed, `age` after it was born: the time it
-/// stays invisible, or `None` when it is given up, which is after twice the longest wait.
-///
-/// The broker counts redeliveries too, and may have moved it to the dead letters before.
-pub(crate) fn pop_wait_at_last(age: Millis) -> Option<Millis> {
-    let longest = POP_WAITS[POP_WAITS.len() - 1];
-    if age.0 > 2 * longest.0 {
-        return None;
-    }
-    let next = POP_WAITS.iter().find(|wait| wait.0 > age.0);
-    Some(*next.unwrap_or(&longest))
-}
-
 /// The waits that a user may choose for an orderly queue whose message failed (`suspendCurrentQueueTimeMillis`).
 pub(crate) const ORDERLY_WAITS: RangeInclusive<Millis> = Millis(10)..=Millis::secs(30);
 /// The one if the user chooses none.
@@ -119,16 +106,6 @@ mod tests {
         assert_eq!(span(u32::MAX), Millis::hours(2));
         assert!((0..16).all(|times| span(times) == pop_wait(times)), "popped or not");
         assert_eq!(pop_wait(u32::MAX), Millis::hours(2));
-    }
-
-    #[test]
-    fn a_popped_message_without_redeliveries_left_waits_longer_the_older_it_is_and_is_given_up_after_four_hours()
-     {
-        for (age, wait) in [(0, 10), (9, 10), (10, 30), (60, 120), (3599, 3600), (3600, 7200), (14_400, 7200)]
-        {
-            assert_eq!(pop_wait_at_last(Millis::secs(age)), Some(Millis::secs(wait)), "{age} s");
-        }
-        assert_eq!(pop_wait_at_last(Millis(14_400_001)), None);
     }
 
     #[test]
