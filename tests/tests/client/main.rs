@@ -44,7 +44,7 @@ ferromq_tests::suite! {
     each_message_of_a_batch_is_a_message_of_its_own,
     messages_that_linger_have_receipts_of_their_own,
     what_is_sent_one_way_arrives,
-    what_a_broker_refuses_is_not_tried_again,
+    what_a_broker_refuses_is_told_with_its_reason,
     a_delayed_message_comes_when_it_is_due,
     a_timed_message_that_is_taken_back_does_not_come,
     a_transaction_delivers_what_is_committed_and_nothing_else,
