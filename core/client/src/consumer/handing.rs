@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::push::Consumer;
-use super::queues::Assigned;
+use super::queues::{Assigned, LOCK_AGAIN};
 use crate::backoff::redelivery_level;
 use crate::error::CallError;
 use crate::received::Received;
@@ -220,12 +220,22 @@ impl Consumer {
     /// Hands messages to `handler`, until the consumer is closed.
     pub(super) async fn work<H: Handler>(self: Arc<Self>, handler: Arc<H>) {
         while let Some(item) = self.ready.next().await {
-            if item.from.buffer.is_given_up() {
-                continue;
-            }
+            let Some(item) = self.admit(item) else { continue };
             let outcome = self.handle(&*handler, item.message.clone()).await;
             self.settle(item, outcome).await;
         }
+    }
+
+    /// Whether a message may be handed out now. Without the lock of its queue it waits until that is ours again.
+    fn admit(&self, item: Item) -> Option<Item> {
+        if item.from.buffer.is_given_up() {
+            return None;
+        }
+        if self.settings.needs_locks() && !item.from.is_locked() {
+            self.postponed.add(Instant::now() + LOCK_AGAIN, item, Then::HandOut);
+            return None;
+        }
+        Some(item)
     }
 
     /// Runs a handler; one that panics or takes too long has failed.
@@ -490,8 +500,8 @@ impl Stream for MessageStream {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         loop {
             match self.consumer.ready.poll_next(cx) {
-                Poll::Ready(Some(item)) if item.from.buffer.is_given_up() => {}
                 Poll::Ready(Some(item)) => {
+                    let Some(item) = self.consumer.admit(item) else { continue };
                     let consumer = Arc::clone(&self.consumer);
                     spans::received(consumer.group.as_str(), &item.message);
                     let traced = consumer.trace_handed(&item.message);

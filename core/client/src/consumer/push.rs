@@ -122,6 +122,13 @@ pub(super) struct Settings {
     pub(super) pause: Duration,
 }
 
+impl Settings {
+    /// Whether a queue has to be locked at its broker before it is consumed.
+    pub(super) fn needs_locks(&self) -> bool {
+        self.in_order && !self.broadcasting
+    }
+}
+
 /// Builds a [`PushConsumer`].
 #[derive(Debug)]
 pub struct PushConsumerBuilder {
@@ -371,7 +378,7 @@ impl PushConsumerBuilder {
         tasks.spawn(until(&stop, Arc::clone(&shared).store_positions()));
         let mut workers = JoinSet::new();
         workers.spawn(until(&stop, Arc::clone(&shared).do_postponed()));
-        if shared.settings.in_order && !shared.settings.broadcasting {
+        if shared.settings.needs_locks() {
             tasks.spawn(until(&stop, Arc::clone(&shared).keep_locks()));
         }
         Ok(PushConsumer {
@@ -513,7 +520,7 @@ impl PushConsumer {
         if let Err(error) = self.shared.offsets.store_surely().await {
             tracing::warn!(group = %self.shared.group, %error, "not every position could be stored");
         }
-        self.shared.hand_over_all().await;
+        self.shared.give_all_up().await;
         self.membership.leave().await;
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use ferromq_model::QueueOffset;
 use ferromq_protocol::body::{self, LockBatchRequest, LockBatchResponse};
 use ferromq_protocol::code::RequestCode;
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -32,7 +33,7 @@ pub(super) const LOCK_EVERY: Duration = Duration::from_secs(20);
 /// How long a lock is taken to be ours after the broker said so.
 const LOCK_VALID: Duration = Duration::from_secs(30);
 /// The wait before a queue that another member still has locked is tried again.
-const LOCK_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const LOCK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a handler may take to end when its queue goes to another member.
 const HAND_OVER: Duration = Duration::from_secs(30);
 
@@ -103,9 +104,7 @@ impl Consumer {
             let lost = queues.extract_if(|queue, _| !share.queues.contains_key(queue));
             lost.map(|(_, assigned)| assigned).collect()
         };
-        for assigned in lost {
-            self.hand_over(&assigned).await;
-        }
+        join_all(lost.iter().map(|assigned| self.hand_over(assigned))).await;
         share.valid_for()
     }
 
@@ -142,16 +141,20 @@ impl Consumer {
             tracing::warn!(%queue, %position, %error, "position not stored: the next member does some of it again");
         }
         self.offsets.forget(queue);
-        if self.settings.in_order && !self.settings.broadcasting {
+        if self.settings.needs_locks() {
             self.lock(std::slice::from_ref(queue), RequestCode::UnlockBatchMq).await;
         }
     }
 
-    /// Gives every queue up, on closing.
-    pub(super) async fn hand_over_all(&self) {
+    /// Gives every queue up, on closing: nothing is handled any more, and positions are stored.
+    pub(super) async fn give_all_up(&self) {
         let all: Vec<_> = self.queues.lock().drain().map(|(_, assigned)| assigned).collect();
         for assigned in &all {
-            self.hand_over(assigned).await;
+            assigned.give_up();
+        }
+        if self.settings.needs_locks() {
+            let queues: Vec<_> = all.iter().map(|assigned| assigned.buffer.queue.clone()).collect();
+            self.lock(&queues, RequestCode::UnlockBatchMq).await;
         }
     }
 
@@ -169,7 +172,7 @@ impl Consumer {
     /// Fetches until the queue is given up; returns where the broker sends the group, if it does.
     async fn fetch(&self, assigned: &Arc<Assigned>) -> Option<QueueOffset> {
         let queue = &assigned.buffer.queue;
-        if self.settings.in_order && !self.settings.broadcasting {
+        if self.settings.needs_locks() {
             self.wait_for_lock(assigned).await;
         }
         let mut again = FETCH_AGAIN;
@@ -187,7 +190,7 @@ impl Consumer {
         }
         let mut broker_id = 0;
         while assigned.buffer.room().await {
-            if self.settings.in_order && !self.settings.broadcasting && !assigned.is_locked() {
+            if self.settings.needs_locks() && !assigned.is_locked() {
                 self.wait_for_lock(assigned).await;
             }
             let fetch = Fetch {
