@@ -58,6 +58,7 @@ ferromq_tests::suite! {
     a_lease_that_is_prolonged_lasts,
     a_filter_goes_with_each_lease,
     leased_in_order_nothing_passes_a_message_that_is_out,
+    the_example_that_leases_runs,
     the_trace_of_a_message_tells_its_way,
     messages_travel_encrypted,
     the_examples_that_consume_run,

@@ -11,14 +11,18 @@ use tokio::time::Instant;
 
 use crate::consuming::{PATIENCE, client, number, producer, send_numbered};
 
+#[path = "../../../core/client/examples/pop.rs"]
+#[allow(dead_code, reason = "an example is a program")]
+mod pop_example;
+
 /// How long receiving waits at a time.
 const A_WHILE: Duration = Duration::from_secs(1);
 /// Long enough for all that is done while messages are leased, short enough to wait for its end.
-const LEASE: Duration = Duration::from_secs(20);
+const LEASE: Duration = Duration::from_secs(40);
 
 /// A consumer from the oldest message on; none on a server without leases, once it has said so.
-async fn build(scene: &Scene, builder: PopConsumerBuilder) -> Option<PopConsumer> {
-    let consumer = builder.from_oldest().build().await.expect("it joins");
+async fn start(scene: &Scene, builder: PopConsumerBuilder) -> Option<PopConsumer> {
+    let consumer = builder.from_oldest().start().await.expect("it joins");
     if !scene.is_4() {
         return Some(consumer);
     }
@@ -71,8 +75,8 @@ pub(crate) async fn a_leased_message_is_nobody_elses_and_an_acknowledged_one_doe
         let builder = client.pop_consumer(&group).subscribe(&topic, Filter::all());
         builder.invisible_time(LEASE)
     };
-    let Some(first) = build(&scene, member(&first_client)).await else { return };
-    let second = build(&scene, member(&second_client)).await.expect("the server has leases");
+    let Some(first) = start(&scene, member(&first_client)).await else { return };
+    let second = start(&scene, member(&second_client)).await.expect("the server has leases");
     let mut came = receive(&first, 10).await;
     if came.len() < 40 {
         let rest = 40 - came.len();
@@ -111,7 +115,7 @@ pub(crate) async fn a_leased_message_is_nobody_elses_and_an_acknowledged_one_doe
 pub(crate) async fn a_lease_that_is_prolonged_lasts(scene: Scene) {
     let (client, _producer, topic) = with_messages(&scene, 8).await;
     let builder = client.pop_consumer(&scene.name("group")).subscribe(&topic, Filter::all());
-    let Some(consumer) = build(&scene, builder.invisible_time(LEASE)).await else { return };
+    let Some(consumer) = start(&scene, builder.invisible_time(LEASE)).await else { return };
     let mut came = receive(&consumer, 8).await;
     assert_eq!((numbers(&came), came.len()), ((0..8).collect(), 8));
     came.sort_by_key(|leased| number(leased.message()));
@@ -133,13 +137,13 @@ pub(crate) async fn a_lease_that_is_prolonged_lasts(scene: Scene) {
 pub(crate) async fn a_filter_goes_with_each_lease(scene: Scene) {
     let (client, _producer, topic) = with_messages(&scene, 20).await;
     let odd = client.pop_consumer(&scene.name("odd")).subscribe(&topic, Filter::tags("odd || other"));
-    let Some(odd) = build(&scene, odd).await else { return };
+    let Some(odd) = start(&scene, odd).await else { return };
     let came = receive(&odd, 10).await;
     assert_eq!((numbers(&came), came.len()), ((0..20).filter(|n| n % 2 == 1).collect(), 10));
     odd.ack_all(came).await.expect("they are done");
     let filter = Filter::sql("n < 5").expect("an expression");
     let small = client.pop_consumer(&scene.name("small")).subscribe(&topic, filter);
-    let small = build(&scene, small).await.expect("the server has leases");
+    let small = start(&scene, small).await.expect("the server has leases");
     let came = receive(&small, 5).await;
     assert_eq!((numbers(&came), came.len()), ((0..5).collect(), 5));
     small.ack_all(came).await.expect("they are done");
@@ -162,7 +166,7 @@ pub(crate) async fn leased_in_order_nothing_passes_a_message_that_is_out(scene: 
         queue = Some(receipt.expect("it is stored").queue);
     }
     let builder = client.pop_consumer(&scene.name("group")).subscribe(&topic, Filter::all()).in_order();
-    let Some(consumer) = build(&scene, builder.invisible_time(Duration::from_secs(300))).await else {
+    let Some(consumer) = start(&scene, builder.invisible_time(Duration::from_secs(300))).await else {
         return;
     };
     let deadline = Instant::now() + PATIENCE;
@@ -179,5 +183,17 @@ pub(crate) async fn leased_in_order_nothing_passes_a_message_that_is_out(scene: 
     }
     assert_eq!(seen, [0, 1, 2, 3, 4, 5]);
     consumer.close().await;
+    client.close().await;
+}
+
+pub(crate) async fn the_example_that_leases_runs(scene: Scene) {
+    let (client, _producer, topic) = with_messages(&scene, 10).await;
+    // Until the NameServer knows the topic, which it may hear of a little later.
+    let knowing = client.pop_consumer(&scene.name("group")).subscribe(&topic, Filter::all());
+    let Some(knowing) = start(&scene, knowing).await else { return };
+    let known = receive(&knowing, 10).await;
+    knowing.ack_all(known).await.expect("they are done");
+    knowing.close().await;
+    assert_eq!(pop_example::pop(&client, &topic).await.expect("it runs to its end"), 10);
     client.close().await;
 }

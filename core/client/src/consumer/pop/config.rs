@@ -80,7 +80,7 @@ impl PopConsumerBuilder {
     ///
     /// # Errors
     /// [`StartError`]. A topic or a broker that is not there yet is none: it is looked for again and again.
-    pub async fn build(self) -> Result<PopConsumer, StartError> {
+    pub async fn start(self) -> Result<PopConsumer, StartError> {
         if self.topics.is_empty() || self.topics.len() > MAX_TOPICS {
             return Err(StartError::Topics(self.topics.len()));
         }

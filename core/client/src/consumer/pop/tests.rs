@@ -223,7 +223,7 @@ async fn consumer(pops: bool, filter: Filter) -> (Client, PopConsumer, Asked, Ve
     })
     .await;
     let client = Client::builder(&name_server.address()).build().unwrap();
-    let consumer = client.pop_consumer("CG").subscribe("T1", filter).build().await.unwrap();
+    let consumer = client.pop_consumer("CG").subscribe("T1", filter).start().await.unwrap();
     (client, consumer, asked, vec![broker, name_server])
 }
 
