@@ -53,7 +53,9 @@ impl Traffic {
         let (sending, consuming) = (client(), client());
         let ledger = Arc::new(Mutex::new(Ledger::default()));
         let stop = Arc::new(AtomicBool::new(false));
-        let producer = Arc::new(sending.producer("faults-producer").build().expect("a producer"));
+        // Time enough on a machine that does other things, so that no send fails but for what the test does.
+        let producer = sending.producer("faults-producer").send_timeout(Duration::from_secs(15));
+        let producer = Arc::new(producer.build().expect("a producer"));
         let mut senders = JoinSet::new();
         for sender in 0..SENDERS {
             let (producer, ledger, stop) = (Arc::clone(&producer), Arc::clone(&ledger), Arc::clone(&stop));
