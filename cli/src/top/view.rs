@@ -116,7 +116,8 @@ impl View {
             TopicRow {
                 topic: topic.clone(),
                 in_per_second: earlier.map_or(0.0, |earlier| of.ends.rate_since(&earlier.ends, |_| true)),
-                out_per_second: consumed.sum(),
+                // A sum of nothing is -0.
+                out_per_second: consumed.fold(0.0, |sum, rate| sum + rate),
                 messages: of.messages,
             }
         });
@@ -332,6 +333,7 @@ mod tests {
         view.sort(Sort::Held);
         assert_eq!(groups(&view), [("moved-back".into(), 0.0, 500), ("behind".into(), 3.0, 54)]);
         assert_eq!(view.topics[0].topic, "Quiet");
+        assert!(!view.text().contains("-0"), "nobody consumes New: {}", view.text());
     }
 
     #[test]
