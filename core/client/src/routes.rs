@@ -187,6 +187,11 @@ impl Routes {
         Some(Arc::clone(&known.route))
     }
 
+    /// The route that was known last, however old.
+    fn whatever_is_known(&self, topic: &TopicName) -> Option<Arc<TopicRoute>> {
+        Some(Arc::clone(&self.table.read().get(topic)?.route))
+    }
+
     /// Every topic whose route is kept and in use.
     fn topics(&self) -> Vec<TopicName> {
         let now = seconds();
@@ -284,6 +289,12 @@ impl Inner {
         }
         let missing = match self.fetch(topic).await {
             Err(missing @ RouteError::NoSuchTopic { .. }) => missing,
+            Err(gone @ RouteError::NoNameServer { .. }) => {
+                // What was lent last time still counts: the topic may exist by now, and nobody says otherwise.
+                let lent = self.routes.whatever_is_known(topic).ok_or(gone)?;
+                self.routes.note(topic, &lent, true);
+                return Ok(lent);
+            }
             found => return found,
         };
         let template = TopicName::new(AUTO_CREATE_TOPIC).expect("a valid name");

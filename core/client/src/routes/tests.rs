@@ -107,6 +107,14 @@ async fn a_topic_that_is_to_be_created_borrows_queues_for_sending_alone() {
     assert_eq!((shown(&lent.writable), lent.readable.len()), ("New@a:0 New@a:1".to_owned(), 0));
     let reading = client.route(&topic("New")).await;
     assert!(matches!(reading, Err(RouteError::NoSuchTopic { .. })), "{reading:?}");
+
+    // A NameServer that goes before the topic is known takes nothing back.
+    drop(server);
+    tokio::time::pause();
+    tokio::time::advance(2 * super::BORROWED).await;
+    tokio::time::resume();
+    let kept = client.inner.route_for_sending(&topic("New")).await.unwrap();
+    assert_eq!(kept.writable, lent.writable);
     client.close().await;
 }
 
