@@ -11,6 +11,7 @@
 //! * a queue that was given up takes no more messages, and its position does not change any more.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferromq_model::QueueOffset;
 use parking_lot::Mutex;
@@ -35,6 +36,8 @@ pub(super) struct Buffer {
     pub(super) queue: MessageQueue,
     limits: BufferLimits,
     state: Mutex<State>,
+    /// As in the state, for whom it is enough to see it a little later: each message is asked about before it is handled.
+    given_up: AtomicBool,
     /// Told when there is room again, or when the queue is given up.
     room: Notify,
 }
@@ -63,7 +66,13 @@ impl Buffer {
         let next = QueueOffset::ZERO;
         let state =
             State { window: VecDeque::new(), open: 0, bytes: 0, next, started: false, given_up: false };
-        Self { queue, limits, state: Mutex::new(state), room: Notify::new() }
+        Self {
+            queue,
+            limits,
+            state: Mutex::new(state),
+            given_up: AtomicBool::new(false),
+            room: Notify::new(),
+        }
     }
 
     /// Takes in what was fetched: offsets and lengths in order; goes on at `next`. Returns whether the queue is still
@@ -141,12 +150,13 @@ impl Buffer {
     pub(super) fn give_up(&self) -> Option<QueueOffset> {
         let mut state = self.state.lock();
         state.given_up = true;
+        self.given_up.store(true, Ordering::Release);
         self.room.notify_one();
         state.position()
     }
 
     pub(super) fn is_given_up(&self) -> bool {
-        self.state.lock().given_up
+        self.given_up.load(Ordering::Acquire)
     }
 
     /// Waits until there is room for more, or the queue is given up; whether it is still ours.
