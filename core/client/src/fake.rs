@@ -37,11 +37,11 @@ impl Reaction {
     }
 }
 
-/// A stored message of topic `T`, as brokers hand it out.
-pub(crate) fn record(queue: u32, offset: u64, body: &[u8], properties: &[&str]) -> Vec<u8> {
+/// A stored message, as brokers hand it out.
+pub(crate) fn record(topic: &str, queue: u32, offset: u64, body: &[u8], properties: &[&str]) -> Vec<u8> {
     let host = "127.0.0.1:10911".parse().expect("an address");
     let new = NewRecord {
-        topic: "T",
+        topic,
         queue_id: QueueId(queue),
         flag: 0,
         sys_flag: SysFlag(0),

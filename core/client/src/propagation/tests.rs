@@ -22,7 +22,7 @@ use crate::spans::Process;
 
 /// A message with these properties, as it comes from a broker.
 fn received(properties: &str) -> Received {
-    let bytes = record(0, 0, b"hello", &[properties]);
+    let bytes = record("T", 0, 0, b"hello", &[properties]);
     let queue = MessageQueue { topic: TopicName::new("T").unwrap(), broker: "a".into(), id: QueueId(0) };
     Received::read(&Bytes::from(bytes), 0, &queue).expect("a whole record").0
 }

@@ -3,9 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferromq_model::message::SysFlag;
-use ferromq_model::record::{NewRecord, patch};
-use ferromq_model::{GroupName, Millis, PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
+use ferromq_model::{GroupName, Millis, QueueId, QueueOffset, Timestamp, TopicName};
 use ferromq_protocol::body::{BatchAckRequest, decode};
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::header::{Header as _, PopMessage, PopMessageResponse};
@@ -19,35 +17,14 @@ use super::{PopConsumer, PopError};
 use crate::client::Client;
 use crate::consumer::Filter;
 use crate::error::Remedy;
-use crate::fake::{FakeServer, Reaction};
+use crate::fake::{FakeServer, Reaction, record};
 use crate::queue::MessageQueue;
 use crate::received::Received;
-
-fn record(queue: u32, offset: u64, properties: &str) -> Vec<u8> {
-    let host = "127.0.0.1:10911".parse().unwrap();
-    let new = NewRecord {
-        topic: "T1",
-        queue_id: QueueId(queue),
-        flag: 0,
-        sys_flag: SysFlag(0),
-        born: Timestamp(1),
-        born_host: host,
-        store_host: host,
-        reconsume_times: 0,
-        prepared_offset: PhysicalOffset(0),
-        body: b"hello",
-        properties: &[properties],
-    };
-    let mut bytes = Vec::new();
-    new.encode(&mut bytes);
-    patch(&mut bytes, QueueOffset(offset), PhysicalOffset(offset), Timestamp(2));
-    bytes
-}
 
 fn received(queue: u32, offset: u64, properties: &str) -> Received {
     let from =
         MessageQueue { topic: TopicName::new("T1").unwrap(), broker: "broker-a".into(), id: QueueId(0) };
-    Received::read(&Bytes::from(record(queue, offset, properties)), 0, &from).unwrap().0
+    Received::read(&Bytes::from(record("T1", queue, offset, b"hello", &[properties])), 0, &from).unwrap().0
 }
 
 fn answer<'a>(starts: &'a str, offsets: &'a str, order_counts: Option<&'a str>) -> PopMessageResponse<'a> {
@@ -204,8 +181,8 @@ async fn consumer(pops: bool, filter: Filter) -> (Client, PopConsumer, Asked, Ve
                 }
                 fields.push(("startOffsetInfo", "0 0 100".to_owned()));
                 fields.push(("msgOffsetInfo", "0 0 100,109".to_owned()));
-                let mut records = record(0, 100, "TAGS\u{1}Aa\u{2}");
-                records.extend(record(0, 109, "TAGS\u{1}BB\u{2}"));
+                let mut records = record("T1", 0, 100, b"hello", &["TAGS\u{1}Aa\u{2}"]);
+                records.extend(record("T1", 0, 109, b"hello", &["TAGS\u{1}BB\u{2}"]));
                 Reaction::Answer(ResponseCode::Success, fields, records)
             }
             _ => Reaction::ok(),

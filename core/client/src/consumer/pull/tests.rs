@@ -35,7 +35,7 @@ struct Cluster {
 
 fn tagged(queue: u32, offset: u64) -> Vec<u8> {
     let tag = if offset % 2 == 1 { "TAGS\u{1}odd\u{2}" } else { "TAGS\u{1}even\u{2}" };
-    record(queue, offset, b"hello", &[tag])
+    record("T", queue, offset, b"hello", &[tag])
 }
 
 fn pulled(command: &Command<'_>) -> Reaction {

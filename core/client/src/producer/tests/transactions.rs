@@ -73,7 +73,7 @@ async fn a_half_message_that_is_not_safe_is_rolled_back() {
 /// What a broker asks about transactions that were left open, whose messages have these bodies.
 fn checks(bodies: &[&str]) -> Reaction {
     let asks = bodies.iter().map(|body| {
-        let record = record(0, 0, body.as_bytes(), &["PGROUP\x01G\x02UNIQ_KEY\x01", body, "\x02"]);
+        let record = record("T", 0, 0, body.as_bytes(), &["PGROUP\x01G\x02UNIQ_KEY\x01", body, "\x02"]);
         let fields = vec![("tranStateTableOffset", "17".to_owned()), ("commitLogOffset", 0x457.to_string())];
         (RequestCode::CheckTransactionState, fields, record)
     });
