@@ -9,7 +9,7 @@ use ferromq_model::group::SubscriptionGroupConfig;
 use serde::Serialize;
 
 use super::ScopeArgs;
-use super::output::{Out, Table, or_dash};
+use super::output::{Out, Table, each_value, or_dash};
 use super::topic::EVERYWHERE;
 use crate::when;
 
@@ -199,14 +199,7 @@ impl Command {
             }
             Self::Config { group: None, scope } => {
                 let found = admin.all_group_settings(&scope.scope()).await?;
-                out.gathered(&found, |found| {
-                    let each = found.iter().flat_map(|of| {
-                        of.value
-                            .values()
-                            .map(|config| PerBroker { broker: of.broker.clone(), value: config.clone() })
-                    });
-                    settings(&each.collect::<Vec<_>>())
-                })
+                out.gathered(&found, |found| settings(&each_value(found)))
             }
             Self::Update(update) => {
                 let changed =

@@ -1,17 +1,31 @@
 //! Results for people and for scripts, and what went wrong.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, presets};
-use ferromq_client::admin::{AdminError, BrokerNode, Failure, Gathered};
+use ferromq_client::admin::{AdminError, BrokerNode, Failure, Gathered, PerBroker};
 use ferromq_client::{ConfigError, Remedy};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::servers::{FAILED, UNREACHABLE, WRONG_ARGUMENTS};
+
+/// Every value of every broker's table, with its broker: a row each.
+pub(super) fn each_value<K, V: Clone>(found: &[PerBroker<BTreeMap<K, V>>]) -> Vec<PerBroker<V>> {
+    let of_broker = |of: &PerBroker<BTreeMap<K, V>>| {
+        let broker = of.broker.clone();
+        of.value
+            .values()
+            .cloned()
+            .map(move |value| PerBroker { broker: broker.clone(), value })
+            .collect::<Vec<_>>()
+    };
+    found.iter().flat_map(of_broker).collect()
+}
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -11,7 +11,7 @@ use ferromq_model::topic::{Permission, TopicConfig};
 use serde::Serialize;
 
 use super::ScopeArgs;
-use super::output::{Out, Table, or_dash};
+use super::output::{Out, Table, each_value, or_dash};
 use super::transfer;
 use crate::when;
 
@@ -246,14 +246,7 @@ impl Command {
             }
             Self::Config { topic: None, scope } => {
                 let found = admin.all_topic_settings(&scope.scope()).await?;
-                out.gathered(&found, |found| {
-                    let each = found.iter().flat_map(|of| {
-                        of.value
-                            .values()
-                            .map(|config| PerBroker { broker: of.broker.clone(), value: config.clone() })
-                    });
-                    settings(&each.collect::<Vec<_>>())
-                })
+                out.gathered(&found, |found| settings(&each_value(found)))
             }
             Self::Update(update) => {
                 let (change, scope) = (update.change(), update.scope.scope());
