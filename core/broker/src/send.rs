@@ -29,6 +29,7 @@ use crate::deferral::{self, DeferError, GROWTH_ON_THE_WAY};
 use crate::groups::GroupError;
 use crate::light::{LightError, light_places};
 use crate::recall::RecallHandle;
+use crate::stats::Stage;
 use crate::topics::{Topic, TopicError};
 use crate::transaction::half;
 
@@ -146,6 +147,10 @@ pub struct SendBatch {
     recalls: Vec<(u32, String)>,
     /// Properties with the unique keys that the broker made, with the message that each belongs to, in their order.
     made_keys: Vec<(u32, String)>,
+    /// When the first of them came.
+    began: Option<Instant>,
+    /// When they were stored.
+    stored: Option<Instant>,
 }
 
 impl SendBatch {
@@ -195,8 +200,22 @@ impl SendBatch {
         find_property(&self.made_keys[at].1, property::UNIQUE_KEY)
     }
 
+    /// Says when the first message came, if that was before it is prepared; what comes later changes nothing.
+    pub fn came(&mut self, at: Instant) {
+        if self.is_empty() {
+            self.began = Some(at);
+        }
+    }
+
+    /// When its messages were stored, after the commit.
+    #[must_use]
+    pub fn stored(&self) -> Option<Instant> {
+        self.stored
+    }
+
     /// Empties it.
     pub fn clear(&mut self) {
+        (self.began, self.stored) = (None, None);
         self.batch.clear();
         self.made_keys.clear();
         self.recalls.clear();
@@ -297,6 +316,9 @@ impl Broker {
         let topic = self.sending_topic(sends, send)?;
         let queue = self.sending_queue(&topic, send.queue)?;
         let first = sends.batch.len() as u32;
+        if first == 0 && sends.began.is_none() {
+            sends.came(Instant::now());
+        }
         if send.is_batch {
             return self.prepare_client_batch(sends, send, &topic, queue, first);
         }
@@ -345,10 +367,16 @@ impl Broker {
     pub fn commit(&self, sends: &mut SendBatch) -> Result<(), AppendError> {
         let began = Instant::now();
         let outcome = self.store().append(&mut sends.batch);
+        let ended = Instant::now();
+        sends.stored = Some(ended);
+        let took = ended.duration_since(began);
         let stored = sends.batch.placed().len() as u64;
+        let stages = &self.stats().stages;
+        stages.collected(sends.began.unwrap_or(began), began, stored);
+        stages.took(Stage::Append, took, stored);
         // With sync flush a message is stored when it is flushed, which whoever waits for it notes.
         if !self.store().flushes_before_ack() {
-            self.stats().put_times.took(began.elapsed(), stored);
+            self.stats().put_times.took(took, stored);
         }
         if outcome.is_err() {
             self.stats().put_times.failed(sends.batch.len() as u64 - stored);

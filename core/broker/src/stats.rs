@@ -12,8 +12,10 @@
 //! * one task samples, and it alone makes series;
 //! * a counter lives in the topic that it is about and goes with it; series there are at most [`MAX_SERIES`].
 
+pub mod history;
 mod put_times;
 mod series;
+mod stages;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -27,8 +29,10 @@ use time::{OffsetDateTime, UtcOffset};
 
 pub use put_times::{PutReport, PutTimes};
 pub use series::{Amount, Figures, Period, Reading, Series};
+pub use stages::{Stage, Stages};
 
 use crate::topics::{Topic, Topics};
+use history::{History, Point};
 
 /// The most series that are kept; what comes beyond is counted, but has no past. One takes about a kilobyte.
 pub const MAX_SERIES: usize = 65_536;
@@ -206,6 +210,8 @@ pub struct Stats {
     missed: AtomicU64,
     /// How long messages took to be stored.
     pub put_times: PutTimes,
+    /// How long each stage of that took.
+    pub stages: Stages,
     puts: Mutex<Past>,
     past: Mutex<BrokerPast>,
 }
@@ -219,6 +225,7 @@ struct BrokerPast {
     series: usize,
     /// One a tick, from the oldest on.
     totals: VecDeque<(Timestamp, Totals)>,
+    history: History,
     day: Option<i32>,
     mornings: Mornings,
 }
@@ -232,6 +239,8 @@ pub struct Totals {
     pub put_bytes: u64,
     /// Messages handed out.
     pub got: u64,
+    /// Bytes of their records.
+    pub got_bytes: u64,
     /// Reads that found messages.
     pub found: u64,
     /// Reads that found none.
@@ -275,10 +284,12 @@ impl Stats {
 
     /// What was counted since the start: by the store, and here.
     pub(crate) fn totals(&self, appended: Appended) -> Totals {
+        let got = self.got.reading();
         Totals {
             put: appended.messages,
             put_bytes: appended.bytes,
-            got: self.got.reading().messages,
+            got: got.messages,
+            got_bytes: got.bytes,
             found: self.found.load(Ordering::Relaxed),
             missed: self.missed.load(Ordering::Relaxed),
         }
@@ -288,6 +299,12 @@ impl Stats {
     #[must_use]
     pub fn mornings(&self) -> Mornings {
         self.past.lock().mornings
+    }
+
+    /// How the last five minutes went, from the oldest step on.
+    #[must_use]
+    pub fn history(&self) -> Vec<Point> {
+        self.past.lock().history.points()
     }
 
     /// Rates over the last `ticks` seconds, or as far as is known.
@@ -323,6 +340,7 @@ impl Stats {
         if past.totals.len() > RATE_TICKS + 1 {
             past.totals.pop_front();
         }
+        past.history.tick(now, totals, || self.put_times.reading());
         let today = local_day(now);
         if past.day.replace(today).is_some_and(|day| day != today) {
             past.mornings = Mornings { today: totals, yesterday: past.mornings.today };

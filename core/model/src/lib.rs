@@ -17,6 +17,7 @@
 //! | [`subscription`] | how a consumer consumes: modes, where to start |
 //! | [`filter`], [`sql`] | which messages a consumer wants: tags, or a SQL92 expression |
 //! | [`delay`] | the table of delay levels |
+//! | [`histogram`] | times, counted in classes |
 //! | [`dialect`] | reading the JSON dialect that Java brokers write |
 //! | [`config`] | the `config_keys!` table that settings, help and docs derive from |
 
@@ -26,6 +27,7 @@ pub mod delay;
 pub mod dialect;
 pub mod filter;
 pub mod group;
+pub mod histogram;
 pub mod ids;
 pub mod light;
 pub mod message;

@@ -42,6 +42,11 @@ pub trait Session {
     /// Moves answers that are ready by now to `out`, and registers to be woken for the rest.
     fn poll_answers(&mut self, cx: &mut Context<'_>, out: &mut Outbox);
 
+    /// All answers so far were given to the system, at `at`.
+    fn written(&mut self, at: Instant) {
+        let _ = at;
+    }
+
     /// Requests that are not answered yet, collected ones included.
     fn in_flight(&self) -> usize;
 }
@@ -129,8 +134,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
             if self.out.len() < HIGH_WATER {
                 session.poll_answers(cx, &mut self.out);
             }
+            let had_answers = !self.out.is_empty();
             let drained = match self.poll_write(cx) {
-                Poll::Ready(Ok(())) => true,
+                Poll::Ready(Ok(())) => {
+                    if had_answers {
+                        session.written(self.moved);
+                    }
+                    true
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Closed::Broken(error)),
                 Poll::Pending => false,
             };

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use ferromq_model::histogram::{Histogram, Times};
 use ferromq_model::message::TagsCode;
 use ferromq_model::record::{self, BLANK_HEADER_LEN, MAGIC_BLANK, MIN_RECORD_LEN};
 use ferromq_model::{PhysicalOffset, QueueOffset, Timestamp};
@@ -70,6 +71,8 @@ pub(crate) struct CommitLog {
     preparer: Signal,
     /// Flushes done, for statistics.
     flushes: AtomicU64,
+    /// How long they took.
+    flush_times: Histogram,
     /// Messages and bytes appended since the start, for statistics. Only the holder of the append lock writes them.
     appended_messages: AtomicU64,
     appended_bytes: AtomicU64,
@@ -192,6 +195,7 @@ impl CommitLog {
             flusher: Signal::default(),
             preparer: Signal::default(),
             flushes: AtomicU64::new(0),
+            flush_times: Histogram::default(),
             appended_messages: AtomicU64::new(0),
             appended_bytes: AtomicU64::new(0),
             dirty_queues: Mutex::default(),
@@ -229,6 +233,10 @@ impl CommitLog {
 
     pub(crate) fn flushes(&self) -> u64 {
         self.flushes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn flush_times(&self) -> Times {
+        self.flush_times.reading()
     }
 
     pub(crate) fn appended(&self) -> Appended {
@@ -560,9 +568,11 @@ impl CommitLog {
             .map(Arc::clone)
             .collect();
         for file in files {
+            let began = Instant::now();
             if let Err(error) = self.host.sync_data(file.file()) {
                 return Err(self.poison(error));
             }
+            self.flush_times.took(began.elapsed(), 1);
             self.flushes.fetch_add(1, Ordering::Relaxed);
         }
         {

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use ferromq_model::config::{Applies, Settings as _};
 use ferromq_model::delay::DelayLevels;
 use ferromq_model::filter::MessageFilter;
+use ferromq_model::histogram::Times;
 use ferromq_model::record::Record;
 use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 use parking_lot::{Mutex, RwLock};
@@ -562,6 +563,12 @@ impl Store {
             flushes: log.flushes(),
             index_behind: behind,
         }
+    }
+
+    /// How long flushes of log files took since the store was opened.
+    #[must_use]
+    pub fn flush_times(&self) -> Times {
+        self.inner.log.flush_times()
     }
 
     /// What was appended to all queues since the store was opened.

@@ -45,6 +45,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use ferromq_broker::Broker;
 use ferromq_broker::members::{ChannelId, Peer};
@@ -93,6 +94,8 @@ pub struct BrokerSession {
     broker: Broker,
     peer: Peer,
     scratch: HeaderScratch,
+    /// When the frames began to be decoded that are given now; read once for many sends.
+    decoding: Option<Instant>,
     sends: Sends,
     acks: Acks,
     /// Requests whose answers are not ready.
@@ -110,6 +113,7 @@ impl BrokerSession {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let peer = Peer { channel, address, link: Arc::new(link) };
         Self {
+            decoding: None,
             sends: Sends::new(&broker),
             acks: Acks::default(),
             broker,
@@ -127,7 +131,8 @@ impl BrokerSession {
             code
         {
             self.acks.commit(&self.broker, out, &mut self.later);
-            self.sends.prepare(&self.broker, &self.peer, request, out);
+            let since = *self.decoding.get_or_insert_with(Instant::now);
+            self.sends.prepare(&self.broker, &self.peer, request, since, out);
             return;
         }
         self.sends.commit(&self.broker, out);
@@ -136,6 +141,8 @@ impl BrokerSession {
             return;
         }
         self.acks.commit(&self.broker, out, &mut self.later);
+        // What this takes is not part of what a later send takes.
+        self.decoding = None;
         let handled = match code {
             Some(RequestCode::PullMessage | RequestCode::LitePullMessage) => {
                 pulls::pull(&self.broker, request, asker)
@@ -175,6 +182,7 @@ impl From<Reply> for Handled {
 
 impl Session for BrokerSession {
     fn frame(&mut self, frame: &[u8], out: &mut Outbox) -> Result<(), FrameError> {
+        self.decoding.get_or_insert_with(Instant::now);
         let mut scratch = std::mem::take(&mut self.scratch);
         let outcome = Command::decode(frame, &mut scratch).map(|command| {
             if command.is_response() {
@@ -190,6 +198,7 @@ impl Session for BrokerSession {
     fn batch_end(&mut self, out: &mut Outbox) {
         self.sends.commit(&self.broker, out);
         self.acks.commit(&self.broker, out, &mut self.later);
+        self.decoding = None;
     }
 
     fn poll_answers(&mut self, cx: &mut Context<'_>, out: &mut Outbox) {
@@ -198,6 +207,10 @@ impl Session for BrokerSession {
             asker.answer(reply, out);
         }
         self.calls.poll(cx, out);
+    }
+
+    fn written(&mut self, at: tokio::time::Instant) {
+        self.sends.written(&self.broker, at.into_std());
     }
 
     fn in_flight(&self) -> usize {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ferromq_model::histogram::{Histogram, Times};
 use parking_lot::Mutex;
 
 /// Ends of the classes that times are counted in, in microseconds; one more class is open. The coarse classes of
@@ -34,6 +35,8 @@ type Counts = [u64; ENDS.len() + 1];
 #[derive(Debug, Default)]
 pub struct PutTimes {
     running: [AtomicU64; ENDS.len() + 1],
+    /// The same in finer classes, since the start.
+    all: Histogram,
     longest_micros: AtomicU64,
     failed: AtomicU64,
     last: Mutex<Counts>,
@@ -44,6 +47,7 @@ impl PutTimes {
     pub fn took(&self, time: Duration, messages: u64) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.running[ENDS.partition_point(|&end| end <= micros)].fetch_add(messages, Ordering::Relaxed);
+        self.all.took(time, messages);
         // Mostly no new maximum: a load alone keeps the line shared.
         if micros > self.longest_micros.load(Ordering::Relaxed) {
             self.longest_micros.fetch_max(micros, Ordering::Relaxed);
@@ -61,6 +65,18 @@ impl PutTimes {
         for (last, running) in last.iter_mut().zip(&self.running) {
             *last = running.swap(0, Ordering::Relaxed);
         }
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn reading(&self) -> Times {
+        self.all.reading()
+    }
+
+    /// Messages that the store refused since the start.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// What operators are told.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use ferromq_broker::Broker;
 use ferromq_broker::members::Peer;
 use ferromq_broker::send::{Send as SendAsk, SendBatch, Ticket};
+use ferromq_broker::stats::Stage;
 use ferromq_model::message::{find_property, property};
 use ferromq_model::{Millis, PhysicalOffset};
 use ferromq_net::Outbox;
@@ -64,6 +65,10 @@ pub(super) struct Sends {
     patience: Option<Pin<Box<Sleep>>>,
     timeout: Millis,
     text: MessageIds,
+    /// When messages were last stored.
+    stored: Option<std::time::Instant>,
+    /// Messages whose answers are not yet written, and since when the oldest of them could be.
+    answered: Option<(std::time::Instant, u64)>,
 }
 
 /// Writes message ids for answers, in one buffer.
@@ -115,6 +120,8 @@ impl Sends {
             patience: None,
             timeout: broker.store().config().sync_flush_timeout,
             text: MessageIds::default(),
+            stored: None,
+            answered: None,
         }
     }
 
@@ -122,10 +129,21 @@ impl Sends {
         self.pending.len() + self.waiting
     }
 
-    /// Takes one send in, or refuses it.
-    pub(super) fn prepare(&mut self, broker: &Broker, peer: &Peer, request: &Command<'_>, out: &mut Outbox) {
+    /// Takes one send in, or refuses it. Frames were decoded from `since` on.
+    pub(super) fn prepare(
+        &mut self,
+        broker: &Broker,
+        peer: &Peer,
+        request: &Command<'_>,
+        since: std::time::Instant,
+        out: &mut Outbox,
+    ) {
         if self.batch.is_full() {
             self.commit(broker, out);
+        }
+        if self.batch.is_empty() {
+            // What came before the last append is counted with it.
+            self.batch.came(self.stored.map_or(since, |stored| since.max(stored)));
         }
         let asker = Asker::of(request);
         let header = match SendMessage::decode(&request.fields) {
@@ -153,6 +171,8 @@ impl Sends {
             return;
         }
         let outcome = broker.commit(&mut self.batch);
+        self.stored = self.batch.stored();
+        let mut answered = 0;
         let waits = broker.store().flushes_before_ack();
         let mut unflushed: Option<Unflushed> = None;
         let mut pending = std::mem::take(&mut self.pending);
@@ -186,7 +206,11 @@ impl Sends {
                 let ids = self.text.write(broker, first.physical, &rest);
                 let names = Names { ids, key: &self.keys[key], recall: self.batch.recall_handle(ticket) };
                 answer_stored(broker, asker, ResponseCode::Success, ticket, first, names, out);
+                answered += u64::from(ticket.count());
             }
+        }
+        if let Some(stored) = self.stored {
+            self.answers(stored, answered);
         }
         self.pending = pending;
         self.keys.clear();
@@ -241,6 +265,20 @@ impl Sends {
         false
     }
 
+    /// Notes that `messages` are answered since `at`.
+    fn answers(&mut self, at: std::time::Instant, messages: u64) {
+        if messages > 0 {
+            self.answered.get_or_insert((at, 0)).1 += messages;
+        }
+    }
+
+    /// Notes that all answers were given to the system.
+    pub(super) fn written(&mut self, broker: &Broker, at: std::time::Instant) {
+        if let Some((since, messages)) = self.answered.take() {
+            broker.stats().stages.took(Stage::Respond, at.saturating_duration_since(since), messages);
+        }
+    }
+
     fn answer_front(
         &mut self,
         broker: &Broker,
@@ -250,7 +288,10 @@ impl Sends {
         let Some(group) = self.unflushed.pop_front() else { return };
         self.waiting -= group.sends.len();
         let messages = group.sends.iter().map(|send| u64::from(send.ticket.count())).sum();
-        broker.stats().put_times.took(group.since.elapsed(), messages);
+        let (took, now) = (group.since.elapsed(), std::time::Instant::now());
+        broker.stats().put_times.took(took, messages);
+        broker.stats().stages.took(Stage::Flush, took, messages);
+        self.answers(now, messages);
         for send in group.sends {
             match outcome {
                 Ok(code) => {
