@@ -419,9 +419,9 @@ fn records(bytes: &Bytes, broker: &Arc<str>) -> Vec<Received> {
     while let Some(Ok(record)) = bytes.get(at..).map(Record::decode) {
         let Ok(topic) = TopicName::new(record.topic) else { break };
         let queue = MessageQueue { topic, broker: Arc::clone(broker), id: record.queue_id };
-        let Some((message, len)) = Received::read(bytes, at, &queue) else { break };
-        found.push(message);
-        at += len;
+        let end = at + record.len;
+        found.extend(Received::read(&bytes.slice(at..end), &queue));
+        at = end;
     }
     found
 }

@@ -156,7 +156,7 @@ impl Consumer {
             .and_then(|record| Some((TopicName::new(record.topic).ok()?, record.queue_id)));
         let message = topic.and_then(|(topic, id)| {
             let queue = MessageQueue { topic, broker: broker.flatten()?.into(), id };
-            Received::read(&body, 0, &queue).map(|(message, _)| message)
+            Received::read(&body, &queue)
         });
         let Some(message) = message else {
             let why = "the message cannot be read";

@@ -428,7 +428,7 @@ fn half_message(request: &Request, asked: &CheckTransactionState<'_>, record: &[
         broker: asked.broker.unwrap_or_default().into(),
         id: half.queue_id,
     };
-    Received::read(&request.frame().body(), 0, &queue).map(|(message, _)| message)
+    Received::read(&request.frame().body(), &queue)
 }
 
 fn note(ended: Result<(), tokio::task::JoinError>) {

@@ -24,7 +24,7 @@ use crate::spans::Process;
 fn received(properties: &str) -> Received {
     let bytes = record("T", 0, 0, b"hello", &[properties]);
     let queue = MessageQueue { topic: TopicName::new("T").unwrap(), broker: "a".into(), id: QueueId(0) };
-    Received::read(&Bytes::from(bytes), 0, &queue).expect("a whole record").0
+    Received::read(&Bytes::from(bytes), &queue).expect("a whole record")
 }
 
 /// Sends a message to a broker that stores it, and returns its properties.

@@ -24,7 +24,7 @@ use crate::received::Received;
 fn received(queue: u32, offset: u64, properties: &str) -> Received {
     let from =
         MessageQueue { topic: TopicName::new("T1").unwrap(), broker: "broker-a".into(), id: QueueId(0) };
-    Received::read(&Bytes::from(record("T1", queue, offset, b"hello", &[properties])), 0, &from).unwrap().0
+    Received::read(&Bytes::from(record("T1", queue, offset, b"hello", &[properties])), &from).unwrap()
 }
 
 fn answer<'a>(starts: &'a str, offsets: &'a str, order_counts: Option<&'a str>) -> PopMessageResponse<'a> {
