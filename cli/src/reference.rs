@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Args;
+use ferromq_gateway::metrics;
 use ferromq_gateway::remoting::compatibility;
 use ferromq_model::config::Key;
 
@@ -22,6 +23,7 @@ pub(crate) struct ConfigArgs {
 enum Page {
     Configuration,
     Compatibility,
+    Metrics,
 }
 
 impl ConfigArgs {
@@ -31,6 +33,7 @@ impl ConfigArgs {
             None => text(|_| true),
             Some(Page::Configuration) => markdown(),
             Some(Page::Compatibility) => compatibility::markdown(),
+            Some(Page::Metrics) => metrics::table::markdown(),
         }
     }
 }

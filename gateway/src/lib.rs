@@ -4,4 +4,6 @@
 //! answer; it holds no state that outlives its connection.
 
 pub mod config;
+pub mod metrics;
 pub mod remoting;
+pub mod traffic;

@@ -87,7 +87,7 @@ fn test(arguments: &[OsString]) -> Result<()> {
 }
 
 /// Pages of docs/ that are printed from tables in the code.
-const PAGES: [&str; 3] = ["configuration", "compatibility", "mqadmin"];
+const PAGES: [&str; 4] = ["configuration", "compatibility", "metrics", "mqadmin"];
 
 fn docs() -> Result<()> {
     for page in PAGES {

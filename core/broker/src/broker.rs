@@ -199,6 +199,12 @@ impl Broker {
         &self.inner.live
     }
 
+    /// What clients may do on this broker now.
+    #[must_use]
+    pub fn permission(&self) -> Permission {
+        self.live().permission()
+    }
+
     /// All topics as clients may use them now, and their version: the broker's own permission narrows each topic's.
     #[must_use]
     pub fn advertised_topics(&self) -> (DataVersion, Vec<TopicConfig>) {

@@ -4,6 +4,7 @@
 //! which may have to be read from disk: callers are not on an async thread.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ferromq_model::name::SCHEDULE_TOPIC;
 use ferromq_model::{QueueId, QueueOffset, Timestamp};
@@ -11,6 +12,7 @@ use ferromq_store::Queue;
 
 use crate::broker::Broker;
 use crate::members::Subscription;
+use crate::offsets::Positions;
 use crate::stats::{Amount, Period};
 use crate::topics::Topic;
 
@@ -66,7 +68,47 @@ pub struct LevelProgress {
     pub end: QueueOffset,
 }
 
+/// How far behind one group is in one topic, over all queues that it has consumed of.
+#[derive(Clone, Debug)]
+pub struct Lag {
+    /// The topic.
+    pub topic: Arc<Topic>,
+    /// The group.
+    pub group: String,
+    /// The sum of where it goes on.
+    pub next: u64,
+    /// Messages that it has not consumed.
+    pub messages: u64,
+    /// When the oldest of them was stored.
+    pub since: Option<Timestamp>,
+}
+
 impl Broker {
+    /// How far behind groups are, of up to `most` pairs of a topic and a group, by name; and how many pairs there are
+    /// besides.
+    #[must_use]
+    pub fn lags(&self, most: usize) -> (Vec<Lag>, usize) {
+        let (positions, left) = self.offsets().some(most);
+        let lag = |positions: Positions| {
+            let topic = self.topics().find(&positions.topic)?;
+            let mut lag = Lag { topic, group: positions.group, next: 0, messages: 0, since: None };
+            for (id, next) in positions.queues {
+                let Some(queue) = self.used_queue(&lag.topic, id) else { continue };
+                let end = queue.max();
+                lag.next += next.0;
+                lag.messages += end.since(next);
+                if next < end {
+                    let stored = self.store().stored_time(&queue, next.max(queue.min()));
+                    lag.since = lag.since.into_iter().chain(stored).min();
+                }
+            }
+            Some(lag)
+        };
+        let mut lags: Vec<_> = positions.into_iter().filter_map(lag).collect();
+        lags.sort_by(|a, b| (a.topic.name(), &a.group).cmp(&(b.topic.name(), &b.group)));
+        (lags, left)
+    }
+
     /// Where each queue of a topic begins and ends.
     #[must_use]
     pub fn queue_extents(&self, topic: &Topic) -> Vec<QueueExtent> {
@@ -174,7 +216,7 @@ impl Broker {
         (1..=self.config().delay_levels.count()).filter_map(progress).collect()
     }
 
-    fn used_queue(&self, topic: &Topic, id: QueueId) -> Option<std::sync::Arc<Queue>> {
+    fn used_queue(&self, topic: &Topic, id: QueueId) -> Option<Arc<Queue>> {
         self.store().find_queue(topic.name().as_str(), id)
     }
 

@@ -395,6 +395,12 @@ impl Members {
             .map_or_else(Vec::new, |group| group.members.keys().cloned().collect())
     }
 
+    /// Groups that have members, at most `most`, in no order.
+    #[must_use]
+    pub fn consumer_groups(&self, most: usize) -> Vec<String> {
+        self.table.read().consumers.keys().take(most).map(ToString::to_string).collect()
+    }
+
     /// A consumer group and its members.
     #[must_use]
     pub fn consumer_group(&self, group: &str) -> Option<GroupConnections> {

@@ -49,6 +49,14 @@ struct Table {
     changed: bool,
 }
 
+/// Where one group goes on in one topic.
+#[derive(Debug)]
+pub(crate) struct Positions {
+    pub(crate) topic: String,
+    pub(crate) group: String,
+    pub(crate) queues: Vec<(QueueId, QueueOffset)>,
+}
+
 /// Consumer offsets of a broker.
 #[derive(Debug)]
 pub struct ConsumerOffsets {
@@ -167,6 +175,23 @@ impl ConsumerOffsets {
         let table = self.table.lock();
         let split = |key: &String| key.split_once(SEPARATOR).map(|(t, g)| (t.to_owned(), g.to_owned()));
         table.offsets.keys().filter_map(split).filter(|(_, g)| g == group).map(|(t, _)| t).collect()
+    }
+
+    /// The positions of up to `most` pairs of a topic and a group, which ones is left open; and how many pairs there are
+    /// besides. Groups of light queues are not among them.
+    pub(crate) fn some(&self, most: usize) -> (Vec<Positions>, usize) {
+        let table = self.table.lock();
+        let positions = |(key, queues): (&String, &ByQueue)| {
+            let (topic, group) = key.split_once(SEPARATOR)?;
+            (!is_light(group) && !is_light(topic)).then(|| Positions {
+                topic: topic.to_owned(),
+                group: group.to_owned(),
+                queues: queues.iter().map(|(&id, &next)| (QueueId(id), QueueOffset(next))).collect(),
+            })
+        };
+        let some: Vec<_> = table.offsets.iter().filter_map(positions).take(most).collect();
+        let left = if some.len() < most { 0 } else { table.offsets.len() - some.len() };
+        (some, left)
     }
 
     /// Groups that have offsets in `topic`.

@@ -17,7 +17,7 @@ mod put_times;
 mod series;
 mod stages;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -121,6 +121,12 @@ impl TopicStats {
     #[must_use]
     pub fn group(&self, group: &str) -> Option<Arc<GroupStats>> {
         self.groups.read().get(group).cloned()
+    }
+
+    /// The counters of all groups that did anything at this topic, by name.
+    #[must_use]
+    pub fn groups(&self) -> BTreeMap<String, Arc<GroupStats>> {
+        self.groups.read().iter().map(|(name, stats)| (name.clone(), Arc::clone(stats))).collect()
     }
 
     /// The past of what was put into the topic.

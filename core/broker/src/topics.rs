@@ -114,8 +114,8 @@ impl Topic {
         &self.stats
     }
 
-    /// What was appended to each of its queues since the start.
-    pub(crate) fn appended(&self) -> impl Iterator<Item = (QueueId, Appended)> {
+    /// What was appended to each of its queues since the start, of those that were used.
+    pub fn appended(&self) -> impl Iterator<Item = (QueueId, Appended)> {
         let id = |index| QueueId(index as u32);
         self.queues
             .iter()

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::config::ListenConfig;
 use crate::remoting::broker::BrokerSession;
 use crate::remoting::namesrv_session::NamesrvSession;
+use crate::traffic::{Protocol, Traffic};
 
 /// What all listeners of a process share.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub struct Listeners {
     places: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
     channels: Arc<AtomicU64>,
+    traffic: Arc<Traffic>,
 }
 
 impl Listeners {
@@ -44,7 +46,14 @@ impl Listeners {
             places: Arc::new(Semaphore::new(config.max_connections as usize)),
             stop,
             channels: Arc::new(AtomicU64::new(1)),
+            traffic: Arc::default(),
         }
+    }
+
+    /// Counts of its connections, which listeners of other protocols count in as well.
+    #[must_use]
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// Serves the broker on `listener` until the stop; returns when the last connection has ended.
@@ -90,6 +99,7 @@ impl Listeners {
         session: &mut S,
     ) -> Closed {
         tracing::debug!(%peer, "connected");
+        let _present = self.traffic.enter(Protocol::Remoting);
         serve(stream, session, self.limits, self.stop.clone()).await
     }
 

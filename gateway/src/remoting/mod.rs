@@ -9,3 +9,6 @@ mod namesrv_session;
 pub mod registration;
 pub mod reply;
 pub mod routes;
+
+/// RocketMQ's name for the version that is told to peers, [`ferromq_protocol::frame::VERSION`].
+pub(crate) const VERSION_NAME: &str = "V5_3_3";

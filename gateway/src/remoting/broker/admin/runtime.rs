@@ -17,12 +17,11 @@ use ferromq_protocol::header::admin::VersionResponse;
 use ferromq_store::host::DiskUsage;
 
 use super::{Asker, Outcome, json, whole};
+use crate::remoting::VERSION_NAME;
 use crate::remoting::broker::codes;
 use crate::remoting::broker::requests::blocking;
 use crate::remoting::reply::Reply;
 
-/// RocketMQ's name for [`VERSION`].
-const VERSION_NAME: &str = "V5_3_3";
 /// Seconds that the three numbers of a rate are averages over.
 const RATE_SPANS: [usize; 3] = [10, 60, 600];
 /// Things that this broker has none of.
