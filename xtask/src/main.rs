@@ -1,11 +1,13 @@
-//! The project's own commands, which README, CI and people share: `cargo xtask check`, `test`, `bench`, `docs`.
+//! The project's own commands, which README, CI and people share: `cargo xtask check`, `test`, `bench`, `docs`,
+//! `dashboard`.
 //!
 //! Always true:
 //! * a command stops at the first step that fails, with the step's own exit code, and says which it was;
-//! * it needs the machine's toolchains and nothing that it would have to install; what is skipped for want of a tool
-//!   is said.
+//! * it needs the machine's toolchains, and installs nothing but the dashboard's packages in `dashboard/`; what is
+//!   skipped for want of a tool is said.
 
 mod bench;
+mod dashboard;
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -32,6 +34,8 @@ enum Task {
     Bench(bench::Args),
     /// Prints the pages of docs/ that derive from tables in the code
     Docs,
+    /// Builds the dashboard into the place where the gateway embeds it from
+    Dashboard,
 }
 
 fn main() -> ExitCode {
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         Task::Test { arguments } => test(&arguments),
         Task::Bench(args) => bench::run(&args),
         Task::Docs => docs(),
+        Task::Dashboard => dashboard::build(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,6 +66,7 @@ fn check() -> Result<()> {
             bail!("docs/{page}.md is stale: run `cargo xtask docs`");
         }
     }
+    dashboard::check()?;
     if cargo(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
         run(
             "dependencies",
@@ -134,8 +140,10 @@ fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
 }
 
 fn run(step: &str, mut command: Command) -> Result<()> {
-    let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
-    eprintln!("== {step}: cargo {}", words.join(" "));
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words: Vec<_> =
+        std::iter::once(program).chain(command.get_args()).map(|word| word.to_string_lossy()).collect();
+    eprintln!("== {step}: {}", words.join(" "));
     let begun = Instant::now();
     let status = command.status().with_context(|| format!("cannot run {step}"))?;
     if !status.success() {

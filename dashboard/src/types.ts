@@ -1,0 +1,165 @@
+// What the API answers, as far as the page shows it. Names are the API's own.
+
+export interface Overview {
+  name: string;
+  cluster: string;
+  version: string;
+  startedAt: string;
+  now: string;
+  flush: string;
+  disk: { used: number; total: number; log: number };
+  memory: number;
+  topics: number;
+  groups: number;
+  connections: Record<string, number>;
+  rates: { putPerSecond: number; getPerSecond: number; putBytesPerSecond: number; getBytesPerSecond: number };
+  latency: { put: { p50?: number | null; p99?: number | null } };
+  lag: number;
+  history: Sample[];
+}
+
+export interface Sample {
+  at: string;
+  put: number;
+  get: number;
+  putBytes: number;
+  getBytes: number;
+  p50?: number | null;
+  p99?: number | null;
+}
+
+export interface Broker {
+  name: string;
+  id: number;
+  cluster: string;
+  address: string;
+  version?: string;
+  startedAt?: string;
+  self?: boolean;
+}
+
+export type TopicKind = "user" | "retry" | "dlq" | "system";
+
+export interface Topic {
+  name: string;
+  readQueues: number;
+  writeQueues: number;
+  permission: string;
+  order: boolean;
+  attributes?: Record<string, string>;
+  kind: TopicKind;
+  messages: number;
+  putRate: number;
+  groups: number;
+}
+
+export interface Queue {
+  queueId: number;
+  minOffset: number;
+  maxOffset: number;
+  lastStoredAt?: string;
+}
+
+export interface Group {
+  name: string;
+  online: boolean;
+  members: number;
+  consumeType?: string;
+  messageModel?: string;
+  topics: string[];
+  lag: number;
+  lagSeconds?: number;
+  getRate: number;
+}
+
+export interface Member {
+  clientId: string;
+  address: string;
+  protocol: string;
+  language?: string;
+  version?: string;
+  connectedAt?: string;
+  subscriptions: { topic: string; expression: string; type: string }[];
+}
+
+export interface QueueLag {
+  queueId: number;
+  committed: number;
+  end: number;
+  lag: number;
+  lagSeconds?: number;
+  clientId?: string;
+}
+
+export interface GroupLag {
+  lag: number;
+  lagSeconds?: number;
+  topics: { topic: string; lag: number; lagSeconds?: number; queues: QueueLag[] }[];
+}
+
+export interface Rebalance {
+  at: string;
+  members: string[];
+  joined: string[];
+  left: string[];
+}
+
+export interface Connection {
+  id: string;
+  address: string;
+  protocol: string;
+  clientId?: string;
+  language?: string;
+  version?: string;
+  since?: string;
+  groups: string[];
+  kind?: string;
+}
+
+export interface Message {
+  messageId: string;
+  offsetMessageId?: string;
+  topic: string;
+  queueId: number;
+  queueOffset: number;
+  bornAt?: string;
+  storedAt: string;
+  bornHost?: string;
+  size?: number;
+  tag?: string;
+  keys?: string[];
+  properties?: Record<string, string>;
+  contentType?: string;
+  text?: string;
+  json?: unknown;
+  base64?: string;
+  deliveries?: number;
+}
+
+export interface Sent {
+  messageId: string;
+  offsetMessageId?: string;
+  queueId: number;
+  queueOffset: number;
+}
+
+export interface Setting {
+  key: string;
+  value: unknown;
+  default: unknown;
+  room?: string;
+  live: boolean;
+  doc: string;
+}
+
+export interface Definitions {
+  topics: Record<string, unknown>[];
+  groups: Record<string, unknown>[];
+}
+
+/** Names of topics and groups, or objects that have one. */
+export interface Imported {
+  created: (string | { name: string })[];
+  changed: (string | { name: string })[];
+  unchanged: (string | { name: string })[];
+}
