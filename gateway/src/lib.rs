@@ -5,5 +5,7 @@
 
 pub mod config;
 pub mod metrics;
+pub mod otlp;
 pub mod remoting;
+pub mod spans;
 pub mod traffic;

@@ -73,8 +73,9 @@ async fn used() -> Rig {
     rig
 }
 
-fn scrape(rig: &Rig, traffic: &Traffic) -> String {
-    render(Sources { broker: &rig.broker, traffic, nameservers: 1 })
+fn scrape(rig: &Rig, traffic: &Arc<Traffic>) -> String {
+    let (broker, traffic) = (rig.broker.clone(), Arc::clone(traffic));
+    render(&Sources { broker, traffic, registered: tokio::sync::watch::channel(1).1 })
 }
 
 #[tokio::test]

@@ -26,27 +26,30 @@ pub mod sheet;
 pub mod table;
 pub mod text;
 
+use std::sync::Arc;
+
 use ferromq_broker::Broker;
 use ferromq_protocol::frame::VERSION;
+use tokio::sync::watch;
 
 use crate::traffic::{Protocol, Traffic};
 use sheet::{Family, MAX_SERIES, Sheet};
 
-/// What there is to look at.
-#[derive(Clone, Copy, Debug)]
-pub struct Sources<'a> {
+/// What there is to look at. Cheap handles.
+#[derive(Clone, Debug)]
+pub struct Sources {
     /// The broker.
-    pub broker: &'a Broker,
+    pub broker: Broker,
     /// Connections of all protocols.
-    pub traffic: &'a Traffic,
-    /// NameServers that know the broker.
-    pub nameservers: usize,
+    pub traffic: Arc<Traffic>,
+    /// How many NameServers know the broker.
+    pub registered: watch::Receiver<usize>,
 }
 
 /// Looks at everything. Blocks.
 #[must_use]
-pub fn collect(from: Sources<'_>) -> Vec<Family> {
-    let Sources { broker, traffic, nameservers } = from;
+pub fn collect(from: &Sources) -> Vec<Family> {
+    let Sources { broker, traffic, registered } = from;
     let mut sheet = Sheet::default();
     // Light queues have topics of their own, one for each client.
     let mut topics: Vec<_> = broker.topics().all().into_iter().filter(|topic| !topic.is_light()).collect();
@@ -63,7 +66,7 @@ pub fn collect(from: Sources<'_>) -> Vec<Family> {
         sheet.put(&table::CONNECTIONS, &[protocol.name()], traffic.open(protocol));
         sheet.put(&table::ACCEPTED, &[protocol.name()], traffic.accepted(protocol));
     }
-    sheet.put(&table::NAMESERVERS, &[], nameservers);
+    sheet.put(&table::NAMESERVERS, &[], *registered.borrow());
     sheet.put(&table::BUILD, &[env!("CARGO_PKG_VERSION"), &VERSION.to_string()], 1u64);
     process::collect(&mut sheet);
     sheet.families()
@@ -71,6 +74,6 @@ pub fn collect(from: Sources<'_>) -> Vec<Family> {
 
 /// Everything in Prometheus's text format. Blocks.
 #[must_use]
-pub fn render(from: Sources<'_>) -> String {
+pub fn render(from: &Sources) -> String {
     text::encode(&collect(from))
 }

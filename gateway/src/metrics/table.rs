@@ -47,9 +47,22 @@ impl Metric {
     }
 }
 
+/// Who named a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// We did.
+    Ours,
+    /// RocketMQ 5 has it of its own.
+    RocketMq,
+    /// The official exporter has it.
+    Exporter,
+}
+
 /// Metrics that belong together.
 #[derive(Debug)]
 pub struct Section {
+    /// Who named them.
+    pub origin: Origin,
     /// What they are about.
     pub title: &'static str,
     /// What they have in common.
@@ -64,7 +77,7 @@ macro_rules! labels {
 }
 
 macro_rules! metrics {
-    ($($title:literal, $about:literal, $common:tt { $(
+    ($($origin:ident $title:literal, $about:literal, $common:tt { $(
         $(#[doc = $line:literal])+
         $id:ident = $kind:ident $name:literal $labels:tt;
     )+ })+) => {
@@ -79,12 +92,12 @@ macro_rules! metrics {
         )+)+
         /// All metrics.
         pub static TABLE: &[Section] =
-            &[$(Section { title: $title, about: $about, metrics: &[$(&$id),+] }),+];
+            &[$(Section { origin: Origin::$origin, title: $title, about: $about, metrics: &[$(&$id),+] }),+];
     };
 }
 
 metrics! {
-    "Traffic of the broker",
+    Ours "Traffic of the broker",
     "Rates come from counters by `rate(…[1m])`, percentiles from histograms by `histogram_quantile`.", [] {
         /// Messages stored since the start, also those that the broker stores for itself.
         PUT = Counter "ferromq_messages_put_total" [];
@@ -108,7 +121,7 @@ metrics! {
         /// Age of the oldest message that a group has not consumed; 0 if there is none.
         LAG_SECONDS = Gauge "ferromq_consumer_lag_seconds" [topic, consumer_group];
     }
-    "As RocketMQ 5 tells it",
+    RocketMq "As RocketMQ 5 tells it",
     "Named and labelled as RocketMQ 5's own metrics are, without the labels `message_type` and `aggregation`.",
     [cluster, node_type, node_id] {
         /// Messages stored in a topic since the start.
@@ -144,7 +157,7 @@ metrics! {
         /// How long the oldest message is kept by now, in milliseconds.
         RESERVE_TIME = Gauge "rocketmq_storage_message_reserve_time" [storage_type, storage_medium];
     }
-    "Store",
+    Ours "Store",
     "", [] {
         /// Where the log begins, counted in bytes since the store was made.
         LOG_START = Gauge "ferromq_log_start_offset" [];
@@ -159,7 +172,7 @@ metrics! {
         /// Bytes that are free of them.
         DISK_AVAILABLE = Gauge "ferromq_disk_available_bytes" [of];
     }
-    "Timers and pops",
+    Ours "Timers and pops",
     "", [] {
         /// Messages that wait for their time.
         TIMERS_WAITING = Gauge "ferromq_timers_waiting" [];
@@ -174,7 +187,7 @@ metrics! {
         /// Messages that are lent to consumers and not acknowledged.
         POPS_OUT = Gauge "ferromq_pops_out" [];
     }
-    "Connections and the process",
+    Ours "Connections and the process",
     "Those called `process_…` have the names that all exporters share.", [] {
         /// Connections that are open.
         CONNECTIONS = Gauge "ferromq_connections" [protocol];
@@ -201,7 +214,7 @@ metrics! {
         /// When the process started, in seconds since 1970.
         STARTED = Gauge "process_start_time_seconds" [];
     }
-    "As the official exporter tells it",
+    Exporter "As the official exporter tells it",
     "For dashboards made for `rocketmq-exporter`: the same names and labels for what this broker has. Rates are averages \
      over the last minute. `caddr` and `localaddr` are left out, as they would make a series of every address; so are \
      thread pools, which this broker has none of, and what consumers count of themselves.", [] {
@@ -238,7 +251,7 @@ metrics! {
         /// Messages handed out each second.
         E_BROKER_QPS = Gauge "rocketmq_broker_qps" [cluster, brokerIP, broker];
     }
-    "The broker's state, as the official exporter tells it",
+    Exporter "The broker's state, as the official exporter tells it",
     "", [cluster, brokerIP, brokerHost, des, boottime, broker_version] {
         /// Messages stored since the start.
         E_PUT_NOW = Gauge "rocketmq_brokeruntime_msg_put_total_today_now" [];

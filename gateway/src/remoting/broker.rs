@@ -53,8 +53,10 @@ use ferromq_net::{Outbox, Session};
 use ferromq_protocol::code::RequestCode;
 use ferromq_protocol::frame::{Command, FrameError, HeaderScratch, Serialization};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tracing::Instrument as _;
 
 use crate::remoting::reply::Reply;
+use crate::spans;
 use acks::Acks;
 use calls::LinkEnd;
 use sends::Sends;
@@ -143,15 +145,17 @@ impl BrokerSession {
         self.acks.commit(&self.broker, out, &mut self.later);
         // What this takes is not part of what a later send takes.
         self.decoding = None;
-        let handled = match code {
+        let span = spans::request(code.map_or("unknown", RequestCode::name));
+        let handled = span.in_scope(|| match code {
             Some(RequestCode::PullMessage | RequestCode::LitePullMessage) => {
                 pulls::pull(&self.broker, request, asker)
             }
             _ => requests::handle(&self.broker, &self.peer, request, asker),
-        };
+        });
         match handled {
             Handled::Now(reply) => asker.answer(reply, out),
-            Handled::Later(later) => self.later.push(later),
+            Handled::Later(later) if span.is_disabled() => self.later.push(later),
+            Handled::Later(later) => self.later.push(Box::pin(later.instrument(span))),
             Handled::Unanswered => {}
         }
     }

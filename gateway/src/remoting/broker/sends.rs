@@ -19,6 +19,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::{Asker, HONOURS_MAX_RECONSUME, codes};
 use crate::remoting::reply::Reply;
+use crate::spans::{self, MAX_LINKS};
 
 /// A send that was accepted and waits for its append.
 struct Pending {
@@ -69,6 +70,8 @@ pub(super) struct Sends {
     stored: Option<std::time::Instant>,
     /// Messages whose answers are not yet written, and since when the oldest of them could be.
     answered: Option<(std::time::Instant, u64)>,
+    /// Traces that messages of the batch are in, where anybody asks.
+    parents: Vec<String>,
 }
 
 /// Writes message ids for answers, in one buffer.
@@ -122,6 +125,7 @@ impl Sends {
             text: MessageIds::default(),
             stored: None,
             answered: None,
+            parents: Vec::new(),
         }
     }
 
@@ -153,6 +157,9 @@ impl Sends {
         let send = ask(&header, peer, request);
         match broker.prepare(&mut self.batch, &send) {
             Ok(ticket) => {
+                if spans::are_wanted() && self.parents.len() < MAX_LINKS {
+                    self.parents.extend(spans::parent_of(header.properties).map(str::to_owned));
+                }
                 let start = self.keys.len();
                 if !asker.oneway && !send.is_batch {
                     let given = find_property(header.properties, property::UNIQUE_KEY);
@@ -170,7 +177,10 @@ impl Sends {
         if self.pending.is_empty() {
             return;
         }
-        let outcome = broker.commit(&mut self.batch);
+        let span = spans::append(self.batch.len(), &self.parents);
+        self.parents.clear();
+        let outcome = span.in_scope(|| broker.commit(&mut self.batch));
+        drop(span);
         self.stored = self.batch.stored();
         let mut answered = 0;
         let waits = broker.store().flushes_before_ack();
