@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ferromq_broker::config::BrokerConfig;
-use ferromq_gateway::config::{BrokerAddressConfig, ListenConfig, NamesrvAddressConfig};
+use ferromq_gateway::config::{BrokerAddressConfig, HttpConfig, ListenConfig, NamesrvAddressConfig};
 use ferromq_namesrv::config::NamesrvConfig;
 use ferromq_store::config::StoreConfig;
 
@@ -35,6 +35,8 @@ pub(crate) struct BrokerPlan {
     pub(crate) address: BrokerAddressConfig,
     /// The address that clients are told: never a wildcard.
     pub(crate) advertised: IpAddr,
+    /// Its HTTP API.
+    pub(crate) http: HttpConfig,
     /// Its engine.
     pub(crate) engine: BrokerConfig,
     /// Its store.

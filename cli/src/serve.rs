@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferromq_broker::{Broker, StateError};
-use ferromq_gateway::config::{BrokerAddressConfig, ListenConfig};
+use ferromq_gateway::config::{BrokerAddressConfig, HttpConfig, ListenConfig};
+use ferromq_gateway::http::{self, Api, Credentials, CredentialsError};
 use ferromq_gateway::remoting::listen::Listeners;
 use ferromq_gateway::remoting::registration::{Advertised, Registration, Timing};
 use ferromq_gateway::remoting::routes::Routes;
@@ -46,6 +47,9 @@ pub(crate) enum StartError {
     /// The store could not be closed cleanly: the next start recovers.
     #[error("the store was not closed cleanly; the next start recovers it")]
     Close(#[source] io::Error),
+    /// Who may use HTTP cannot be read.
+    #[error("httpCredentialsFile")]
+    Credentials(#[from] CredentialsError),
     /// A bug.
     #[error("an internal task failed")]
     Task(#[from] JoinError),
@@ -59,7 +63,7 @@ pub(crate) enum StartError {
 pub(crate) async fn run(plan: Plan, stop: impl Future<Output = ()>) -> Result<(), StartError> {
     let Plan { listen, namesrv, broker } = plan;
     let (stopping, stopped) = watch::channel(false);
-    let listeners = Listeners::new(&listen, stopped);
+    let listeners = Listeners::new(&listen, stopped.clone());
     let ports = Ports { listen: &listen };
     let namesrv_port =
         namesrv.as_ref().map(|plan| ports.take("the NameServer", plan.address.port)).transpose()?;
@@ -70,6 +74,10 @@ pub(crate) async fn run(plan: Plan, stop: impl Future<Output = ()>) -> Result<()
         )),
         None => None,
     };
+    let http = match &broker {
+        Some(plan) if plan.http.port > 0 => Some(ports.take_http(&plan.http)?),
+        _ => None,
+    };
 
     let mut serving = JoinSet::new();
     let own_namesrv = match (namesrv, namesrv_port) {
@@ -78,7 +86,13 @@ pub(crate) async fn run(plan: Plan, stop: impl Future<Output = ()>) -> Result<()
     };
     let running = match (broker, broker_ports) {
         (Some(plan), Some(ports)) => {
-            Some(start_broker(plan, &listen, own_namesrv, ports, &listeners, &mut serving).await?)
+            let http_config = plan.http.clone();
+            let running = start_broker(plan, &listen, own_namesrv, ports, &listeners, &mut serving).await?;
+            if let Some((port, credentials)) = http {
+                let api = Api::new(running.0.clone(), http_config, credentials);
+                serving.spawn(http::listen::serve(port, api, stopped));
+            }
+            Some(running)
         }
         _ => None,
     };
@@ -163,7 +177,7 @@ async fn start_broker(
     listeners: &Listeners,
     serving: &mut JoinSet<()>,
 ) -> Result<Running, StartError> {
-    let BrokerPlan { address, advertised, engine, store } = plan;
+    let BrokerPlan { address, advertised, http, engine, store } = plan;
     let host = SocketAddr::new(advertised, address.port);
     info!(store = %store.root.display(), flush = ?store.flush, "opening the store");
     // Recovery reads files for as long as it takes.
@@ -183,7 +197,7 @@ async fn start_broker(
     let broker = opened.await??;
     let own = own_namesrv.map(|own| own.to_string());
     let address = BrokerAddressConfig { namesrvs: address.namesrvs.with(own), ..address };
-    broker.show_beside([&address as &dyn Settings, listen]);
+    broker.show_beside([&address as &dyn Settings, listen, &http]);
     for port in [port, fast_port] {
         let (this, broker) = (listeners.clone(), broker.clone());
         serving.spawn(async move { this.serve_broker(port, broker).await });
@@ -252,10 +266,29 @@ impl Ports<'_> {
         let address = SocketAddr::new(self.listen.bind_address, port);
         let listener = self.bind(address).map_err(|source| StartError::Listen { what, address, source })?;
         info!(%address, "listening for {what}");
-        if address.ip().is_unspecified() || !address.ip().is_loopback() {
+        if !address.ip().is_loopback() {
             warn!(%address, "whoever reaches this address may read and write: there is no authentication");
         }
         Ok(listener)
+    }
+
+    /// HTTP has an address of its own, and may ask who comes.
+    fn take_http(&self, http: &HttpConfig) -> Result<(TcpListener, Option<Credentials>), StartError> {
+        let address = SocketAddr::new(http.bind_address, http.port);
+        let what = "HTTP (httpPort; 0 serves none)";
+        let listener = self.bind(address).map_err(|source| StartError::Listen { what, address, source })?;
+        info!("HTTP and the dashboard are at http://{address}/");
+        let credentials = http.credentials.as_deref().map(Credentials::load).transpose()?;
+        match (&credentials, address.ip().is_loopback()) {
+            (Some(_), false) => {
+                warn!(%address, "secrets and messages cross the network unencrypted: put TLS in front of HTTP");
+            }
+            (None, false) => {
+                warn!(%address, "whoever reaches this address may read and write: there is no authentication");
+            }
+            (_, true) => {}
+        }
+        Ok((listener, credentials))
     }
 
     fn bind(&self, address: SocketAddr) -> io::Result<TcpListener> {

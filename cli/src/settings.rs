@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ferromq_broker::config::BrokerConfig;
-use ferromq_gateway::config::{BrokerAddressConfig, ListenConfig, NamesrvAddressConfig};
+use ferromq_gateway::config::{BrokerAddressConfig, HttpConfig, ListenConfig, NamesrvAddressConfig};
 use ferromq_model::ByteSize;
 use ferromq_model::config::{Key, SetError, Settings, properties};
 use ferromq_namesrv::config::NamesrvConfig;
@@ -66,6 +66,7 @@ pub(crate) struct Config {
     listen: ListenConfig,
     namesrv_address: NamesrvAddressConfig,
     broker_address: BrokerAddressConfig,
+    http: HttpConfig,
     broker: BrokerConfig,
     store: StoreConfig,
     namesrv: NamesrvConfig,
@@ -80,12 +81,13 @@ pub(crate) struct Room<'a> {
 
 impl Config {
     /// All tables in the order in which people are shown them.
-    pub(crate) fn rooms(&mut self) -> [Room<'_>; 6] {
+    pub(crate) fn rooms(&mut self) -> [Room<'_>; 7] {
         let room = |title, part, settings| Room { title, part, settings };
         [
             room("Broker: addresses", Part::Broker, &mut self.broker_address as &mut dyn Settings),
             room("NameServer: addresses", Part::Namesrv, &mut self.namesrv_address),
             room("Listeners", Part::Both, &mut self.listen),
+            room("HTTP", Part::Broker, &mut self.http),
             room("Broker", Part::Broker, &mut self.broker),
             room("Store", Part::Broker, &mut self.store),
             room("NameServer", Part::Namesrv, &mut self.namesrv),
@@ -226,7 +228,7 @@ impl Effective {
 
     /// What to serve.
     pub(crate) fn plan(self) -> Plan {
-        let Config { listen, namesrv_address, broker_address, broker, store, namesrv } = self.config;
+        let Config { listen, namesrv_address, broker_address, http, broker, store, namesrv } = self.config;
         Plan {
             listen,
             namesrv: self
@@ -236,6 +238,7 @@ impl Effective {
             broker: self.advertised.map(|Advertised { address: advertised, .. }| BrokerPlan {
                 address: broker_address,
                 advertised,
+                http,
                 engine: broker,
                 store,
             }),
@@ -342,6 +345,19 @@ impl Loading {
                 "a body of {body} and its header of up to {envelope} do not fit into maxFrameSize {frame}"
             );
             problem("maxMessageSize", origin("maxMessageSize"), reason);
+        }
+        let http = &config.http;
+        if http.port > 0
+            && !http.bind_address.is_loopback()
+            && http.credentials.is_none()
+            && !http.allow_anonymous
+        {
+            let reason = format!(
+                "others than this machine reach {}, and nobody would be asked who they are; set httpCredentialsFile, or \
+                 httpAllowAnonymous=true if that is what you want, or httpPort=0",
+                http.bind_address
+            );
+            problem("httpBindAddress", origin("httpBindAddress"), reason);
         }
         let told = config.broker_address.advertised;
         match address::advertised(config.listen.bind_address, told, address::local) {

@@ -1,9 +1,10 @@
 //! The listeners' settings: addresses, ports, and the limits that keep one client from hurting another.
 //!
-//! Three tables, because a NameServer alone has no use for the broker's addresses, nor the other way round.
+//! Four tables, because a NameServer alone has no use for the broker's addresses, nor the other way round.
 //! Names, defaults and units are RocketMQ's where it has the key; `bindAddress` differs on purpose in its default.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 
 use ferromq_model::config::{Secs, Servers};
 use ferromq_model::{ByteSize, Millis, config_keys};
@@ -61,6 +62,40 @@ config_keys! {
     pub struct NamesrvAddressConfig {
         /// The NameServer's port. `ferromq namesrv` takes RocketMQ's spelling `listenPort` as well.
         "namesrvListenPort" => port: u16 = 9_876, Restart, in 1..=65_535;
+    }
+}
+
+config_keys! {
+    /// Where HTTP is served, to whom, and what one request may cost.
+    pub struct HttpConfig {
+        /// The port of the HTTP API and the dashboard; 0 serves no HTTP.
+        "httpPort" => port: u16 = 8_080, Restart;
+        /// The address that HTTP is served at, whatever `bindAddress` says. One that others than this machine reach needs
+        /// `httpCredentialsFile`, or `httpAllowAnonymous=true`.
+        "httpBindAddress" => bind_address: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST), Restart;
+        /// A file that says who may use HTTP, a line each: `token NAME SECRET` or `user NAME PASSWORD`, where
+        /// `sha256:HEX` may stand for a secret. Without it, nobody is asked who they are.
+        "httpCredentialsFile" => credentials: Option<PathBuf> = None, Restart;
+        /// Serve HTTP to whoever reaches an address that is not this machine's own, without asking who they are.
+        "httpAllowAnonymous" => allow_anonymous: bool = false, Restart;
+        /// Origins (`https://example.org`) whose pages may use the API from a browser, with semicolons between them; `*`
+        /// for all. By default, only the dashboard's own page may.
+        "httpCorsOrigins" => cors_origins: String = String::new(), Restart;
+        /// The largest body of a request, after decompression. Streamed lines count one by one.
+        "httpMaxBodySize" => max_body_size: ByteSize = ByteSize::mib(16), Restart,
+            in ByteSize::kib(1)..=ByteSize::mib(256);
+        /// The largest head of a request: its line and its headers.
+        "httpMaxHeaderSize" => max_header_size: ByteSize = ByteSize::kib(64), Restart,
+            in ByteSize::kib(8)..=ByteSize::mib(1);
+        /// How long a peer may take for the head of a request, and for each next part of its body.
+        "httpReadTimeout" => read_timeout: Millis = Millis::secs(60), Restart, in Millis(100)..=Millis::mins(10);
+        /// The most HTTP connections at a time.
+        "httpMaxConnections" => max_connections: u32 = 20_000, Restart, in 1..=1_000_000;
+        /// The most event streams and WebSockets at a time.
+        "httpMaxStreams" => max_streams: u32 = 10_000, Restart, in 0..=1_000_000;
+        /// For how long a repeated `Idempotency-Key` is answered with the first result.
+        "httpIdempotencyWindow" => idempotency_window: Millis = Millis::hours(24), Restart,
+            in Millis::secs(1)..=Millis::hours(168);
     }
 }
 

@@ -4,6 +4,7 @@
 //! answer; it holds no state that outlives its connection.
 
 pub mod config;
+pub mod http;
 pub mod metrics;
 pub mod otlp;
 pub mod remoting;

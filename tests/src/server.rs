@@ -66,6 +66,7 @@ pub struct Launch {
     settings: Vec<(String, String)>,
     namesrv_port: u16,
     listen_port: u16,
+    http_port: u16,
     limit: Duration,
 }
 
@@ -79,6 +80,7 @@ impl Launch {
             namesrv_port: free_port(&[0]),
             // The fast port is two below, and one above is for replicas.
             listen_port: free_port(&[-2, 0, 1]),
+            http_port: free_port(&[0]),
             limit: READY_LIMIT,
         }
     }
@@ -110,6 +112,11 @@ impl Launch {
     /// The broker's main address.
     pub fn broker(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.listen_port).into()
+    }
+
+    /// Where our server answers HTTP.
+    pub fn http(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.http_port).into()
     }
 
     /// Where the output of our server goes.
@@ -159,6 +166,7 @@ impl Launch {
             ("listenPort", self.listen_port.to_string()),
             ("haListenPort", (self.listen_port + 1).to_string()),
             ("brokerIP1", "127.0.0.1".to_owned()),
+            ("httpPort", self.http_port.to_string()),
         ];
         for (key, value) in own {
             command.arg("--set").arg(format!("{key}={value}"));
@@ -247,6 +255,11 @@ impl Server {
     /// The broker's main address.
     pub fn broker(&self) -> SocketAddr {
         self.launch.broker()
+    }
+
+    /// Where our server answers HTTP.
+    pub fn http(&self) -> SocketAddr {
+        self.launch.http()
     }
 
     /// The process that the broker is in.

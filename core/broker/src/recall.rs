@@ -144,6 +144,7 @@ impl Broker {
             default_topic: "",
             default_queues: 0,
             queue: Some(QueueId(0)),
+            sharding_key: None,
             sys_flag: SysFlag(0),
             flag: 0,
             born: now,

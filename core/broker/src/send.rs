@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use ferromq_model::message::{
-    MAX_PROPERTIES_LEN, PROPERTY_END, SysFlag, TagsCode, find_property, iter_entries, property,
+    MAX_PROPERTIES_LEN, PROPERTY_END, SysFlag, TagsCode, find_property, iter_entries, java_hash, property,
     push_property, without_properties,
 };
 use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, HALF_TOPIC, RETRY_PREFIX, TRACE_TOPIC};
@@ -51,6 +51,9 @@ pub struct Send<'a> {
     pub default_queues: i32,
     /// The queue; `None` lets the broker choose.
     pub queue: Option<QueueId>,
+    /// Lets the broker choose the same queue for all messages with this text, as long as the topic keeps its queues; the
+    /// one that Java's `SelectMessageQueueByHash` chooses among a single broker's.
+    pub sharding_key: Option<&'a str>,
     /// System flags.
     pub sys_flag: SysFlag,
     /// The sender's own flag.
@@ -314,7 +317,7 @@ impl Broker {
             return Err(SendError::Illegal(text.to_owned()));
         }
         let topic = self.sending_topic(sends, send)?;
-        let queue = self.sending_queue(&topic, send.queue)?;
+        let queue = self.sending_queue(&topic, send)?;
         let first = sends.batch.len() as u32;
         if first == 0 && sends.began.is_none() {
             sends.came(Instant::now());
@@ -453,8 +456,8 @@ impl Broker {
         self.topics().find_or_put(send.topic, || config).map_err(SendError::Create)
     }
 
-    fn sending_queue(&self, topic: &Topic, asked: Option<QueueId>) -> Result<QueueId, SendError> {
-        match asked {
+    fn sending_queue(&self, topic: &Topic, send: &Send<'_>) -> Result<QueueId, SendError> {
+        match send.queue {
             Some(queue) if queue.0 < topic.queue_count() => Ok(queue),
             Some(queue) => Err(SendError::NoQueue {
                 queue: queue.0,
@@ -462,7 +465,12 @@ impl Broker {
                 queues: topic.queue_count(),
             }),
             None if topic.config().write_queue_nums > 0 => {
-                Ok(QueueId(self.next_number() % topic.config().write_queue_nums))
+                let queues = topic.config().write_queue_nums;
+                Ok(QueueId(match send.sharding_key {
+                    // The remainder first, its sign dropped then, as clients compute it.
+                    Some(key) => (i64::from(java_hash(key)) % i64::from(queues)).unsigned_abs() as u32,
+                    None => self.next_number() % queues,
+                }))
             }
             None => Err(SendError::NoQueue { queue: 0, topic: topic.name().to_string(), queues: 0 }),
         }

@@ -49,7 +49,6 @@ pub mod admin;
 mod allocate;
 mod backoff;
 mod client;
-mod compress;
 mod config;
 mod consumer;
 mod error;
@@ -76,7 +75,6 @@ pub use allocate::{
     DEFAULT_VIRTUAL_NODES, MAX_STICKY_PAIRS, Rooms, STICKY_SUFFIX, Strategy, UnknownStrategy,
 };
 pub use client::Client;
-pub use compress::{Compression, DecompressError};
 pub use config::ClientBuilder;
 pub use consumer::{
     AckAllError, ConsumeFrom, Delivery, Filter, Handler, Leased, MessageStream, Outcome, PopConsumer,
@@ -85,6 +83,7 @@ pub use consumer::{
 };
 pub use error::{CallError, ConfigError, Remedy, RouteError};
 pub use ferromq_model::{GroupName, QueueId, QueueOffset, Timestamp, TopicName};
+pub use ferromq_protocol::compress::{Compression, DecompressError};
 pub use identity::UniqueId;
 pub use members::AlreadyMember;
 pub use message::{InvalidMessage, Message, MessageBuilder};

@@ -11,50 +11,6 @@ const TYPICAL_PROPERTIES: usize = 128;
 /// The highest delay level that brokers have unless they are configured otherwise: two hours.
 const MAX_DELAY_LEVEL: u8 = 18;
 
-/// Names of properties that have a meaning of their own: see the methods of [`MessageBuilder`] for those that may be
-/// set. The same that official clients refuse.
-const RESERVED: &[&str] = &[
-    property::TRACE_ON,
-    property::MSG_REGION,
-    property::KEYS,
-    property::TAGS,
-    property::WAIT,
-    property::DELAY,
-    property::RETRY_TOPIC,
-    property::REAL_TOPIC,
-    property::REAL_QUEUE_ID,
-    property::TRANSACTION_PREPARED,
-    property::PRODUCER_GROUP,
-    property::RECONSUME_TIME,
-    property::MAX_RECONSUME_TIMES,
-    property::UNIQUE_KEY,
-    property::PREPARED_QUEUE_OFFSET,
-    property::TRANSACTION_CHECK_TIMES,
-    property::CHECK_IMMUNITY,
-    property::TRANSACTION_ID,
-    property::ORIGIN_MESSAGE_ID,
-    property::CORRELATION_ID,
-    property::REPLY_TO_CLIENT,
-    property::REPLY_TIMEOUT,
-    property::MESSAGE_TYPE,
-    property::PUSH_REPLY_TIME,
-    property::CLUSTER,
-    property::POP_CK,
-    property::FIRST_POP_TIME,
-    property::SHARDING_KEY,
-    property::INNER_NUM,
-    property::INNER_MULTI_QUEUE_OFFSET,
-    property::CRC32,
-    property::TIMER_DELAY_SEC,
-    property::TIMER_DELAY_MS,
-    property::TIMER_DELIVER_MS,
-    property::TIMER_OUT_MS,
-    property::TIMER_ENQUEUE_MS,
-    property::TIMER_DEQUEUE_MS,
-    property::TIMER_ROLL_TIMES,
-    property::TIMER_DELETE_KEY,
-];
-
 /// Why a message cannot be sent: always for the caller to fix.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMessage {
@@ -127,7 +83,7 @@ impl Message {
     /// Whether a property of this name has a meaning of its own, so that [`MessageBuilder::property`] refuses it.
     #[must_use]
     pub fn is_reserved(name: &str) -> bool {
-        RESERVED.contains(&name)
+        property::RESERVED.contains(&name)
     }
 
     /// The topic.

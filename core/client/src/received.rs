@@ -13,8 +13,8 @@ use ferromq_model::message::{MessageId, SysFlag, find_property, iter_properties,
 use ferromq_model::record::Record;
 use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, Timestamp, TopicName};
 
-use crate::compress::{DEFAULT_BODY_LIMIT, decompress};
 use crate::queue::MessageQueue;
+use ferromq_protocol::compress::{DEFAULT_BODY_LIMIT, decompress};
 
 /// A message that came from a broker. Cloning shares its memory.
 #[derive(Clone)]

@@ -27,13 +27,13 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::Inner;
-use crate::compress::{Compression, compress};
 use crate::error::{CallError, RouteError};
 use crate::identity::UniqueId;
 use crate::queue::MessageQueue;
 use crate::received::Received;
 use crate::trace_record::{HandlingOutcome, TraceBatch, TraceMessage, TraceRecord, TracedMessage};
 use crate::wire::Answer;
+use ferromq_protocol::compress::{Compression, compress};
 
 /// The region of a broker that is not told any.
 pub(crate) const DEFAULT_REGION: &str = "DefaultRegion";

@@ -97,6 +97,50 @@ pub mod property {
         /// Marks a message of the same slot as taken back: `<real topic>+<unique key>`.
         TIMER_DELETE_KEY = "TIMER_DEL_UNIQKEY";
     }
+
+    /// Those that have a meaning of their own, so that whoever sends sets them by other ways than as a property of the
+    /// user's. The same that official clients refuse.
+    pub const RESERVED: &[&str] = &[
+        TRACE_ON,
+        MSG_REGION,
+        KEYS,
+        TAGS,
+        WAIT,
+        DELAY,
+        RETRY_TOPIC,
+        REAL_TOPIC,
+        REAL_QUEUE_ID,
+        TRANSACTION_PREPARED,
+        PRODUCER_GROUP,
+        RECONSUME_TIME,
+        MAX_RECONSUME_TIMES,
+        UNIQUE_KEY,
+        PREPARED_QUEUE_OFFSET,
+        TRANSACTION_CHECK_TIMES,
+        CHECK_IMMUNITY,
+        TRANSACTION_ID,
+        ORIGIN_MESSAGE_ID,
+        CORRELATION_ID,
+        REPLY_TO_CLIENT,
+        REPLY_TIMEOUT,
+        MESSAGE_TYPE,
+        PUSH_REPLY_TIME,
+        CLUSTER,
+        POP_CK,
+        FIRST_POP_TIME,
+        SHARDING_KEY,
+        INNER_NUM,
+        INNER_MULTI_QUEUE_OFFSET,
+        CRC32,
+        TIMER_DELAY_SEC,
+        TIMER_DELAY_MS,
+        TIMER_DELIVER_MS,
+        TIMER_OUT_MS,
+        TIMER_ENQUEUE_MS,
+        TIMER_DEQUEUE_MS,
+        TIMER_ROLL_TIMES,
+        TIMER_DELETE_KEY,
+    ];
 }
 
 /// Ends a property's name.

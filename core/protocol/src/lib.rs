@@ -22,8 +22,10 @@
 //! | [`frame`] | frame lengths and limits, [`Command`](frame::Command) and its fields, encoding |
 //! | [`header`] | the fields of each request and response, typed |
 //! | [`body`] | the JSON bodies |
+//! | [`compress`] | how clients compress messages |
 
 pub mod body;
 pub mod code;
+pub mod compress;
 pub mod frame;
 pub mod header;

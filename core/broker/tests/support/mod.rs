@@ -244,6 +244,7 @@ pub fn message<'a>(topic: &'a str, body: &'a str) -> Send<'a> {
         default_topic: "TBW102",
         default_queues: 4,
         queue: Some(QueueId(0)),
+        sharding_key: None,
         sys_flag: SysFlag(0),
         flag: 0,
         born: Timestamp(1_699_999_999_000),

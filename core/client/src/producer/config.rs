@@ -9,9 +9,9 @@ use super::error::ProducerError;
 use super::room::{MAX_BYTES, MAX_COUNT};
 use super::{Producer, Shared};
 use crate::client::Client;
-use crate::compress::{Compression, DEFAULT_LEVEL, DEFAULT_THRESHOLD};
 use crate::error::ConfigError;
 use crate::wire::Request;
+use ferromq_protocol::compress::{Compression, DEFAULT_LEVEL, DEFAULT_THRESHOLD};
 
 /// Builds a [`Producer`]. What is not set is as in official clients.
 #[derive(Clone, Debug)]

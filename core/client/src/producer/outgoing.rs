@@ -7,9 +7,9 @@ use ferromq_protocol::code::RequestCode;
 
 use super::Shared;
 use super::error::SendError;
-use crate::compress::{Compression, compress};
 use crate::identity::UniqueId;
 use crate::message::{InvalidMessage, Message};
+use ferromq_protocol::compress::{Compression, compress};
 
 /// Compressing more than this would hold up what else the thread has to do.
 const COMPRESS_ELSEWHERE: usize = 64 << 10;

@@ -27,12 +27,12 @@ use super::error::SendError;
 use super::receipt::SendReceipt;
 use super::{Producer, Shared};
 use crate::client::Inner;
-use crate::compress::{DEFAULT_BODY_LIMIT, decompress};
 use crate::error::Remedy;
 use crate::message::Message;
 use crate::received::Received;
 use crate::spans::sending;
 use crate::wire::Request;
+use ferromq_protocol::compress::{DEFAULT_BODY_LIMIT, decompress};
 
 /// What replies are marked with.
 const REPLY: &str = "reply";

@@ -97,6 +97,7 @@ pub(super) fn ask<'a>(header: &SendMessage<'a>, peer: &Peer, request: &Command<'
         default_topic: header.default_topic,
         default_queues: header.default_queues,
         queue: header.queue,
+        sharding_key: None,
         sys_flag: header.sys_flag,
         flag: header.flag,
         born: header.born,

@@ -14,14 +14,14 @@ use bytes::Bytes;
 use ferromq_model::message::SysFlag;
 
 /// Bodies longer than this many bytes are compressed, unless the user says otherwise (`compressMsgBodyOverHowmuch`).
-pub(crate) const DEFAULT_THRESHOLD: usize = 4096;
+pub const DEFAULT_THRESHOLD: usize = 4096;
 
 /// How much work is put into it, as zlib (0 to 9) and Zstandard (1 to 22) count, unless the user says otherwise.
-pub(crate) const DEFAULT_LEVEL: u32 = 5;
+pub const DEFAULT_LEVEL: u32 = 5;
 
 /// Bytes that a compressed body may hold, unless the user says otherwise: 64 MiB, sixteen times what brokers take of a
 /// plain one.
-pub(crate) const DEFAULT_BODY_LIMIT: usize = 64 << 20;
+pub const DEFAULT_BODY_LIMIT: usize = 64 << 20;
 
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,7 +54,8 @@ pub enum DecompressError {
 
 impl Compression {
     /// What the system flag of a message with such a body says.
-    pub(crate) const fn bits(self) -> i32 {
+    #[must_use]
+    pub const fn bits(self) -> i32 {
         SysFlag::COMPRESSED
             | match self {
                 Self::Zlib => SysFlag::COMPRESSION_ZLIB,
@@ -80,7 +81,8 @@ impl Compression {
 /// The body compressed, for a message whose flag gets [`Compression::bits`]; `None` if that makes it no shorter.
 ///
 /// A `level` outside of the kind's range counts as the nearest one in it.
-pub(crate) fn compress(kind: Compression, level: u32, body: &[u8]) -> Option<Bytes> {
+#[must_use]
+pub fn compress(kind: Compression, level: u32, body: &[u8]) -> Option<Bytes> {
     let room = Vec::with_capacity(body.len());
     let compressed = match kind {
         Compression::Zlib => {
@@ -103,7 +105,7 @@ pub(crate) fn compress(kind: Compression, level: u32, body: &[u8]) -> Option<Byt
 ///
 /// # Errors
 /// [`DecompressError`]; trying again does not help.
-pub(crate) fn decompress(flag: SysFlag, body: Bytes, limit: usize) -> Result<Bytes, DecompressError> {
+pub fn decompress(flag: SysFlag, body: Bytes, limit: usize) -> Result<Bytes, DecompressError> {
     let plain = match Compression::of(flag)? {
         None => return Ok(body),
         Some(Compression::Zlib) => inflate(&body, limit)?,

@@ -1,0 +1,130 @@
+//! What all handlers share, and which paths there are.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use ferromq_broker::Broker;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::auth::{Credentials, Sessions};
+use super::problem::{Kind, Problem};
+use super::{auth, cors, send};
+use crate::config::HttpConfig;
+
+/// The API's handle: the broker, and what HTTP is set to. Handles share it.
+#[derive(Clone)]
+pub struct Api {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    broker: Broker,
+    config: HttpConfig,
+    credentials: Option<Credentials>,
+    sessions: Sessions,
+}
+
+impl Api {
+    /// The API of `broker`. Without `credentials`, nobody is asked who they are.
+    #[must_use]
+    pub fn new(broker: Broker, config: HttpConfig, credentials: Option<Credentials>) -> Self {
+        Self { shared: Arc::new(Shared { broker, config, credentials, sessions: Sessions::new() }) }
+    }
+
+    /// The broker.
+    pub(super) fn broker(&self) -> &Broker {
+        &self.shared.broker
+    }
+
+    /// What HTTP is set to.
+    pub(super) fn http(&self) -> &HttpConfig {
+        &self.shared.config
+    }
+
+    /// Who may use it, if not everybody may.
+    pub(super) fn credentials(&self) -> Option<&Credentials> {
+        self.shared.credentials.as_ref()
+    }
+
+    /// Browsers that have logged in.
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.shared.sessions
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "FerroMQ",
+        description = "Send, receive, browse and manage over HTTP what every other protocol of the broker shares."
+    ),
+    tags(
+        (name = "send", description = "Storing messages."),
+        (name = "receive", description = "Messages for a consumer group, each leased for a while."),
+        (name = "browse", description = "Reading without a group."),
+        (name = "topics"), (name = "groups"), (name = "cluster"), (name = "session"),
+    ),
+    modifiers(&Security),
+)]
+struct Description;
+
+/// Both ways to say who asks. A server without credentials asks nobody.
+struct Security;
+
+impl utoipa::Modify for Security {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_with(Default::default);
+        let scheme = |scheme| SecurityScheme::Http(HttpBuilder::new().scheme(scheme).build());
+        components.add_security_scheme("bearer", scheme(HttpAuthScheme::Bearer));
+        components.add_security_scheme("basic", scheme(HttpAuthScheme::Basic));
+        let none: [&str; 0] = [];
+        openapi.security = Some(
+            ["bearer", "basic"].map(|name| utoipa::openapi::SecurityRequirement::new(name, none)).to_vec(),
+        );
+    }
+}
+
+/// All paths that are described. A resource's file lists its own.
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Description::openapi()).merge(send::routes()).merge(auth::routes())
+}
+
+/// The document at `/openapi.json`.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// Everything that HTTP answers.
+pub(super) fn router(api: Api) -> Router {
+    let (router, document) = routes().split_for_parts();
+    let document: Arc<str> = document.to_json().expect("a document of strings").into();
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    let openapi = axum::routing::get(async move || (json, document.to_string()));
+    let cors = cors::layer(&api.http().cors_origins);
+    let router = router
+        .route("/openapi.json", openapi)
+        .fallback(no_route)
+        .method_not_allowed_fallback(async || Kind::MethodNotAllowed.because("see the header Allow"))
+        .with_state(api);
+    match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
+}
+
+async fn no_route(uri: axum::http::Uri) -> Problem {
+    Kind::NoRoute.because(format!("{} is no path of this server", uri.path()))
+}
+
+/// An answer of JSON.
+pub(super) fn json(status: StatusCode, body: &impl serde::Serialize) -> axum::response::Response {
+    match serde_json::to_vec(body) {
+        Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(error) => Kind::Internal.because(error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,75 @@
+//! HTTP connections: accepted, limited, and ended by a stop once what they were asked is answered.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use ferromq_net::{Accepted, accept_loop};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use super::api::{self, Api};
+use super::guard::{self, Peer};
+
+/// The most headers that one request may have.
+const MAX_HEADERS: usize = 200;
+
+/// Serves `api` on `listener` until `stop` turns true; returns when the last connection has ended.
+pub async fn serve(listener: TcpListener, api: Api, stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(api.http().max_connections as usize));
+    let router = api::router(api.clone());
+    accept_loop(listener, places, stop.clone(), move |accepted| {
+        let connection = Connection { api: api.clone(), router: router.clone(), stop: stop.clone() };
+        connection.serve(accepted)
+    })
+    .await;
+}
+
+struct Connection {
+    api: Api,
+    router: Router,
+    stop: watch::Receiver<bool>,
+}
+
+impl Connection {
+    async fn serve(self, Accepted { stream, peer, place }: Accepted) {
+        let Self { api, router, mut stop } = self;
+        let config = api.http().clone();
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let (api, router) = (&api, router.clone());
+            async move {
+                let request = request.map(Body::new);
+                Ok::<_, Infallible>(guard::answer(api, router, Peer(peer), request).await)
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(config.read_timeout.duration())
+            .max_buf_size(config.max_header_size.0 as usize)
+            .max_headers(MAX_HEADERS)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut connection = pin!(connection);
+        let stopping = async {
+            // A sender that is gone counts as a stop.
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopping => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "HTTP connection ended");
+        }
+        drop(place);
+    }
+}

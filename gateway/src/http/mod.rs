@@ -1,0 +1,37 @@
+//! HTTP: one API over the same calls of the broker as every other protocol, its description, and the dashboard.
+//!
+//! ```text
+//! listen ─▶ guard (request id, who asks, refusals) ─▶ a resource's handler: decode, one call, encode
+//! ```
+//! Always true:
+//! * what a handler refuses is a [`Problem`](problem::Problem) of one table; no other text leaves with an error;
+//! * every path of `/v1` is in `/openapi.json`, which is made from the handlers;
+//! * nothing is read without a limit: heads and bodies by size, both by time, streams by number.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `listen` | connections and their limits |
+//! | `guard`, `auth`, `cors` | what holds for all requests; who asks; from which page |
+//! | `api` | what all handlers share, and which paths there are |
+//! | `problem` | what can go wrong |
+//! | `extract`, `units` | reading parameters and bodies; times and spans |
+//! | `message` | messages as JSON |
+//! | `send` | storing them |
+
+#![allow(unused_qualifications, reason = "utoipa's macros write them")]
+
+mod api;
+mod auth;
+mod cors;
+#[allow(dead_code, reason = "used by what manages")]
+mod extract;
+mod guard;
+pub mod listen;
+#[allow(dead_code, reason = "used by what receives")]
+mod message;
+pub mod problem;
+mod send;
+mod units;
+
+pub use api::{Api, openapi};
+pub use auth::{Credentials, CredentialsError};

@@ -1,0 +1,198 @@
+//! Storing messages: prepared and appended without a pause, then waited for until they are safe.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use ferromq_broker::Broker;
+use ferromq_broker::send::{Send, SendBatch, Ticket};
+use ferromq_model::message::{SysFlag, find_property, property};
+use ferromq_model::name::AUTO_CREATE_TOPIC;
+use ferromq_model::{PhysicalOffset, Timestamp};
+use ferromq_store::AppendError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::outgoing::Outgoing;
+use crate::http::api::Api;
+use crate::http::problem::{Kind, Problem};
+
+/// Queues that a topic gets that a send creates: as many as the broker's template has.
+const DEFAULT_QUEUES: i32 = i32::MAX;
+
+/// What messages are sent to, and who sends them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target<'a> {
+    pub(super) topic: &'a str,
+    pub(super) peer: SocketAddr,
+}
+
+/// A message is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Sent {
+    /// The id that the message is known by to every client.
+    pub(super) message_id: String,
+    /// Where it lies, as RocketMQ writes it; of a message that comes later, where it waits.
+    pub(super) offset_message_id: String,
+    /// The queue that it is in.
+    pub(super) queue_id: u32,
+    /// Which message of the queue it is, from 0; of a message that comes later, of the queue where it waits.
+    pub(super) queue_offset: u64,
+    /// By what it can be taken back until it comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recall_handle: Option<String>,
+}
+
+thread_local! {
+    /// For single messages: its buffers are used again.
+    static BATCH: RefCell<SendBatch> = RefCell::default();
+}
+
+/// Stores one message; returns once it is safe.
+pub(super) async fn one(api: &Api, target: Target<'_>, message: &Outgoing<'_>) -> Result<Sent, Problem> {
+    let stored = BATCH.with_borrow_mut(|batch| {
+        let stored = Appending::new(api.broker(), target, batch).single(message);
+        batch.clear();
+        stored
+    });
+    let (sent, end) = stored?;
+    safe(api, end).await?;
+    Ok(sent)
+}
+
+/// Stores messages in their order, but those that are refused; returns once they are safe.
+pub(super) async fn many(
+    api: &Api,
+    target: Target<'_>,
+    messages: Vec<Result<Outgoing<'_>, Problem>>,
+) -> Result<Vec<Result<Sent, Problem>>, Problem> {
+    let mut results = Vec::with_capacity(messages.len());
+    let end = {
+        let mut batch = SendBatch::new();
+        let mut appending = Appending::new(api.broker(), target, &mut batch);
+        for message in messages {
+            appending.take(message, &mut |result| results.push(result));
+        }
+        appending.commit(&mut |result| results.push(result));
+        appending.end
+    };
+    safe(api, end).await?;
+    Ok(results)
+}
+
+/// Waits until everything below `end` is as safe as the flush mode promises.
+pub(super) async fn safe(api: &Api, end: PhysicalOffset) -> Result<(), Problem> {
+    let store = api.broker().store();
+    if !store.flushes_before_ack() || end == PhysicalOffset::ZERO {
+        return Ok(());
+    }
+    let began = Instant::now();
+    let patience = store.config().sync_flush_timeout;
+    match tokio::time::timeout(patience.duration(), store.flushed_to(end)).await {
+        Ok(flushed) => {
+            flushed?;
+            api.broker().stats().put_times.took(began.elapsed(), 1);
+            Ok(())
+        }
+        Err(_) => {
+            let why = format!("the disk did not take it within {patience} (syncFlushTimeout)");
+            Err(Kind::FlushUnconfirmed.because(why))
+        }
+    }
+}
+
+/// Messages on their way into the log.
+pub(super) struct Appending<'a> {
+    broker: &'a Broker,
+    target: Target<'a>,
+    batch: &'a mut SendBatch,
+    /// What was taken since the last commit: a ticket and the sender's own id of the message, or why it was refused.
+    taken: Vec<Result<(Ticket, Option<String>), Problem>>,
+    /// Everything that was stored lies below.
+    pub(super) end: PhysicalOffset,
+}
+
+impl<'a> Appending<'a> {
+    pub(super) fn new(broker: &'a Broker, target: Target<'a>, batch: &'a mut SendBatch) -> Self {
+        batch.clear();
+        Self { broker, target, batch, taken: Vec::new(), end: PhysicalOffset::ZERO }
+    }
+
+    /// Stores one.
+    fn single(&mut self, message: &Outgoing<'_>) -> Result<(Sent, PhysicalOffset), Problem> {
+        let ticket = self.prepare(message)?;
+        let outcome = self.broker.commit(self.batch);
+        let sent = self.sent(ticket, given_id(message), outcome.err())?;
+        Ok((sent, self.end))
+    }
+
+    /// Takes one in. Results come with the commit, which this is when enough was taken.
+    pub(super) fn take(
+        &mut self,
+        message: Result<Outgoing<'_>, Problem>,
+        results: &mut impl FnMut(Result<Sent, Problem>),
+    ) {
+        if self.batch.is_full() {
+            self.commit(results);
+        }
+        let taken = message.and_then(|message| Ok((self.prepare(&message)?, given_id(&message))));
+        self.taken.push(taken);
+    }
+
+    /// Stores what was taken in, and gives the results in its order.
+    pub(super) fn commit(&mut self, results: &mut impl FnMut(Result<Sent, Problem>)) {
+        let outcome = if self.batch.is_empty() { Ok(()) } else { self.broker.commit(self.batch) };
+        for taken in std::mem::take(&mut self.taken) {
+            results(taken.and_then(|(ticket, id)| self.sent(ticket, id, outcome.as_ref().err().cloned())));
+        }
+        self.batch.clear();
+    }
+
+    fn prepare(&mut self, message: &Outgoing<'_>) -> Result<Ticket, Problem> {
+        let properties = message.properties.as_str();
+        let send = Send {
+            topic: self.target.topic,
+            default_topic: AUTO_CREATE_TOPIC,
+            default_queues: DEFAULT_QUEUES,
+            queue: message.queue,
+            sharding_key: find_property(properties, property::SHARDING_KEY),
+            sys_flag: SysFlag(0),
+            flag: 0,
+            born: Timestamp::now(),
+            born_host: self.target.peer,
+            properties,
+            reconsume_times: 0,
+            max_reconsume_times: None,
+            unit_mode: false,
+            is_batch: false,
+            body: &message.body,
+        };
+        Ok(self.broker.prepare(self.batch, &send)?)
+    }
+
+    fn sent(
+        &mut self,
+        ticket: Ticket,
+        given: Option<String>,
+        refused: Option<AppendError>,
+    ) -> Result<Sent, Problem> {
+        let Some(placed) = self.batch.placed(ticket).first() else {
+            return Err(refused.unwrap_or(AppendError::Closed).into());
+        };
+        self.end = self.end.max(placed.end);
+        let offset_message_id = self.broker.message_id(placed.physical).to_string();
+        let made = given.or_else(|| self.batch.made_key(ticket).map(str::to_owned));
+        Ok(Sent {
+            message_id: made.unwrap_or_else(|| offset_message_id.clone()),
+            offset_message_id,
+            queue_id: ticket.queue.0,
+            queue_offset: placed.queue_offset.0,
+            recall_handle: self.batch.recall_handle(ticket).map(str::to_owned),
+        })
+    }
+}
+
+fn given_id(message: &Outgoing<'_>) -> Option<String> {
+    find_property(message.properties.as_str(), property::UNIQUE_KEY).map(str::to_owned)
+}

@@ -1,0 +1,241 @@
+//! Storing messages: one as the body of a request, one or many as JSON, or a stream of lines.
+//!
+//! ```text
+//! body ─▶ Outgoing, in one of the forms ─▶ append: one append for all that came together ─▶ safe ─▶ answer
+//! ```
+//! Always true: what is answered as stored is as safe as the flush mode promises.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `outgoing` | a message on its way to the broker, and what its properties may be |
+//! | `raw`, `json`, `lines` | the forms that messages come in |
+//! | `append` | storing them, and waiting until they are safe |
+
+mod append;
+mod json;
+mod lines;
+mod outgoing;
+mod raw;
+
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::Response;
+use ferromq_broker::recall::{Recall, RecallError};
+use serde::{Deserialize, Serialize};
+use tower_http::decompression::RequestDecompressionLayer;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::append::Sent;
+use super::api::{self, Api};
+use super::extract::{self, Path, Query};
+use super::guard::Peer;
+use super::problem::{Kind, Problem, ProblemBody};
+
+/// Headers of a message that is a request's body.
+pub(super) const REQUEST_HEADERS: [HeaderName; 7] =
+    [raw::TAG, raw::KEYS, raw::PROPERTY, raw::DELAY, raw::DELIVER_AT, raw::SHARDING_KEY, raw::QUEUE];
+
+/// Paths of the API.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    // What it does not know is refused by the handler, in the words of every refusal.
+    let compressed = RequestDecompressionLayer::new().pass_through_unaccepted(true);
+    OpenApiRouter::new().routes(routes!(send)).layer(compressed).routes(routes!(recall))
+}
+
+/// How a body holds messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// It is the message.
+    Raw,
+    /// JSON of one or many.
+    Json,
+    /// JSON of one, a line each.
+    Lines,
+}
+
+impl Form {
+    fn of(headers: &HeaderMap, raw: bool) -> Result<Self, Problem> {
+        let kind = extract::header(headers, &header::CONTENT_TYPE)?.unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        Ok(if raw {
+            Self::Raw
+        } else if kind.eq_ignore_ascii_case("application/json") {
+            Self::Json
+        } else if kind.eq_ignore_ascii_case("application/x-ndjson")
+            || kind.eq_ignore_ascii_case("application/jsonl")
+        {
+            Self::Lines
+        } else {
+            Self::Raw
+        })
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct SendQuery {
+    /// Takes a body of any content type as the message itself.
+    #[serde(default, deserialize_with = "flag")]
+    #[param(value_type = Option<bool>)]
+    raw: bool,
+    /// What a stream of lines is answered with.
+    #[serde(default)]
+    results: lines::Results,
+}
+
+/// `?raw` and `?raw=true` say yes.
+fn flag<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match &*String::deserialize(deserializer)? {
+        "" | "true" => Ok(true),
+        "false" => Ok(false),
+        other => Err(serde::de::Error::custom(format!("{other:?} is neither true nor false"))),
+    }
+}
+
+/// What became of one message of many.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum Outcome<'a> {
+    /// It is stored.
+    Sent(&'a Sent),
+    /// It is not.
+    Refused {
+        /// Why.
+        error: ProblemBody<'a>,
+    },
+}
+
+impl<'a> From<&'a Result<Sent, Problem>> for Outcome<'a> {
+    fn from(result: &'a Result<Sent, Problem>) -> Self {
+        match result {
+            Ok(sent) => Self::Sent(sent),
+            Err(problem) => Self::Refused { error: problem.body(None) },
+        }
+    }
+}
+
+/// What became of many messages, in their order.
+#[derive(Debug, Serialize, ToSchema)]
+struct Outcomes<'a> {
+    /// One for each message.
+    results: Vec<Outcome<'a>>,
+}
+
+/// Send messages
+///
+/// The body is a message of any content type, with headers that say more of it; or JSON of one message or of
+/// `{"messages": […]}`; or a stream of such messages, a line each (`application/x-ndjson`), answered a line each, in
+/// order. Messages are stored in the order in which they come, and answered once they are as safe as the server's flush
+/// mode promises. A topic that does not exist is created where the server is set to (`autoCreateTopicEnable`).
+#[utoipa::path(
+    post,
+    path = "/v1/topics/{topic}/messages",
+    tag = "send",
+    params(
+        ("topic" = String, Path, description = "The topic."),
+        SendQuery,
+        ("FerroMQ-Tag" = Option<String>, Header, description = "The tag of a raw message."),
+        ("FerroMQ-Keys" = Option<String>, Header, description = "Its keys, with blanks between them."),
+        ("FerroMQ-Property" = Option<String>, Header,
+            description = "`name=value`, percent-encoded where it is not plain text; may be repeated."),
+        ("FerroMQ-Delay" = Option<String>, Header, description = "It comes after this span, such as `10s`."),
+        ("FerroMQ-Deliver-At" = Option<String>, Header,
+            description = "It comes at this time: RFC 3339, or milliseconds since 1970."),
+        ("FerroMQ-Sharding-Key" = Option<String>, Header,
+            description = "Messages of the same key are in the same queue, in order."),
+        ("FerroMQ-Queue" = Option<u32>, Header, description = "The queue that it is for."),
+    ),
+    request_body(content(
+        (Vec<u8> = "application/octet-stream"),
+        (json::Either<'_> = "application/json"),
+        (String = "application/x-ndjson"),
+    )),
+    responses(
+        (status = 201, description = "Stored: one message, or all of many.", body = Sent),
+        (status = 200, description = "The results of a stream, a line each.", content_type = "application/x-ndjson", body = String),
+        (status = 207, description = "Some of many messages are stored, and some are not.", body = Outcomes<'_>),
+        (status = "default", description = "Refused.", content_type = "application/problem+json", body = ProblemBody<'_>),
+    ),
+)]
+async fn send(
+    State(api): State<Api>,
+    Path(topic): Path<String>,
+    Query(query): Query<SendQuery>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    // Those that are known are decoded by now.
+    if let Some(encoding) = extract::header(&headers, &header::CONTENT_ENCODING)?.filter(|e| *e != "identity")
+    {
+        return Err(Kind::UnsupportedMedia.because(format!("the body's encoding is {encoding}")));
+    }
+    let form = Form::of(&headers, query.raw)?;
+    if form == Form::Lines {
+        return Ok(lines::answer(api, topic, peer, body, query.results));
+    }
+    let body = extract::read(body, &api).await?;
+    let target = append::Target { topic: &topic, peer };
+    if form == Form::Raw {
+        let message = raw::message(&headers, &body)?;
+        let sent = append::one(&api, target, &message).await?;
+        return Ok(api::json(StatusCode::CREATED, &sent));
+    }
+    match json::Body::parse(&body)? {
+        json::Body::One(message) => {
+            let sent = append::one(&api, target, &message.outgoing()?).await?;
+            Ok(api::json(StatusCode::CREATED, &sent))
+        }
+        json::Body::Many(messages) => {
+            let messages: Vec<_> = messages.into_iter().map(json::Message::outgoing).collect();
+            let results = append::many(&api, target, messages).await?;
+            let all = results.iter().all(Result::is_ok);
+            let status = if all { StatusCode::CREATED } else { StatusCode::MULTI_STATUS };
+            Ok(api::json(status, &Outcomes { results: results.iter().map(Outcome::from).collect() }))
+        }
+    }
+}
+
+/// Take a message back
+///
+/// Takes back a message that was sent with a delay or a delivery time and has not come yet, by the `recallHandle` that
+/// the send was answered with.
+#[utoipa::path(
+    delete,
+    path = "/v1/topics/{topic}/recalls/{handle}",
+    tag = "send",
+    params(
+        ("topic" = String, Path, description = "The topic."),
+        ("handle" = String, Path, description = "The `recallHandle`."),
+    ),
+    responses(
+        (status = 204, description = "It will not come."),
+        (status = "default", description = "Refused: it comes.", content_type = "application/problem+json", body = ProblemBody<'_>),
+    ),
+)]
+async fn recall(
+    State(api): State<Api>,
+    Path((topic, handle)): Path<(String, String)>,
+    Extension(Peer(peer)): Extension<Peer>,
+) -> Result<StatusCode, Problem> {
+    let ask = Recall { group: None, topic: &topic, handle: &handle, from: peer };
+    let recalled = api.broker().recall(&ask)?;
+    append::safe(&api, recalled.placed.end).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<RecallError> for Problem {
+    fn from(error: RecallError) -> Self {
+        let text = error.to_string();
+        match error {
+            RecallError::Forbidden => Kind::NotEnabled.because(text),
+            RecallError::Unavailable => Kind::NotWritable.because(text),
+            RecallError::NoTopic(_) => Kind::NoTopic.because(text),
+            RecallError::Handle(_) => Kind::BadRequest.because(text),
+            RecallError::Store(error) => error.into(),
+        }
+    }
+}
