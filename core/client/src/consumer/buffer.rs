@@ -119,12 +119,14 @@ impl Buffer {
         if std::mem::replace(&mut entry.done, true) {
             return false;
         }
+        let len = entry.len as usize;
+        let was_full = state.is_full(&self.limits);
         state.open -= 1;
-        state.bytes -= entry.len as usize;
+        state.bytes -= len;
         while state.window.front().is_some_and(|entry| entry.done) {
             state.window.pop_front();
         }
-        if !state.is_full(&self.limits) {
+        if was_full && !state.is_full(&self.limits) {
             self.room.notify_one();
         }
         true

@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -27,7 +27,7 @@ use ferromq_protocol::header::{SendBack, SendMessage};
 use futures_util::{FutureExt as _, Stream};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::push::Consumer;
 use super::queues::{Assigned, LOCK_AGAIN};
@@ -244,13 +244,13 @@ impl Consumer {
         let traced = self.trace_handed(&message);
         let process = spans::Process::of(self.group.as_str(), &message);
         let handling = AssertUnwindSafe(process.run(handler.handle(message))).catch_unwind();
-        let (outcome, how) = match tokio::time::timeout(limit, handling).await {
+        let (outcome, how) = match within(limit, handling).await {
             Ok(Ok(outcome)) => (outcome, HandlingOutcome::of(outcome)),
             Ok(Err(_)) => {
                 tracing::error!(group = %self.group, "a handler panicked: its message comes again");
                 (Outcome::Later, HandlingOutcome::Exception)
             }
-            Err(_) => {
+            Err(TookTooLong) => {
                 tracing::warn!(group = %self.group, ?limit, "a handler takes too long: its message comes again");
                 (Outcome::Later, HandlingOutcome::Timeout)
             }
@@ -421,6 +421,25 @@ impl Consumer {
         let body = message.stored_body();
         self.inner.call(&link, RequestCode::SendMessageV2, &header, &body).await.map(|_| ())
     }
+}
+
+struct TookTooLong;
+
+/// Ends a future after a time. The time begins when the future first waits for something: most handlers never do, and
+/// need no clock.
+async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, TookTooLong> {
+    let mut future = pin!(future);
+    let mut over = pin!(None);
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        if over.is_none() {
+            over.set(Some(sleep(limit)));
+        }
+        over.as_mut().as_pin_mut().expect("set before").poll(cx).map(|()| Err(TookTooLong))
+    })
+    .await
 }
 
 /// A traced message that was handed out.
