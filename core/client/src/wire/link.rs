@@ -423,6 +423,11 @@ impl Link {
         wakers.drain(..).for_each(Waker::wake);
     }
 
+    /// Whether anything waits to be sent.
+    pub(super) fn has_outgoing(&self) -> bool {
+        !self.shared.lock().out.is_empty()
+    }
+
     /// Moves what waits to be sent to `out`, and notes whom to wake for the next.
     pub(super) fn take_outgoing(&self, cx: &Context<'_>, out: &mut Outbox) {
         let full = {

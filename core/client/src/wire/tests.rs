@@ -95,6 +95,26 @@ async fn nobody_there_and_a_refusal_are_told_apart() {
 }
 
 #[tokio::test]
+async fn what_is_told_before_a_stop_is_sent() {
+    let (told, mut heard) = mpsc::channel(1);
+    let server = FakeServer::start(move |command| {
+        if command.is_oneway() {
+            told.try_send(command.body.to_vec()).expect("the test listens");
+        }
+        Reaction::ok()
+    })
+    .await;
+    let Connected { link, stop, running, _inbox } = connect(server.address());
+    // After many answers what is told does not leave at once.
+    futures_util::future::join_all((0..1000).map(|_| call(&link, b"", PATIENCE))).await;
+    link.tell(RequestCode::HeartBeat, &(), &Bytes::from_static(b"last"), PATIENCE).await.unwrap();
+    stop.send_replace(true);
+    tokio::time::timeout(PATIENCE, running).await.expect("it ends").unwrap();
+    let last = tokio::time::timeout(PATIENCE, heard.recv()).await.expect("it is heard");
+    assert_eq!(last.as_deref(), Some(&b"last"[..]));
+}
+
+#[tokio::test]
 async fn a_stop_ends_the_task_and_calls_after_it_say_so() {
     let server = FakeServer::start(|_| Reaction::Silence).await;
     let Connected { link, stop, running, .. } = connect(server.address());
