@@ -144,18 +144,18 @@ impl Shared {
                 let now = Instant::now();
                 self.faults.note(&queue.broker, now - since, tried.is_err(), now.into_std());
             }
-            let again = tries <= self.settings.retries && !span.left().is_zero();
+            let again = || tries <= self.settings.retries && !span.left().is_zero();
             match tried {
                 Ok(accepted) => {
                     let retry = self.settings.retry_when_not_stored;
-                    if accepted.status == SendStatus::Stored || !retry || !again {
+                    if accepted.status == SendStatus::Stored || !retry || !again() {
                         return Ok(accepted);
                     }
                     ending = Some(Ok(accepted));
                 }
                 Err(last) => {
                     tracing::debug!(topic = %out.topic, %queue, tries, error = %last, "not sent");
-                    let again = again && is_worth_another_try(&last);
+                    let again = again() && is_worth_another_try(&last);
                     let lost = last.is_silence() || is_wrong_way(&last);
                     if !matches!(ending, Some(Ok(_))) {
                         ending = Some(Err(SendError::Failed { tries, last }));
