@@ -11,12 +11,12 @@
 //! * a message counts as done only when its handler said so or the broker has taken it back;
 //! * what a queue that was given up still has is not handed out any more.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,7 +30,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::push::Consumer;
-use super::queues::{Assigned, LOCK_AGAIN};
+use super::queues::LOCK_AGAIN;
+use super::ready::Item;
 use crate::backoff::redelivery_level;
 use crate::error::CallError;
 use crate::received::Received;
@@ -91,97 +92,6 @@ where
 {
     async fn handle(&self, message: Received) -> Outcome {
         self(message).await.into()
-    }
-}
-
-/// A message to be handed out.
-pub(super) struct Item {
-    pub(super) message: Received,
-    pub(super) from: Arc<Assigned>,
-}
-
-/// Messages that may be handed out now.
-#[derive(Default)]
-pub(super) struct Ready {
-    state: Mutex<ReadyState>,
-}
-
-#[derive(Default)]
-struct ReadyState {
-    items: VecDeque<Item>,
-    waiting: Vec<Waker>,
-    closed: bool,
-}
-
-impl Ready {
-    pub(super) fn push_all(&self, items: impl Iterator<Item = Item>) {
-        let mut state = self.state.lock();
-        let before = state.items.len();
-        state.items.extend(items);
-        let came = state.items.len() - before;
-        let woken = came.min(state.waiting.len());
-        let kept = state.waiting.len() - woken;
-        // Who waited last is woken first: it is the warmest, and one wakes often enough.
-        for waker in state.waiting.drain(kept..) {
-            waker.wake();
-        }
-    }
-
-    /// The next message; `None` once closed.
-    pub(super) async fn next(&self) -> Option<Item> {
-        poll_fn(|cx| self.poll_next(cx)).await
-    }
-
-    fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Item>> {
-        let mut state = self.state.lock();
-        if state.closed {
-            return Poll::Ready(None);
-        }
-        if let Some(item) = state.items.pop_front() {
-            return Poll::Ready(Some(item));
-        }
-        if !state.waiting.iter().any(|known| known.will_wake(cx.waker())) {
-            state.waiting.push(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-
-    /// Hands nothing out any more.
-    pub(super) fn close(&self) {
-        let mut state = self.state.lock();
-        state.closed = true;
-        state.items.clear();
-        state.waiting.drain(..).for_each(Waker::wake);
-    }
-}
-
-/// Messages of a queue that are handed out one at a time.
-#[derive(Default)]
-pub(super) struct Lane {
-    waiting: VecDeque<Received>,
-    /// One is handed out, or waits to be handed out again.
-    busy: bool,
-}
-
-impl Lane {
-    /// Adds messages; returns the one to hand out now.
-    pub(super) fn add(&mut self, messages: impl Iterator<Item = Received>) -> Option<Received> {
-        self.waiting.extend(messages);
-        if self.busy { None } else { self.next() }
-    }
-
-    fn next(&mut self) -> Option<Received> {
-        let next = self.waiting.pop_front();
-        self.busy = next.is_some();
-        next
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.waiting.clear();
-    }
-
-    pub(super) fn is_busy(&self) -> bool {
-        self.busy
     }
 }
 
@@ -423,6 +333,7 @@ impl Consumer {
     }
 }
 
+#[derive(Debug, PartialEq, Eq)]
 struct TookTooLong;
 
 /// Ends a future after a time. The time begins when the future first waits for something: most handlers never do, and
@@ -536,5 +447,22 @@ impl Stream for MessageStream {
 impl std::fmt::Debug for MessageStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MessageStream").field("group", &self.consumer.group).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_waits_longer_than_it_may_is_ended() {
+        let limit = Duration::from_secs(10);
+        let start = Instant::now();
+        assert_eq!(within(limit, pending::<()>()).await, Err(TookTooLong));
+        assert_eq!(start.elapsed().as_secs(), 10);
+        assert_eq!(within(limit, sleep(limit / 2)).await, Ok(()));
+        assert_eq!(within(Duration::ZERO, ready(7)).await, Ok(7));
     }
 }

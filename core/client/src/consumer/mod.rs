@@ -15,6 +15,7 @@
 //! | `buffer` | messages of one queue between their arrival and their end |
 //! | `push` | building, starting and closing a [`PushConsumer`] |
 //! | `queues` | fetching from the queues that are this member's, and giving them up |
+//! | `ready` | messages that may be handed out now |
 //! | `handing` | handing messages out, concurrently or in order, and what comes of it |
 //! | `requests` | what brokers ask of a consumer |
 //! | `pull` | a [`PullConsumer`] |
@@ -29,6 +30,7 @@ mod pop;
 mod pull;
 mod push;
 mod queues;
+mod ready;
 mod requests;
 mod share;
 

@@ -28,9 +28,10 @@ use tokio::time::{interval, timeout};
 
 use super::buffer::BufferLimits;
 use super::filter::Filter;
-use super::handing::{Handler, MessageStream, Postponed, Ready};
+use super::handing::{Handler, MessageStream, Postponed};
 use super::offsets::Offsets;
 use super::queues::{Assigned, LOCK_EVERY};
+use super::ready::Ready;
 use crate::allocate::Strategy;
 use crate::backoff::{DEFAULT_ORDERLY_WAIT, ORDERLY_WAITS};
 use crate::client::{Client, Inner};
@@ -246,7 +247,8 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// How long a handler may take before it counts as failed: 15 minutes by default.
+    /// How long a handler may take before it counts as failed, from when it first waits for something: 15 minutes by
+    /// default.
     #[must_use]
     pub fn handling_limit(mut self, limit: Duration) -> Self {
         self.handling_limit = limit;
