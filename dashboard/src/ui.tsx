@@ -89,6 +89,8 @@ export function Badge(props: { tone?: Tone; children: ComponentChildren }) {
 
 export interface Column<T> {
   label: string;
+  /** The label is for screen readers only. */
+  unlabelled?: boolean;
   /** Numbers stand right, in digits of one width. */
   numeric?: boolean;
   /** Left out on narrow screens. */
@@ -137,7 +139,7 @@ export function Table<T>(props: {
                       <span aria-hidden="true">{sorted === "descending" ? " ↓" : sorted ? " ↑" : ""}</span>
                     </button>
                   ) : (
-                    column.label
+                    <span class={column.unlabelled ? "hidden" : undefined}>{column.label}</span>
                   )}
                 </th>
               );

@@ -3,7 +3,7 @@
     Asset {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"c9068ebe161cf602\"",
+        etag: "W/\"d892da29bb95814c\"",
         bytes: include_bytes!("index.html"),
     },
     Asset {
@@ -13,15 +13,15 @@
         bytes: include_bytes!("ui/icon-BVZAXpYP.svg"),
     },
     Asset {
-        path: "/ui/index-DJmA1zel.css",
-        content_type: "text/css; charset=utf-8",
-        etag: "W/\"476f8dec26a1352c\"",
-        bytes: include_bytes!("ui/index-DJmA1zel.css"),
+        path: "/ui/index-BigT7nlW.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"3d4c1454fdb48281\"",
+        bytes: include_bytes!("ui/index-BigT7nlW.js"),
     },
     Asset {
-        path: "/ui/index-I4Bu16WL.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"300e176fcd5285ae\"",
-        bytes: include_bytes!("ui/index-I4Bu16WL.js"),
+        path: "/ui/index-CFNsZZJL.css",
+        content_type: "text/css; charset=utf-8",
+        etag: "W/\"f1676c87407b0e43\"",
+        bytes: include_bytes!("ui/index-CFNsZZJL.css"),
     },
 ]

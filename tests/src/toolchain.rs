@@ -152,6 +152,51 @@ pub fn go_client() -> PathBuf {
     .join("interop")
 }
 
+/// A Chromium that tests can drive.
+///
+/// # Panics
+/// When there is none.
+pub fn chromium() -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut found = env::split_paths(&path).flat_map(|dir| ["chromium", "chromium-browser"].map(|name| dir.join(name)));
+    found.find(|program| program.is_file()).unwrap_or_else(|| {
+        panic!("the dashboard's tests need `chromium` on the PATH: Debian has it as apt-get install chromium")
+    })
+}
+
+/// The dashboard's sources, with the packages that its tests need installed beside them.
+///
+/// # Panics
+/// When they cannot be installed.
+pub fn dashboard() -> &'static Path {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        let dir = workspace().join("dashboard");
+        need("npm", "--version", "Node.js, 20.19 or later (https://nodejs.org)");
+        // What npm leaves behind when it is done.
+        let installed = fs::metadata(dir.join("node_modules/.package-lock.json")).and_then(|meta| meta.modified());
+        let wanted = fs::metadata(dir.join("package-lock.json")).and_then(|meta| meta.modified());
+        if installed.is_ok_and(|installed| wanted.is_ok_and(|wanted| wanted <= installed)) {
+            return dir;
+        }
+        fs::create_dir_all(cache()).unwrap_or_else(|e| panic!("the cache {}: {e}", cache().display()));
+        let log = cache().join("dashboard-npm.log");
+        for attempt in 1.. {
+            let mut command = Command::new("npm");
+            command.args(["ci", "--prefer-offline"]).current_dir(&dir);
+            if run("npm", command, &log, LIMIT).success() {
+                break;
+            }
+            assert!(
+                attempt < DOWNLOAD_TRIES,
+                "the dashboard's packages cannot be installed:\n{}",
+                tail(&log, 40)
+            );
+        }
+        dir
+    })
+}
+
 /// The class path of Java sources, compiled, and the jars that they need.
 fn compiled(program: &str, sources: &[PathBuf], jars: &Path) -> String {
     let name = format!("{program}-classes-{}", digest(sources));

@@ -34,16 +34,16 @@ export function Api({ route }: { route: Route }) {
                   <ul class="operations">
                     {found.filter((each) => each.tag === tag).map((each) => (
                       <li key={each.id}>
-                        <a
+                        <button
+                          type="button"
                           class="operation"
-                          href={link(["api"], { operation: open === each.id ? undefined : each.id })}
                           aria-expanded={open === each.id}
-                          role="button"
+                          onClick={() => { location.hash = link(["api"], { operation: open === each.id ? undefined : each.id }); }}
                         >
                           <span class={`method ${each.method.toLowerCase()}`}>{each.method}</span>
                           <code>{each.path}</code>
                           <span class="fine">{each.summary}</span>
-                        </a>
+                        </button>
                         {open === each.id && <Try operation={each} />}
                       </li>
                     ))}

@@ -102,7 +102,8 @@ export function GroupDeadLetters({ name }: { name: string }) {
                 messages={data.messages}
                 empty={<Empty title="No dead letters">This group has not given up on a message.</Empty>}
                 first={{
-                  label: "",
+                  label: "Chosen",
+                  unlabelled: true,
                   cell: (message) => (
                     <input
                       type="checkbox"

@@ -17,6 +17,7 @@ export function GroupPage({ name, route }: { name: string; route: Route }) {
   const group = useLive<Group>(path`/v1/groups/${name}`);
   const [deleting, setDeleting] = useState(false);
   const tab = route.query.get("tab") ?? TABS[0];
+  const gone = group.problem?.status === 404 && tab !== "Dead letters";
   return (
     <Page
       of="Group"
@@ -29,14 +30,14 @@ export function GroupPage({ name, route }: { name: string; route: Route }) {
           </p>
         )
       }
-      actions={<button type="button" class="danger" onClick={() => setDeleting(true)}>Delete</button>}
+      actions={<button type="button" class="danger" disabled={!group.data} onClick={() => setDeleting(true)}>Delete</button>}
     >
       {group.problem && <Failure problem={group.problem} retry={group.refresh} />}
-      <Tabs label="Parts of the group" tabs={TABS.map((each) => ({ name: each, href: link(["groups", name], { tab: each }), current: tab === each }))} />
-      {tab === "Lag" && <Queues name={name} />}
-      {tab === "Members" && <Members name={name} />}
-      {tab === "Rebalances" && <Rebalances name={name} />}
-      {tab === "Dead letters" && <GroupDeadLetters name={name} />}
+      {!gone && <Tabs label="Parts of the group" tabs={TABS.map((each) => ({ name: each, href: link(["groups", name], { tab: each }), current: tab === each }))} />}
+      {!gone && tab === "Lag" && <Queues name={name} />}
+      {!gone && tab === "Members" && <Members name={name} />}
+      {!gone && tab === "Rebalances" && <Rebalances name={name} />}
+      {!gone && tab === "Dead letters" && <GroupDeadLetters name={name} />}
       {deleting && <Delete what="group" name={name} at={path`/v1/groups/${name}`} back={["groups"]} onClose={() => setDeleting(false)} />}
     </Page>
   );

@@ -23,7 +23,7 @@ export function MessageTable(props: { messages: Message[]; empty: ComponentChild
     },
     { label: "Stored", sort: (message) => message.storedAt, cell: (message) => <Time at={message.storedAt} millis /> },
     { label: "Tag", sort: (message) => message.tag, cell: (message) => message.tag && <Badge>{message.tag}</Badge> },
-    { label: "Keys", cell: (message) => (message.keys ?? []).join(" ") },
+    { label: "Keys", cell: (message) => <span class="nowrap">{(message.keys ?? []).join(" ")}</span> },
     { label: "Queue", numeric: true, sort: (message) => message.queueId, cell: (message) => message.queueId },
     { label: "Offset", numeric: true, sort: (message) => message.queueOffset, cell: (message) => count(message.queueOffset) },
     { label: "Size", numeric: true, wide: true, sort: (message) => message.size, cell: (message) => bytes(message.size) },

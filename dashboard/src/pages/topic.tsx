@@ -18,6 +18,7 @@ export function TopicPage({ name, route }: { name: string; route: Route }) {
   const [dialog, setDialog] = useState<"send" | "change" | "delete">();
   const tab = route.query.get("tab") ?? TABS[0];
   const close = (): void => setDialog(undefined);
+  const gone = topic.problem?.status === 404;
   return (
     <Page
       of="Topic"
@@ -33,17 +34,17 @@ export function TopicPage({ name, route }: { name: string; route: Route }) {
       }
       actions={
         <>
-          <button type="button" class="primary" onClick={() => setDialog("send")}>Send a message</button>
+          <button type="button" class="primary" disabled={!topic.data} onClick={() => setDialog("send")}>Send a message</button>
           <button type="button" disabled={!topic.data} onClick={() => setDialog("change")}>Change</button>
           <button type="button" class="danger" disabled={topic.data?.kind !== "user"} onClick={() => setDialog("delete")}>Delete</button>
         </>
       }
     >
       {topic.problem && <Failure problem={topic.problem} retry={topic.refresh} />}
-      <Tabs label="Parts of the topic" tabs={TABS.map((each) => ({ name: each, href: link(["topics", name], { tab: each }), current: tab === each }))} />
-      {tab === "Queues" && <Queues name={name} />}
-      {tab === "Groups" && <Readers name={name} />}
-      {tab === "Messages" && <Latest name={name} />}
+      {!gone && <Tabs label="Parts of the topic" tabs={TABS.map((each) => ({ name: each, href: link(["topics", name], { tab: each }), current: tab === each }))} />}
+      {!gone && tab === "Queues" && <Queues name={name} />}
+      {!gone && tab === "Groups" && <Readers name={name} />}
+      {!gone && tab === "Messages" && <Latest name={name} />}
       {dialog === "send" && <Send topic={name} onClose={close} />}
       {dialog === "change" && topic.data && (
         <TopicForm topic={topic.data} onClose={close} onDone={() => {

@@ -1,0 +1,58 @@
+//! The dashboard, in a real browser, against the binary. The tests themselves are in `dashboard/browser/`.
+//!
+//! What the browser showed is kept as pictures in `dashboard-screenshots` of the target directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use ferromq_tests::process::{run, tail};
+use ferromq_tests::server::{Kind, Launch};
+use ferromq_tests::toolchain;
+
+/// A browser on a machine with two busy cores takes its time.
+const LIMIT: Duration = Duration::from_secs(540);
+
+#[test]
+fn its_parts_do_what_they_say() {
+    npm("test", &[]);
+}
+
+#[test]
+fn it_works_in_a_browser_with_and_without_a_login() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let credentials = dir.path().join("credentials");
+    fs::write(&credentials, "token ci t0ken\nuser ann s3cret\n").expect("a file");
+    let launch = |name: &str| Launch::new(Kind::Ferro, &dir.path().join(name)).small_files();
+    let open = launch("open").start();
+    let closed = launch("closed").set("httpCredentialsFile", &credentials.display().to_string()).start();
+    let screenshots = target().join("dashboard-screenshots");
+    npm(
+        "browser",
+        &[
+            ("FERROMQ_HTTP", format!("http://{}", open.http())),
+            ("FERROMQ_HTTP_CLOSED", format!("http://{}", closed.http())),
+            ("FERROMQ_SCREENSHOTS", screenshots.display().to_string()),
+            ("CHROMIUM", toolchain::chromium().display().to_string()),
+        ],
+    );
+    closed.stop();
+    open.stop();
+}
+
+/// Runs a script of the dashboard's package.
+fn npm(script: &str, environment: &[(&str, String)]) {
+    let mut command = Command::new("npm");
+    command.args(["run", "--silent", script]).current_dir(toolchain::dashboard());
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    let log = target().join(format!("dashboard-{script}.log"));
+    let status = run("npm", command, &log, LIMIT);
+    assert!(status.success(), "npm run {script} ended with {status}\n{}", tail(&log, 120));
+}
+
+/// The directory that this test's program was built into: `target`, two above `deps`.
+fn target() -> PathBuf {
+    let program = std::env::current_exe().expect("a program has a path");
+    program.ancestors().nth(3).map(Path::to_owned).expect("cargo builds into target/PROFILE/deps")
+}
