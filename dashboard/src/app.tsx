@@ -49,6 +49,8 @@ export function App() {
     // Who follows a link by keyboard or with a screen reader continues at the new page's heading.
     if (drawn.current) main.current?.querySelector("h1")?.focus({ preventScroll: true });
     drawn.current = true;
+    // On a phone the places stand in a row, of which only a part is seen.
+    document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
     scrollTo(0, 0);
   }, [where]);
 

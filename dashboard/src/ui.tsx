@@ -171,6 +171,9 @@ function compare(a: string | number | undefined, b: string | number | undefined)
   return String(a).localeCompare(String(b), undefined, { numeric: true });
 }
 
+/** Whether there is likely a keyboard to press `/` on. */
+const KEYBOARD = matchMedia("(pointer: fine)");
+
 /** A search field that `/` moves to. */
 export function Filter(props: { label: string; value: string; onInput: (value: string) => void }) {
   const field = useRef<HTMLInputElement>(null);
@@ -191,7 +194,7 @@ export function Filter(props: { label: string; value: string; onInput: (value: s
       class="filter"
       aria-label={props.label}
       aria-keyshortcuts="/"
-      placeholder={`${props.label}  ( / )`}
+      placeholder={KEYBOARD.matches ? `${props.label}  ( / )` : props.label}
       value={props.value}
       onInput={(event) => props.onInput(event.currentTarget.value)}
     />

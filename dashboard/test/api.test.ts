@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { madeUp } from "../mock/server.ts";
 import { basic, call, onAnswer, path, Problem, problemOf, withQuery } from "../src/api.ts";
-import { request } from "../src/pages/messages.tsx";
+import { request } from "../src/question.ts";
 
 const server = createServer(madeUp({ auth: false }));
 const closed = createServer(madeUp({ auth: true }));

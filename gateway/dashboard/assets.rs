@@ -3,7 +3,7 @@
     Asset {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"d892da29bb95814c\"",
+        etag: "W/\"37de41b160d4f5a5\"",
         bytes: include_bytes!("index.html"),
     },
     Asset {
@@ -13,10 +13,10 @@
         bytes: include_bytes!("ui/icon-BVZAXpYP.svg"),
     },
     Asset {
-        path: "/ui/index-BigT7nlW.js",
+        path: "/ui/index-BpJ90bqV.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"3d4c1454fdb48281\"",
-        bytes: include_bytes!("ui/index-BigT7nlW.js"),
+        etag: "W/\"6fba0837473a6913\"",
+        bytes: include_bytes!("ui/index-BpJ90bqV.js"),
     },
     Asset {
         path: "/ui/index-CFNsZZJL.css",

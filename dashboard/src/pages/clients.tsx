@@ -43,10 +43,10 @@ export function Clients() {
               columns={[
                 { label: "Client", sort: (each) => each.clientId, cell: (each) => (each.clientId ? <code>{each.clientId}</code> : <span class="quiet-text">unnamed</span>) },
                 { label: "Protocol", sort: (each) => each.protocol, cell: (each) => <Badge tone={each.protocol === "http" ? "accent" : "plain"}>{each.protocol}</Badge> },
-                { label: "Address", sort: (each) => each.address, cell: (each) => <code>{each.address}</code> },
+                { label: "Address", wide: true, sort: (each) => each.address, cell: (each) => <code>{each.address}</code> },
                 { label: "Is", wide: true, sort: (each) => each.kind, cell: (each) => each.kind ?? "–" },
                 { label: "Software", wide: true, sort: (each) => each.language, cell: (each) => [each.language, each.version].filter(Boolean).join(" ") || "–" },
-                { label: "Groups", cell: (each) => each.groups.map((group) => <div key={group}><a href={link(["groups", group])}>{group}</a></div>) },
+                { label: "Groups", cell: (each) => each.groups.map((group) => <div key={group} class="nowrap"><a href={link(["groups", group])}>{group}</a></div>) },
                 { label: "Since", wide: true, sort: (each) => each.since, cell: (each) => <Time at={each.since} /> },
               ]}
             />

@@ -1,16 +1,13 @@
 // Looking for messages: by key, id, time or offset. The question is in the address, so that it can be sent to others.
 
 import { useEffect, useState } from "preact/hooks";
-import { path, withQuery } from "../api.ts";
 import { useLive } from "../live.ts";
+import { type Question, question, request, type Way, WAYS } from "../question.ts";
 import { link, type Route } from "../route.ts";
 import type { Message, Topic } from "../types.ts";
 import { Empty, Field, Loaded, Page, Panel } from "../ui.tsx";
 import { FullMessage, MessageTable } from "./message.tsx";
 import { Send } from "./send.tsx";
-
-const WAYS = { time: "Time", key: "Key", id: "Message id", offset: "Queue and offset" };
-type Way = keyof typeof WAYS;
 
 const PASTS: [span: string, name: string][] = [
   ["-5m", "the last 5 minutes"],
@@ -20,55 +17,6 @@ const PASTS: [span: string, name: string][] = [
   ["between", "between two times"],
   ["", "any time"],
 ];
-
-interface Question {
-  topic: string;
-  by: Way;
-  key: string;
-  id: string;
-  queue: string;
-  offset: string;
-  past: string;
-  from: string;
-  to: string;
-  max: string;
-}
-
-function question(query: URLSearchParams): Question {
-  const by = query.get("by") ?? "";
-  const word = (name: string, otherwise = ""): string => query.get(name) ?? otherwise;
-  return {
-    topic: word("topic"),
-    by: by in WAYS ? (by as Way) : "time",
-    key: word("key"),
-    id: word("id"),
-    queue: word("queue", "0"),
-    offset: word("offset", "0"),
-    past: word("past", "-1h"),
-    from: word("from"),
-    to: word("to"),
-    max: word("max", "32"),
-  };
-}
-
-/** The request that answers a question; nothing while the question is not complete. */
-export function request(q: Question): string | undefined {
-  if (q.by === "id") {
-    if (!q.id) return undefined;
-    return q.topic ? path`/v1/topics/${q.topic}/messages/${q.id}` : path`/v1/messages/${q.id}`;
-  }
-  if (!q.topic) return undefined;
-  if (q.by === "offset") return withQuery(path`/v1/topics/${q.topic}/queues/${q.queue}/messages`, { offset: q.offset, max: q.max, body: "none" });
-  if (q.by === "key" && !q.key) return undefined;
-  const range = q.past === "between" ? { from: utc(q.from), to: utc(q.to) } : { from: q.past || undefined };
-  return withQuery(path`/v1/topics/${q.topic}/messages`, { key: q.by === "key" ? q.key : undefined, ...range, max: q.max, body: "none" });
-}
-
-/** What a field for local times says, as the API wants it. */
-function utc(local: string): string | undefined {
-  const time = Date.parse(local);
-  return Number.isNaN(time) ? undefined : new Date(time).toISOString();
-}
 
 export function Messages({ route }: { route: Route }) {
   const asked = question(route.query);

@@ -60,7 +60,7 @@ export function Topics() {
                   sort: (topic) => topic.readQueues,
                   cell: (topic) => (topic.readQueues === topic.writeQueues ? topic.readQueues : `${topic.readQueues} r / ${topic.writeQueues} w`),
                 },
-                { label: "May", wide: true, cell: (topic) => permission(topic.permission) },
+                { label: "Clients may", wide: true, cell: (topic) => permission(topic.permission) },
                 { label: "Groups", numeric: true, wide: true, sort: (topic) => topic.groups, cell: (topic) => count(topic.groups) },
                 { label: "Messages", numeric: true, sort: (topic) => topic.messages, cell: (topic) => count(topic.messages) },
                 { label: "In/s", numeric: true, sort: (topic) => topic.putRate, cell: (topic) => short(topic.putRate) },
