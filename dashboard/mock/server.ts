@@ -19,7 +19,7 @@ const problem = (status: number, code: string, title: string, detail: string, ac
   body: { type: `/errors#${code}`, title, status, code, detail, action, requestId: "made-up-1" },
 });
 
-/** A handler of requests with a state of its own. With `auth` only `admin` with password `secret`, or token `token`, may. */
+/** A handler of requests with a state of its own. With `auth` only `ann` with password `s3cret`, or token `t0ken`, may. */
 export function madeUp(options: { auth?: boolean; empty?: boolean } = {}): (request: IncomingMessage, response: ServerResponse) => void {
   const started = NOW() - 3 * 86_400_000;
   const topics = new Map<string, Topic & { stored: Message[] }>();
@@ -135,7 +135,7 @@ export function madeUp(options: { auth?: boolean; empty?: boolean } = {}): (requ
     ["POST /v1/definitions", (_, __, body) => ok({ created: body.topics.filter((topic: Topic) => !topics.has(topic.name)).map((topic: Topic) => topic.name), changed: [], unchanged: body.topics.filter((topic: Topic) => topics.has(topic.name)).map((topic: Topic) => topic.name) })],
     ["POST /v1/session", (_, __, ___, request) => {
       const given = request.headers.authorization ?? "";
-      if (given !== "Bearer token" && given !== `Basic ${Buffer.from("admin:secret").toString("base64")}`) return refused();
+      if (given !== "Bearer t0ken" && given !== `Basic ${Buffer.from("ann:s3cret").toString("base64")}`) return refused();
       sessions.add("s1");
       return { status: 204, headers: { "Set-Cookie": "ferromq-session=s1; HttpOnly; SameSite=Strict; Path=/" } };
     }],

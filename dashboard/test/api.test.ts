@@ -40,7 +40,7 @@ test("who is not known is told to the page, and so is a server that does not ans
   const heard: string[] = [];
   const stop = onAnswer((state) => heard.push(state));
   await assert.rejects(call("GET", `${closedBase}/v1/topics`));
-  await call("POST", `${closedBase}/v1/session`, { headers: { Authorization: basic("admin", "secret") } });
+  await call("POST", `${closedBase}/v1/session`, { headers: { Authorization: basic("ann", "s3cret") } });
   await assert.rejects(call("GET", "http://127.0.0.1:1/v1/topics"), { code: "no-answer" });
   stop();
   assert.deepEqual(heard, ["unauthenticated", "reached", "unreachable"]);
