@@ -321,6 +321,7 @@ test("it is dark where the system is, and as somebody chose after that", async (
     for (const place of PLACES) {
       await go(page, place);
       assert.equal(await light(), false, place);
+      assert.deepEqual(await faint(page), [], place);
       assert.equal(await page.getByRole("alert").count(), 0, place);
       await picture(page, `${name(place)}-dark`);
     }
@@ -333,6 +334,7 @@ test("it is dark where the system is, and as somebody chose after that", async (
   await visit(OPEN, DESKTOP, async (page) => {
     for (const place of PLACES) {
       await go(page, place);
+      assert.deepEqual(await faint(page), [], place);
       await picture(page, `${name(place)}-light`);
     }
   });
@@ -362,6 +364,34 @@ test("a tab that nobody sees asks nothing, and asks at once when it is shown", a
     await after;
   });
 });
+
+/** Texts that stand out less from what is behind them than WCAG's AA asks of small ones. */
+function faint(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const rgb = (color: string): number[] => (color.match(/[\d.]+/g) ?? []).map(Number);
+    const luminance = (color: number[]): number => {
+      const [r = 0, g = 0, b = 0] = color.slice(0, 3).map((part) => (part /= 255) <= 0.040_45 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (element: Element | null): number[] => {
+      for (let at = element; at; at = at.parentElement) {
+        const color = rgb(getComputedStyle(at).backgroundColor);
+        if (color.length === 3 || color[3] === 1) return color;
+      }
+      return [255, 255, 255];
+    };
+    const texts = [...document.querySelectorAll("#app *")].filter((element) => {
+      const own = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.textContent?.trim());
+      return own && element.checkVisibility() && !element.closest(":disabled, .hidden, .skip, option");
+    });
+    const faint = texts.flatMap((element) => {
+      const [a, b] = [luminance(rgb(getComputedStyle(element).color)), luminance(behind(element))];
+      const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+      return contrast < 4.5 ? [`${element.textContent?.slice(0, 40)}: ${contrast.toFixed(2)}`] : [];
+    });
+    return [...new Set(faint)];
+  });
+}
 
 function name(place: string): string {
   return place.split("?")[0]?.replaceAll("/", "-") || "overview-idle";

@@ -44,6 +44,8 @@ export async function visit(base: string, options: BrowserContextOptions, visit:
   assert.ok(browser, "start() comes first");
   const context: BrowserContext = await browser.newContext({ ...options, baseURL: base });
   context.setDefaultTimeout(LIMIT);
+  // tsx names functions by a function of its own, also those that are handed to the page.
+  await context.addInitScript("globalThis.__name = (named) => named");
   const page = await context.newPage();
   const wrong: string[] = [];
   page.on("pageerror", (error) => wrong.push(`error: ${error.message}`));

@@ -60,8 +60,14 @@ export interface Operation {
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 
-/** All operations in the document's order. */
+/** All operations, by their tags in the document's order. */
 export function operations(document: Document): Operation[] {
+  const tags = document.tags?.map((tag) => tag.name) ?? [];
+  const at = (tag: string): number => (tags.includes(tag) ? tags.indexOf(tag) : tags.length);
+  return unsorted(document).sort((a, b) => at(a.tag) - at(b.tag));
+}
+
+function unsorted(document: Document): Operation[] {
   return Object.entries(document.paths ?? {}).flatMap(([path, item]) =>
     METHODS.filter((method) => item[method]).map((method) => {
       const raw = item[method] as RawOperation;
@@ -73,7 +79,8 @@ export function operations(document: Document): Operation[] {
         path,
         tag: raw.tags?.[0] ?? "other",
         summary: raw.summary ?? text.split("\n")[0] ?? "",
-        description: text,
+        // Lines are broken where the source's are: only an empty one means something.
+        description: text.replace(/([^\n])\n(?!\n)/g, "$1 "),
         parameters: [...shared, ...(raw.parameters ?? [])].map((parameter) => resolved(document, parameter)),
         bodies: Object.entries(raw.requestBody?.content ?? {}).map(([type, content]) => ({
           type,
@@ -135,8 +142,16 @@ function bodyExample(document: Document, type: string, content: { schema?: Schem
 }
 
 function resolved(document: Document, parameter: Parameter & { $ref?: string }): Parameter {
-  if (!parameter.$ref) return parameter;
-  return document.components?.parameters?.[parameter.$ref.split("/").pop() ?? ""] ?? parameter;
+  const found = parameter.$ref ? (document.components?.parameters?.[parameter.$ref.split("/").pop() ?? ""] ?? parameter) : parameter;
+  const schema = whole(document, found.schema);
+  return schema ? { ...found, schema } : found;
+}
+
+/** A schema that may be another's name, or one that may also be null, as the one that values have. */
+function whole(document: Document, schema: Schema | undefined): Schema | undefined {
+  const one = (schema?.oneOf ?? schema?.anyOf)?.filter((each) => each.type !== "null");
+  const only = one?.length === 1 ? one[0] : schema;
+  return only?.$ref ? referred(document, only.$ref) : only;
 }
 
 function referred(document: Document, ref: string): Schema | undefined {

@@ -34,6 +34,21 @@ test("an address has what was filled in, encoded", () => {
   assert.equal(address(get, { topic: "%DLQ%a b", key: "x&y", max: "" }), "/v1/topics/%25DLQ%25a%20b/messages?key=x%26y");
 });
 
+test("what may be chosen from is known where it is named elsewhere, or may be null", () => {
+  const named: Document = {
+    tags: [{ name: "b" }, { name: "a" }],
+    paths: {
+      "/a": { get: { tags: ["a"], description: "One\nsentence.\n\nAnother.", parameters: [{ name: "how", in: "query", schema: { oneOf: [{ type: "null" }, { $ref: "#/components/schemas/How" }] } }] } },
+      "/b": { get: { tags: ["b"] } },
+    },
+    components: { schemas: { How: { type: "string", enum: ["fast", "safe"] } } },
+  };
+  const [first, second] = operations(named);
+  assert.deepEqual([first?.path, second?.path], ["/b", "/a"]);
+  assert.deepEqual(second?.parameters[0]?.schema?.enum, ["fast", "safe"]);
+  assert.equal(second?.description, "One sentence.\n\nAnother.");
+});
+
 test("a schema that holds itself ends", () => {
   assert.ok(JSON.stringify(example(document, { $ref: "#/components/schemas/Loop" })).length < 200);
 });

@@ -197,7 +197,7 @@ function Try({ operation }: { operation: Operation }) {
 
 function Value(props: { id: string; parameter: Parameter; value: string; onValue: (value: string) => void }) {
   const { schema, required } = props.parameter;
-  const choices = schema?.enum ?? (schema?.type === "boolean" ? [true, false] : undefined);
+  const choices = schema?.enum ?? ([schema?.type].flat().includes("boolean") ? [true, false] : undefined);
   if (choices) {
     return (
       <select id={props.id} required={!!required} value={props.value} onChange={(event) => props.onValue(event.currentTarget.value)}>
