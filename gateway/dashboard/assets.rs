@@ -3,7 +3,7 @@
     Asset {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"37de41b160d4f5a5\"",
+        etag: "W/\"653d5ca513083a86\"",
         bytes: include_bytes!("index.html"),
     },
     Asset {
@@ -13,15 +13,15 @@
         bytes: include_bytes!("ui/icon-BVZAXpYP.svg"),
     },
     Asset {
-        path: "/ui/index-BpJ90bqV.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"6fba0837473a6913\"",
-        bytes: include_bytes!("ui/index-BpJ90bqV.js"),
+        path: "/ui/index-BSA-wt7X.css",
+        content_type: "text/css; charset=utf-8",
+        etag: "W/\"d1eaab842272d5c0\"",
+        bytes: include_bytes!("ui/index-BSA-wt7X.css"),
     },
     Asset {
-        path: "/ui/index-CFNsZZJL.css",
-        content_type: "text/css; charset=utf-8",
-        etag: "W/\"f1676c87407b0e43\"",
-        bytes: include_bytes!("ui/index-CFNsZZJL.css"),
+        path: "/ui/index-BngLe-Im.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"edef2de796b5862e\"",
+        bytes: include_bytes!("ui/index-BngLe-Im.js"),
     },
 ]

@@ -158,7 +158,8 @@ pub fn go_client() -> PathBuf {
 /// When there is none.
 pub fn chromium() -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
-    let mut found = env::split_paths(&path).flat_map(|dir| ["chromium", "chromium-browser"].map(|name| dir.join(name)));
+    let mut found =
+        env::split_paths(&path).flat_map(|dir| ["chromium", "chromium-browser"].map(|name| dir.join(name)));
     found.find(|program| program.is_file()).unwrap_or_else(|| {
         panic!("the dashboard's tests need `chromium` on the PATH: Debian has it as apt-get install chromium")
     })
@@ -174,7 +175,8 @@ pub fn dashboard() -> &'static Path {
         let dir = workspace().join("dashboard");
         need("npm", "--version", "Node.js, 20.19 or later (https://nodejs.org)");
         // What npm leaves behind when it is done.
-        let installed = fs::metadata(dir.join("node_modules/.package-lock.json")).and_then(|meta| meta.modified());
+        let installed =
+            fs::metadata(dir.join("node_modules/.package-lock.json")).and_then(|meta| meta.modified());
         let wanted = fs::metadata(dir.join("package-lock.json")).and_then(|meta| meta.modified());
         if installed.is_ok_and(|installed| wanted.is_ok_and(|wanted| wanted <= installed)) {
             return dir;

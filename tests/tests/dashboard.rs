@@ -1,14 +1,10 @@
-//! The dashboard, in a real browser, against the binary. The tests themselves are in `dashboard/browser/`.
-//!
-//! What the browser showed is kept as pictures in `dashboard-screenshots` of the target directory.
+//! The dashboard. The tests themselves are in `dashboard/test/`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use ferromq_tests::process::{run, tail};
-use ferromq_tests::server::{Kind, Launch};
 use ferromq_tests::toolchain;
 
 /// A browser on a machine with two busy cores takes its time.
@@ -17,28 +13,6 @@ const LIMIT: Duration = Duration::from_secs(540);
 #[test]
 fn its_parts_do_what_they_say() {
     npm("test", &[]);
-}
-
-#[test]
-fn it_works_in_a_browser_with_and_without_a_login() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let credentials = dir.path().join("credentials");
-    fs::write(&credentials, "token ci t0ken\nuser ann s3cret\n").expect("a file");
-    let launch = |name: &str| Launch::new(Kind::Ferro, &dir.path().join(name)).small_files();
-    let open = launch("open").start();
-    let closed = launch("closed").set("httpCredentialsFile", &credentials.display().to_string()).start();
-    let screenshots = target().join("dashboard-screenshots");
-    npm(
-        "browser",
-        &[
-            ("FERROMQ_HTTP", format!("http://{}", open.http())),
-            ("FERROMQ_HTTP_CLOSED", format!("http://{}", closed.http())),
-            ("FERROMQ_SCREENSHOTS", screenshots.display().to_string()),
-            ("CHROMIUM", toolchain::chromium().display().to_string()),
-        ],
-    );
-    closed.stop();
-    open.stop();
 }
 
 /// Runs a script of the dashboard's package.

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::auth::{Credentials, Sessions};
 use super::problem::{Kind, Problem};
-use super::{auth, cors, send};
+use super::{auth, cors, dashboard, send};
 use crate::config::HttpConfig;
 
 /// The API's handle: the broker, and what HTTP is set to. Handles share it.
@@ -108,6 +108,7 @@ pub(super) fn router(api: Api) -> Router {
     let cors = cors::layer(&api.http().cors_origins);
     let router = router
         .route("/openapi.json", openapi)
+        .merge(dashboard::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(async || Kind::MethodNotAllowed.because("see the header Allow"))
         .with_state(api);

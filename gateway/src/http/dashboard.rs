@@ -22,7 +22,8 @@ use flate2::write::GzEncoder;
 use super::problem::Kind;
 
 /// What a browser lets the page do: use what this server has, and be shown in no other page.
-const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// A file of the page.
 struct Asset {
@@ -41,7 +42,10 @@ static ASSETS: &[Asset] = include!("../../dashboard/assets.rs");
 static COMPRESSED: LazyLock<Vec<Bytes>> = LazyLock::new(|| {
     let compress = |asset: &Asset| {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(asset.bytes).and_then(|()| encoder.finish()).expect("memory takes all that is written")
+        encoder
+            .write_all(asset.bytes)
+            .and_then(|()| encoder.finish())
+            .expect("memory takes all that is written")
     };
     ASSETS.iter().map(|asset| compress(asset).into()).collect()
 });
@@ -54,7 +58,9 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 async fn serve(uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path();
     let Some(index) = ASSETS.iter().position(|asset| asset.path == path) else {
-        return Kind::NoRoute.because(format!("{path} is no part of the dashboard of this version")).into_response();
+        return Kind::NoRoute
+            .because(format!("{path} is no part of the dashboard of this version"))
+            .into_response();
     };
     let asset = &ASSETS[index];
     let age = if path == "/" { "no-cache" } else { "public, max-age=31536000, immutable" };
@@ -99,7 +105,8 @@ mod tests {
     use axum::http::{HeaderName, HeaderValue};
 
     async fn ask(path: &'static str, headers: &[(HeaderName, &str)]) -> Response {
-        let value = |(name, value): &(HeaderName, &str)| (name.clone(), HeaderValue::from_str(value).unwrap());
+        let value =
+            |(name, value): &(HeaderName, &str)| (name.clone(), HeaderValue::from_str(value).unwrap());
         serve(Uri::from_static(path), headers.iter().map(value).collect()).await
     }
 
@@ -154,7 +161,10 @@ mod tests {
             assert_eq!(plain, ASSETS.iter().find(|asset| asset.path == "/").unwrap().bytes);
         }
         for words in ["", "br", "gzip;q=0", "identity", "x-gzip-like"] {
-            assert!(!ask("/", &accept(words)).await.headers().contains_key(header::CONTENT_ENCODING), "{words}");
+            assert!(
+                !ask("/", &accept(words)).await.headers().contains_key(header::CONTENT_ENCODING),
+                "{words}"
+            );
         }
     }
 }

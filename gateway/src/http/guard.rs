@@ -14,6 +14,8 @@ use super::auth;
 use super::problem::{Kind, Problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What pages say of themselves when a script of theirs asks.
+const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 /// The longest request id that is taken over.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -24,6 +26,7 @@ pub(super) struct Peer(pub(super) SocketAddr);
 /// Answers one request.
 pub(super) async fn answer(api: &Api, mut router: Router, peer: Peer, request: Request<Body>) -> Response {
     let id = request_id(request.headers());
+    let from_page = request.headers().contains_key(REQUESTED_WITH);
     let mut response = match admit(api, &request) {
         Err(problem) => problem.into_response(),
         Ok(()) => {
@@ -41,6 +44,10 @@ pub(super) async fn answer(api: &Api, mut router: Router, peer: Peer, request: R
             tracing::warn!(peer = %peer.0, request = id, code = problem.kind.code(), detail = %problem.detail, "request failed");
         }
         let mut written = problem.answer(id);
+        if from_page && let Some(ways) = written.headers_mut().get_mut(header::WWW_AUTHENTICATE) {
+            // Told of Basic, a browser would ask for a password itself, over the page that has a form for it.
+            *ways = HeaderValue::from_static("Bearer realm=\"ferromq\"");
+        }
         // Such as Allow, which the router knows; but not the length of what stands there instead.
         response.headers_mut().remove(header::CONTENT_LENGTH);
         for (name, value) in response.headers() {

@@ -17,12 +17,14 @@
 //! | `extract`, `units` | reading parameters and bodies; times and spans |
 //! | `message` | messages as JSON |
 //! | `send` | storing them |
+//! | `dashboard` | the page for people |
 
 #![allow(unused_qualifications, reason = "utoipa's macros write them")]
 
 mod api;
 mod auth;
 mod cors;
+mod dashboard;
 #[allow(dead_code, reason = "used by what manages")]
 mod extract;
 mod guard;

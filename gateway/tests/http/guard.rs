@@ -76,6 +76,12 @@ async fn only_who_is_known_may_use_it_where_credentials_are_set() {
     let cookie = cookie.split(';').next().unwrap();
     assert_eq!(ask(&[("Cookie", cookie)]).await.status, 200);
     ask(&[("Cookie", &cookie.replace('.', ".0"))]).await.refused("unauthenticated");
+    let asked = http.get("/v1/session").await;
+    assert!(asked.header("www-authenticate").is_some_and(|ways| ways.contains("Basic")), "{asked:?}");
+    // The browser of a page that has a form for it does not ask as well.
+    let page = http.ask("GET", "/v1/session", &[("X-Requested-With", "FerroMQ-Dashboard")], b"").await;
+    assert_eq!(page.header("www-authenticate"), Some("Bearer realm=\"ferromq\""));
+    assert_eq!(http.get("/").await.status, 200, "the page itself");
     http.stop().await;
 }
 
