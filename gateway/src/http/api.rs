@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::auth::{Credentials, Sessions};
 use super::problem::{Kind, Problem};
+use super::send::idempotency::Idempotency;
 use super::{auth, cors, dashboard, send};
 use crate::config::HttpConfig;
 
@@ -26,13 +27,16 @@ struct Shared {
     config: HttpConfig,
     credentials: Option<Credentials>,
     sessions: Sessions,
+    idempotency: Idempotency,
 }
 
 impl Api {
     /// The API of `broker`. Without `credentials`, nobody is asked who they are.
     #[must_use]
     pub fn new(broker: Broker, config: HttpConfig, credentials: Option<Credentials>) -> Self {
-        Self { shared: Arc::new(Shared { broker, config, credentials, sessions: Sessions::new() }) }
+        let idempotency = Idempotency::new(&broker, config.idempotency_window);
+        let sessions = Sessions::new();
+        Self { shared: Arc::new(Shared { broker, config, credentials, sessions, idempotency }) }
     }
 
     /// The broker.
@@ -48,6 +52,11 @@ impl Api {
     /// Who may use it, if not everybody may.
     pub(super) fn credentials(&self) -> Option<&Credentials> {
         self.shared.credentials.as_ref()
+    }
+
+    /// What requests with a key have stored.
+    pub(super) fn idempotency(&self) -> &Idempotency {
+        &self.shared.idempotency
     }
 
     /// Browsers that have logged in.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::send::idempotency::PREFIX as MARK;
 use super::units::Time;
 
 /// Bytes that a compressed body may hold: what clients take by default.
@@ -146,7 +147,7 @@ impl<'a> Shown<'a> {
             stored_at: Time(record.stored),
             size: body.len(),
             tag: find_property(properties, property::TAGS),
-            keys: keys.split_ascii_whitespace().collect(),
+            keys: keys.split_ascii_whitespace().filter(|key| !key.starts_with(MARK)).collect(),
             properties: iter_properties(properties).filter(told).collect(),
             content_type,
             body: ShownBody::of(&body, content_type, form),

@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cloudevents;
 mod guard;
+mod idempotency;
 mod rig;
 mod sends;

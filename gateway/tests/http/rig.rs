@@ -59,6 +59,19 @@ impl Http {
         &self.rig.broker
     }
 
+    /// Serves the same broker anew, as another process would: what the API kept in memory is gone.
+    pub async fn restart(mut self) -> Self {
+        self.stop.send_replace(true);
+        self.serving.await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let api = Api::new(self.rig.broker.clone(), HttpConfig::default(), None);
+        self.serving = tokio::spawn(listen::serve(listener, api, stopped));
+        self.stop = stop;
+        self
+    }
+
     pub async fn connect(&self) -> Connection {
         Connection(BufReader::new(TcpStream::connect(self.address).await.unwrap()))
     }

@@ -82,9 +82,16 @@ async fn a_stream_can_be_answered_with_its_errors_only() {
 
 #[tokio::test]
 async fn bodies_are_limited_after_decompression_too() {
-    let http =
-        Http::with(FlushMode::Async, |config| config.max_body_size = ferromq_model::ByteSize::kib(1), None)
-            .await;
+    let http = Http::with(
+        FlushMode::Async,
+        |config| {
+            config.max_body_size = ferromq_model::ByteSize::kib(1);
+            // A body that is not read to its end keeps its connection for so long.
+            config.read_timeout = ferromq_model::Millis::secs(2);
+        },
+        None,
+    )
+    .await;
     http.ask("POST", TO_T, &[], &[b'x'; 1025]).await.refused("too-large");
     let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     std::io::Write::write_all(&mut zipped, &[b'x'; 100_000]).unwrap();

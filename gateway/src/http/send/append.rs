@@ -13,6 +13,7 @@ use ferromq_store::AppendError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::idempotency::{Claim, Key};
 use super::outgoing::Outgoing;
 use crate::http::api::Api;
 use crate::http::problem::{Kind, Problem};
@@ -25,6 +26,15 @@ const DEFAULT_QUEUES: i32 = i32::MAX;
 pub(super) struct Target<'a> {
     pub(super) topic: &'a str,
     pub(super) peer: SocketAddr,
+    /// Of the request.
+    pub(super) key: Option<Key<'a>>,
+}
+
+/// A single message is stored.
+pub(super) struct Stored {
+    pub(super) sent: Sent,
+    /// By an earlier request of the same key.
+    pub(super) again: bool,
 }
 
 /// A message is stored.
@@ -50,35 +60,85 @@ thread_local! {
 }
 
 /// Stores one message; returns once it is safe.
-pub(super) async fn one(api: &Api, target: Target<'_>, message: &Outgoing<'_>) -> Result<Sent, Problem> {
+pub(super) async fn one(api: &Api, target: Target<'_>, mut message: Outgoing<'_>) -> Result<Stored, Problem> {
+    let in_hand = match claim(api, target, 0, &mut message).await? {
+        Some(Claim::Again(done)) => {
+            safe(api, done.end).await?;
+            return Ok(Stored { sent: done.sent, again: true });
+        }
+        Some(Claim::New(in_hand)) => Some(in_hand),
+        None => None,
+    };
     let stored = BATCH.with_borrow_mut(|batch| {
-        let stored = Appending::new(api.broker(), target, batch).single(message);
+        let stored = Appending::new(api.broker(), target, batch).single(&message);
         batch.clear();
         stored
     });
     let (sent, end) = stored?;
+    if let Some(in_hand) = in_hand {
+        in_hand.done(&sent, end, api.broker().store().now());
+    }
     safe(api, end).await?;
-    Ok(sent)
+    Ok(Stored { sent, again: false })
 }
 
 /// Stores messages in their order, but those that are refused; returns once they are safe.
 pub(super) async fn many(
     api: &Api,
     target: Target<'_>,
-    messages: Vec<Result<Outgoing<'_>, Problem>>,
+    mut messages: Vec<Result<Outgoing<'_>, Problem>>,
 ) -> Result<Vec<Result<Sent, Problem>>, Problem> {
+    // First of all, since it takes time: what of them is there already.
+    let mut claims = Vec::new();
+    if target.key.is_some() {
+        for (number, message) in messages.iter_mut().enumerate() {
+            claims.push(match message {
+                Ok(message) => claim(api, target, number, message).await?,
+                Err(_) => None,
+            });
+        }
+    }
+    let mut end = PhysicalOffset::ZERO;
     let mut results = Vec::with_capacity(messages.len());
-    let end = {
+    {
         let mut batch = SendBatch::new();
         let mut appending = Appending::new(api.broker(), target, &mut batch);
-        for message in messages {
-            appending.take(message, &mut |result| results.push(result));
+        for (number, message) in messages.into_iter().enumerate() {
+            if let Some(Some(Claim::Again(done))) = claims.get(number) {
+                appending.commit(&mut |result| results.push(result));
+                end = end.max(done.end);
+                results.push(Ok(done.sent.clone()));
+            } else {
+                appending.take(message, &mut |result| results.push(result));
+            }
         }
         appending.commit(&mut |result| results.push(result));
-        appending.end
-    };
+        end = end.max(appending.end);
+    }
+    let now = api.broker().store().now();
+    for (claim, result) in claims.into_iter().zip(&results) {
+        if let (Some(Claim::New(in_hand)), Ok(sent)) = (claim, result) {
+            in_hand.done(sent, end, now);
+        }
+    }
     safe(api, end).await?;
     Ok(results)
+}
+
+/// What the request's key says of its message of this number; if it is new, the message carries the key's mark from now on.
+async fn claim<'a>(
+    api: &'a Api,
+    target: Target<'_>,
+    number: usize,
+    message: &mut Outgoing<'_>,
+) -> Result<Option<Claim<'a>>, Problem> {
+    let Some(key) = target.key else { return Ok(None) };
+    let mark = key.mark(target.topic, number);
+    let claim = api.idempotency().claim(api.broker(), target.topic, mark, &message.body).await?;
+    if let Claim::New(in_hand) = &claim {
+        message.properties.add_key(in_hand.mark().as_str());
+    }
+    Ok(Some(claim))
 }
 
 /// Waits until everything below `end` is as safe as the flush mode promises.

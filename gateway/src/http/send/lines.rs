@@ -172,7 +172,7 @@ impl Reading {
 
     fn append(&mut self, lines: &[u8], batch: &mut SendBatch) -> PhysicalOffset {
         let Self { api, topic, peer, report, .. } = self;
-        let mut appending = Appending::new(api.broker(), Target { topic, peer: *peer }, batch);
+        let mut appending = Appending::new(api.broker(), Target { topic, peer: *peer, key: None }, batch);
         let mut start = 0;
         let ends = memchr::memchr_iter(b'\n', lines).chain((!lines.ends_with(b"\n")).then_some(lines.len()));
         for end in ends {

@@ -8,10 +8,13 @@
 //! | file | what it is about |
 //! |---|---|
 //! | `outgoing` | a message on its way to the broker, and what its properties may be |
-//! | `raw`, `json`, `lines` | the forms that messages come in |
+//! | `raw`, `json`, `lines`, `cloudevents` | the forms that messages come in |
 //! | `append` | storing them, and waiting until they are safe |
+//! | `idempotency` | not storing them twice |
 
 mod append;
+mod cloudevents;
+pub(super) mod idempotency;
 mod json;
 mod lines;
 mod outgoing;
@@ -19,7 +22,7 @@ mod raw;
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use ferromq_broker::recall::{Recall, RecallError};
 use serde::{Deserialize, Serialize};
@@ -29,14 +32,27 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::append::Sent;
+use self::idempotency::Key;
+use self::outgoing::Outgoing;
 use super::api::{self, Api};
 use super::extract::{self, Path, Query};
 use super::guard::Peer;
 use super::problem::{Kind, Problem, ProblemBody};
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Says that an answer is the one that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Headers of a message that is a request's body.
-pub(super) const REQUEST_HEADERS: [HeaderName; 7] =
-    [raw::TAG, raw::KEYS, raw::PROPERTY, raw::DELAY, raw::DELIVER_AT, raw::SHARDING_KEY, raw::QUEUE];
+pub(super) const REQUEST_HEADERS: [HeaderName; 8] = [
+    raw::TAG,
+    raw::KEYS,
+    raw::PROPERTY,
+    raw::DELAY,
+    raw::DELIVER_AT,
+    raw::SHARDING_KEY,
+    raw::QUEUE,
+    IDEMPOTENCY_KEY,
+];
 
 /// Paths of the API.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -54,19 +70,30 @@ enum Form {
     Json,
     /// JSON of one, a line each.
     Lines,
+    /// A CloudEvent whose attributes are headers.
+    BinaryEvent,
+    /// A CloudEvent of JSON.
+    Event,
+    /// A JSON array of CloudEvents.
+    Events,
 }
 
 impl Form {
     fn of(headers: &HeaderMap, raw: bool) -> Result<Self, Problem> {
         let kind = extract::header(headers, &header::CONTENT_TYPE)?.unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
+        let is = |name: &str| kind.eq_ignore_ascii_case(name);
         Ok(if raw {
             Self::Raw
-        } else if kind.eq_ignore_ascii_case("application/json") {
+        } else if is(cloudevents::BATCH) {
+            Self::Events
+        } else if is(cloudevents::STRUCTURED) {
+            Self::Event
+        } else if headers.contains_key(cloudevents::SPEC_VERSION) {
+            Self::BinaryEvent
+        } else if is("application/json") {
             Self::Json
-        } else if kind.eq_ignore_ascii_case("application/x-ndjson")
-            || kind.eq_ignore_ascii_case("application/jsonl")
-        {
+        } else if is("application/x-ndjson") || is("application/jsonl") {
             Self::Lines
         } else {
             Self::Raw
@@ -128,7 +155,7 @@ struct Outcomes<'a> {
 ///
 /// The body is a message of any content type, with headers that say more of it; or JSON of one message or of
 /// `{"messages": […]}`; or a stream of such messages, a line each (`application/x-ndjson`), answered a line each, in
-/// order. Messages are stored in the order in which they come, and answered once they are as safe as the server's flush
+/// order; or CloudEvents 1.0 in binary, structured or batched mode. Bodies may be compressed (gzip, zstd). Messages are stored in the order in which they come, and answered once they are as safe as the server's flush
 /// mode promises. A topic that does not exist is created where the server is set to (`autoCreateTopicEnable`).
 #[utoipa::path(
     post,
@@ -147,11 +174,16 @@ struct Outcomes<'a> {
         ("FerroMQ-Sharding-Key" = Option<String>, Header,
             description = "Messages of the same key are in the same queue, in order."),
         ("FerroMQ-Queue" = Option<u32>, Header, description = "The queue that it is for."),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "A request that is repeated with the same key within `httpIdempotencyWindow` is answered with the \
+                           first result, and nothing is stored twice. Not for streams."),
     ),
     request_body(content(
         (Vec<u8> = "application/octet-stream"),
         (json::Either<'_> = "application/json"),
         (String = "application/x-ndjson"),
+        (serde_json::Value = "application/cloudevents+json"),
+        (Vec<serde_json::Value> = "application/cloudevents-batch+json"),
     )),
     responses(
         (status = 201, description = "Stored: one message, or all of many.", body = Sent),
@@ -174,29 +206,48 @@ async fn send(
         return Err(Kind::UnsupportedMedia.because(format!("the body's encoding is {encoding}")));
     }
     let form = Form::of(&headers, query.raw)?;
+    let key = extract::header(&headers, &IDEMPOTENCY_KEY)?.map(Key::parse).transpose()?;
     if form == Form::Lines {
+        if key.is_some() {
+            let why = "a stream of lines takes no Idempotency-Key; send its messages as one body of JSON";
+            return Err(Kind::BadRequest.because(why));
+        }
         return Ok(lines::answer(api, topic, peer, body, query.results));
     }
     let body = extract::read(body, &api).await?;
-    let target = append::Target { topic: &topic, peer };
-    if form == Form::Raw {
-        let message = raw::message(&headers, &body)?;
-        let sent = append::one(&api, target, &message).await?;
-        return Ok(api::json(StatusCode::CREATED, &sent));
+    let target = append::Target { topic: &topic, peer, key };
+    match form {
+        Form::Raw => one(&api, target, raw::message(&headers, &body)?).await,
+        Form::BinaryEvent => one(&api, target, cloudevents::binary(&headers, &body)?).await,
+        Form::Event => one(&api, target, cloudevents::structured(&body)?).await,
+        Form::Events => many(&api, target, cloudevents::batch(&body)?).await,
+        Form::Json | Form::Lines => match json::Body::parse(&body)? {
+            json::Body::One(message) => one(&api, target, message.outgoing()?).await,
+            json::Body::Many(messages) => {
+                many(&api, target, messages.into_iter().map(json::Message::outgoing).collect()).await
+            }
+        },
     }
-    match json::Body::parse(&body)? {
-        json::Body::One(message) => {
-            let sent = append::one(&api, target, &message.outgoing()?).await?;
-            Ok(api::json(StatusCode::CREATED, &sent))
-        }
-        json::Body::Many(messages) => {
-            let messages: Vec<_> = messages.into_iter().map(json::Message::outgoing).collect();
-            let results = append::many(&api, target, messages).await?;
-            let all = results.iter().all(Result::is_ok);
-            let status = if all { StatusCode::CREATED } else { StatusCode::MULTI_STATUS };
-            Ok(api::json(status, &Outcomes { results: results.iter().map(Outcome::from).collect() }))
-        }
+}
+
+async fn one(api: &Api, target: append::Target<'_>, message: Outgoing<'_>) -> Result<Response, Problem> {
+    let stored = append::one(api, target, message).await?;
+    let mut response = api::json(StatusCode::CREATED, &stored.sent);
+    if stored.again {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
+    Ok(response)
+}
+
+async fn many(
+    api: &Api,
+    target: append::Target<'_>,
+    messages: Vec<Result<Outgoing<'_>, Problem>>,
+) -> Result<Response, Problem> {
+    let results = append::many(api, target, messages).await?;
+    let all = results.iter().all(Result::is_ok);
+    let status = if all { StatusCode::CREATED } else { StatusCode::MULTI_STATUS };
+    Ok(api::json(status, &Outcomes { results: results.iter().map(Outcome::from).collect() }))
 }
 
 /// Take a message back

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use ferromq_model::message::{NAME_END, PROPERTY_END, property, push_property};
+use ferromq_model::message::{
+    NAME_END, PROPERTY_END, find_property, property, push_property, without_properties,
+};
 use ferromq_model::{QueueId, Timestamp};
 
 use crate::http::message::CONTENT_TYPE;
@@ -55,6 +57,16 @@ impl Properties {
     /// Keys, with blanks between them.
     pub(super) fn keys(&mut self, keys: &str) -> Result<(), Problem> {
         self.push(property::KEYS, keys)
+    }
+
+    /// One more key, that has no blanks.
+    pub(super) fn add_key(&mut self, key: &str) {
+        let keys = match find_property(&self.text, property::KEYS) {
+            Some(keys) => format!("{keys} {key}"),
+            None => return push_property(&mut self.text, property::KEYS, key),
+        };
+        self.text = without_properties(&self.text, &[property::KEYS]);
+        push_property(&mut self.text, property::KEYS, &keys);
     }
 
     pub(super) fn content_type(&mut self, content_type: &str) -> Result<(), Problem> {
@@ -110,6 +122,7 @@ mod tests {
         }
         assert!(properties.tag("a||b").is_err());
         assert!(properties.when(Some(Duration::ZERO), Some(Timestamp(0))).is_err());
-        assert_eq!(properties.as_str(), "a\x011\x02TAGS\x01t\x02KEYS\x01k1 k2\x02");
+        properties.add_key("k3");
+        assert_eq!(properties.as_str(), "a\x011\x02TAGS\x01t\x02KEYS\x01k1 k2 k3\x02");
     }
 }
