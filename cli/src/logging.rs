@@ -1,9 +1,12 @@
 //! Logs go to standard error, as text or JSON; standard output carries only what was asked for.
 
 use clap::{Args, ValueEnum};
+use ferromq_gateway::otlp::traces::TracesExport;
 use std::io::IsTerminal as _;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 /// What is logged, and how.
 #[derive(Debug, Args)]
@@ -32,13 +35,34 @@ impl LogArgs {
         self.init_with("info")
     }
 
+    /// The same, and gives spans to `traces` where there is a collector for them.
+    ///
+    /// # Errors
+    /// As [`LogArgs::init`].
+    pub(crate) fn init_serving(&self, traces: Option<&TracesExport>) -> Result<(), ParseError> {
+        // Without one, nothing is asked whether it wants a span.
+        let Some(traces) = traces else { return self.init() };
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = match self.log_format {
+            LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        };
+        let lines = lines.with_filter(self.filter("info")?);
+        tracing_subscriber::registry().with(lines).with(traces.layer()).init();
+        Ok(())
+    }
+
+    fn filter(&self, default: &str) -> Result<EnvFilter, ParseError> {
+        let levels = self.log_level.clone().or_else(|| std::env::var("RUST_LOG").ok());
+        EnvFilter::try_new(levels.as_deref().unwrap_or(default))
+    }
+
     /// The same with another level where the operator names none.
     ///
     /// # Errors
     /// As [`LogArgs::init`].
     pub(crate) fn init_with(&self, default: &str) -> Result<(), ParseError> {
-        let levels = self.log_level.clone().or_else(|| std::env::var("RUST_LOG").ok());
-        let filter = EnvFilter::try_new(levels.as_deref().unwrap_or(default))?;
+        let filter = self.filter(default)?;
         let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         match self.log_format {
             LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),

@@ -25,6 +25,7 @@ mod standalone;
 mod start;
 mod stop;
 mod suggest;
+mod telemetry;
 mod top;
 mod when;
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ferromq_broker::config::BrokerConfig;
 use ferromq_gateway::config::{BrokerAddressConfig, HttpConfig, ListenConfig, NamesrvAddressConfig};
+use ferromq_gateway::otlp::config::OtlpConfig;
 use ferromq_namesrv::config::NamesrvConfig;
 use ferromq_store::config::StoreConfig;
 
@@ -41,4 +42,6 @@ pub(crate) struct BrokerPlan {
     pub(crate) engine: BrokerConfig,
     /// Its store.
     pub(crate) store: StoreConfig,
+    /// Whom it tells metrics and traces.
+    pub(crate) otlp: OtlpConfig,
 }

@@ -137,9 +137,11 @@ mod tests {
 
     #[test]
     fn the_committed_page_is_the_one_that_the_tables_give() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
-        let committed = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(committed == markdown(), "docs/configuration.md is stale: run `cargo xtask docs`");
+        for (page, text) in [("configuration", markdown()), ("metrics", metrics::table::markdown())] {
+            let path = format!("{}/../docs/{page}.md", env!("CARGO_MANIFEST_DIR"));
+            let committed = std::fs::read_to_string(path).unwrap_or_default();
+            assert!(committed == text, "docs/{page}.md is stale: run `cargo xtask docs`");
+        }
     }
 
     #[test]

@@ -15,6 +15,9 @@ use std::time::Duration;
 use ferromq_broker::{Broker, StateError};
 use ferromq_gateway::config::{BrokerAddressConfig, HttpConfig, ListenConfig};
 use ferromq_gateway::http::{self, Api, Credentials, CredentialsError};
+use ferromq_gateway::metrics::Sources;
+use ferromq_gateway::otlp::MetricsExport;
+use ferromq_gateway::otlp::collector::Collector;
 use ferromq_gateway::remoting::listen::Listeners;
 use ferromq_gateway::remoting::registration::{Advertised, Registration, Timing};
 use ferromq_gateway::remoting::routes::Routes;
@@ -28,6 +31,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use crate::plan::{BrokerPlan, NamesrvPlan, Plan};
+use crate::telemetry;
 
 /// How long the start waits for the NameServer of the same process to know the broker.
 const REGISTERED_WITHIN: Duration = Duration::from_secs(3);
@@ -55,12 +59,16 @@ pub(crate) enum StartError {
     Task(#[from] JoinError),
 }
 
-/// Serves what `plan` says until `stop` resolves; then accepts no more, answers what is in flight, flushes, and
+/// Serves what `plan` says, and tells `metrics` to the collector that they are for, until `stop` resolves; then accepts no more, answers what is in flight, flushes, and
 /// returns.
 ///
 /// # Errors
 /// [`StartError`] when it could not begin, in which case nothing is left running; or not end cleanly.
-pub(crate) async fn run(plan: Plan, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+pub(crate) async fn run(
+    plan: Plan,
+    metrics: Option<Collector>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), StartError> {
     let Plan { listen, namesrv, broker } = plan;
     let (stopping, stopped) = watch::channel(false);
     let listeners = Listeners::new(&listen, stopped.clone());
@@ -87,10 +95,21 @@ pub(crate) async fn run(plan: Plan, stop: impl Future<Output = ()>) -> Result<()
     let running = match (broker, broker_ports) {
         (Some(plan), Some(ports)) => {
             let http_config = plan.http.clone();
+            let (identity, interval) = (telemetry::identity(&plan), plan.otlp.interval.duration());
             let running = start_broker(plan, &listen, own_namesrv, ports, &listeners, &mut serving).await?;
+            let (broker, registration, _) = &running;
+            let sources = Sources {
+                broker: broker.clone(),
+                traffic: Arc::clone(listeners.traffic()),
+                registered: registration.registered(),
+                nameservers: registration.nameservers(),
+            };
             if let Some((port, credentials)) = http {
-                let api = Api::new(running.0.clone(), http_config, credentials);
+                let api = Api::new(sources.clone(), http_config, credentials);
                 serving.spawn(http::listen::serve(port, api, stopped));
+            }
+            if let Some(collector) = metrics {
+                serving.spawn(MetricsExport::new(collector, sources, identity).run(interval));
             }
             Some(running)
         }
@@ -177,7 +196,7 @@ async fn start_broker(
     listeners: &Listeners,
     serving: &mut JoinSet<()>,
 ) -> Result<Running, StartError> {
-    let BrokerPlan { address, advertised, http, engine, store } = plan;
+    let BrokerPlan { address, advertised, http, engine, store, otlp } = plan;
     let host = SocketAddr::new(advertised, address.port);
     info!(store = %store.root.display(), flush = ?store.flush, "opening the store");
     // Recovery reads files for as long as it takes.
@@ -197,7 +216,7 @@ async fn start_broker(
     let broker = opened.await??;
     let own = own_namesrv.map(|own| own.to_string());
     let address = BrokerAddressConfig { namesrvs: address.namesrvs.with(own), ..address };
-    broker.show_beside([&address as &dyn Settings, listen, &http]);
+    broker.show_beside([&address as &dyn Settings, listen, &http, &otlp]);
     for port in [port, fast_port] {
         let (this, broker) = (listeners.clone(), broker.clone());
         serving.spawn(async move { this.serve_broker(port, broker).await });

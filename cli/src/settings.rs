@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use ferromq_broker::config::BrokerConfig;
 use ferromq_gateway::config::{BrokerAddressConfig, HttpConfig, ListenConfig, NamesrvAddressConfig};
+use ferromq_gateway::otlp::config::OtlpConfig;
 use ferromq_model::ByteSize;
 use ferromq_model::config::{Key, SetError, Settings, properties};
 use ferromq_namesrv::config::NamesrvConfig;
@@ -70,6 +71,7 @@ pub(crate) struct Config {
     broker: BrokerConfig,
     store: StoreConfig,
     namesrv: NamesrvConfig,
+    otlp: OtlpConfig,
 }
 
 /// One table of settings, with its heading.
@@ -81,7 +83,7 @@ pub(crate) struct Room<'a> {
 
 impl Config {
     /// All tables in the order in which people are shown them.
-    pub(crate) fn rooms(&mut self) -> [Room<'_>; 7] {
+    pub(crate) fn rooms(&mut self) -> [Room<'_>; 8] {
         let room = |title, part, settings| Room { title, part, settings };
         [
             room("Broker: addresses", Part::Broker, &mut self.broker_address as &mut dyn Settings),
@@ -91,6 +93,7 @@ impl Config {
             room("Broker", Part::Broker, &mut self.broker),
             room("Store", Part::Broker, &mut self.store),
             room("NameServer", Part::Namesrv, &mut self.namesrv),
+            room("OpenTelemetry", Part::Broker, &mut self.otlp),
         ]
     }
 
@@ -228,7 +231,8 @@ impl Effective {
 
     /// What to serve.
     pub(crate) fn plan(self) -> Plan {
-        let Config { listen, namesrv_address, broker_address, http, broker, store, namesrv } = self.config;
+        let Config { listen, namesrv_address, broker_address, http, broker, store, namesrv, otlp } =
+            self.config;
         Plan {
             listen,
             namesrv: self
@@ -241,6 +245,7 @@ impl Effective {
                 http,
                 engine: broker,
                 store,
+                otlp,
             }),
         }
     }

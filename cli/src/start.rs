@@ -7,13 +7,15 @@ use std::process::ExitCode;
 
 use clap::Args;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::runtime::Runtime;
 use tracing::{error, info, warn};
 
 use crate::logging::LogArgs;
 use crate::plan::Plan;
 use crate::serve;
 use crate::settings::{Effective, Role, Sources};
-use crate::stop::{Ended, Signals, stoppable};
+use crate::stop::{Ended, Signals, StopAsked, stoppable};
+use crate::telemetry::Telemetry;
 
 /// The operator's mistake: nothing was started.
 pub(crate) const BAD_CONFIGURATION: u8 = 2;
@@ -70,15 +72,45 @@ pub(crate) fn start(sources: &Sources, print_config: bool, logs: &LogArgs) -> Ex
         }
         return print(&effective.print());
     }
-    if let Err(error) = logs.init() {
-        eprintln!("error: --log-level or RUST_LOG: {error}");
-        return ExitCode::from(BAD_CONFIGURATION);
-    }
+    let warnings = effective.warnings().to_vec();
+    let plan = effective.plan();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(plan.listen.worker_threads as usize)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let opened = {
+        let _within = runtime.enter();
+        Telemetry::open(plan.broker.as_ref()).and_then(|telemetry| {
+            let logging = logs.init_serving(telemetry.traces.as_ref());
+            logging.map_err(|error| format!("--log-level or RUST_LOG: {error}")).map(|()| telemetry)
+        })
+    };
+    let telemetry = match opened {
+        Ok(telemetry) => telemetry,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
     info!(version = env!("CARGO_PKG_VERSION"), "{} starts", sources.role.command());
-    for warning in effective.warnings() {
+    for warning in warnings {
         warn!("{warning}");
     }
-    serve(effective.plan())
+    serve(&runtime, plan, telemetry)
+}
+
+/// Serves until the stop, and tells the collector what is left.
+async fn run(plan: Plan, telemetry: Telemetry, stop: StopAsked) -> Result<(), serve::StartError> {
+    let served = serve::run(plan, telemetry.metrics.clone(), stop.wait()).await;
+    telemetry.stop().await;
+    served
 }
 
 /// Writes to standard output. Whoever closed it early has read enough.
@@ -87,23 +119,16 @@ pub(crate) fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn serve(plan: Plan) -> ExitCode {
+fn serve(runtime: &Runtime, plan: Plan, telemetry: Telemetry) -> ExitCode {
     raise_file_limit(plan.listen.max_connections);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(plan.listen.worker_threads as usize)
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&error),
-    };
     runtime.block_on(async {
         let mut signals = match Signals::catch() {
             Ok(signals) => signals,
             Err(error) => return failed(&error),
         };
         // Boxed: the future of everything is large, and lives on the main thread's stack otherwise.
-        match stoppable(|stop| Box::pin(serve::run(plan, stop.wait())), async || signals.next().await).await {
+        let run = |stop: StopAsked| Box::pin(run(plan, telemetry, stop));
+        match stoppable(run, async || signals.next().await).await {
             Ended::Served(Ok(())) => {
                 info!("stopped");
                 ExitCode::SUCCESS

@@ -131,6 +131,14 @@ const BUILT_IN: [(&str, bool); 8] = [
     ("CID_RMQ_SYS_TRANS", true),
 ];
 
+/// Whether a group is one that every broker has, or a broker's own.
+#[must_use]
+pub fn is_system_group(group: &str) -> bool {
+    const PREFIX: &str = "CID_RMQ_SYS_";
+    let is_own = group.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
+    is_own || BUILT_IN.iter().any(|(name, _)| *name == group)
+}
+
 /// Whether a group may have these settings.
 fn check(config: &SubscriptionGroupConfig) -> Result<(), GroupError> {
     let len = config.group_name.as_str().len();

@@ -15,6 +15,7 @@ use super::problem::{Kind, Problem};
 use super::send::idempotency::Idempotency;
 use super::{auth, cors, dashboard, send};
 use crate::config::HttpConfig;
+use crate::metrics::Sources;
 
 /// The API's handle: the broker, and what HTTP is set to. Handles share it.
 #[derive(Clone)]
@@ -23,7 +24,7 @@ pub struct Api {
 }
 
 struct Shared {
-    broker: Broker,
+    sources: Sources,
     config: HttpConfig,
     credentials: Option<Credentials>,
     sessions: Sessions,
@@ -31,17 +32,22 @@ struct Shared {
 }
 
 impl Api {
-    /// The API of `broker`. Without `credentials`, nobody is asked who they are.
+    /// The API of a broker. Without `credentials`, nobody is asked who they are.
     #[must_use]
-    pub fn new(broker: Broker, config: HttpConfig, credentials: Option<Credentials>) -> Self {
-        let idempotency = Idempotency::new(&broker, config.idempotency_window);
+    pub fn new(sources: Sources, config: HttpConfig, credentials: Option<Credentials>) -> Self {
+        let idempotency = Idempotency::new(&sources.broker, config.idempotency_window);
         let sessions = Sessions::new();
-        Self { shared: Arc::new(Shared { broker, config, credentials, sessions, idempotency }) }
+        Self { shared: Arc::new(Shared { sources, config, credentials, sessions, idempotency }) }
     }
 
     /// The broker.
     pub(super) fn broker(&self) -> &Broker {
-        &self.shared.broker
+        &self.shared.sources.broker
+    }
+
+    /// What there is to watch.
+    pub(super) fn sources(&self) -> &Sources {
+        &self.shared.sources
     }
 
     /// What HTTP is set to.

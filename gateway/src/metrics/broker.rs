@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ferromq_broker::Broker;
+use ferromq_broker::groups::is_system_group;
 use ferromq_broker::inspect::Lag;
 use ferromq_broker::stats::Stage;
 use ferromq_broker::topics::Topic;
@@ -161,10 +162,6 @@ pub(super) fn age(lag: &Lag, now: Timestamp) -> u64 {
 
 fn is_retry(topic: &Topic) -> &'static str {
     yes(topic.name().retry_group().is_some())
-}
-
-fn is_system_group(group: &str) -> bool {
-    group.get(..12).is_some_and(|prefix| prefix.eq_ignore_ascii_case("CID_RMQ_SYS_"))
 }
 
 fn yes(yes: bool) -> &'static str {

@@ -44,12 +44,14 @@ pub struct Sources {
     pub traffic: Arc<Traffic>,
     /// How many NameServers know the broker.
     pub registered: watch::Receiver<usize>,
+    /// How many are to.
+    pub nameservers: usize,
 }
 
 /// Looks at everything. Blocks.
 #[must_use]
 pub fn collect(from: &Sources) -> Vec<Family> {
-    let Sources { broker, traffic, registered } = from;
+    let Sources { broker, traffic, registered, nameservers: _ } = from;
     let mut sheet = Sheet::default();
     // Light queues have topics of their own, one for each client.
     let mut topics: Vec<_> = broker.topics().all().into_iter().filter(|topic| !topic.is_light()).collect();

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -93,6 +95,8 @@ pub struct Collector {
     headers: HeaderMap,
     /// Where requests run: traces are exported from a thread of their own.
     runtime: Handle,
+    /// Whether the last one failed, which the log tells once.
+    failing: Arc<AtomicBool>,
 }
 
 impl Collector {
@@ -102,7 +106,7 @@ impl Collector {
     /// Outside of a runtime.
     #[must_use]
     pub fn new(endpoint: Endpoint, headers: HeaderMap) -> Self {
-        Self { endpoint, headers, runtime: Handle::current() }
+        Self { endpoint, headers, runtime: Handle::current(), failing: Arc::default() }
     }
 
     /// The address for one kind of data, such as `traces`.
@@ -117,13 +121,31 @@ impl Collector {
     pub(super) async fn post(&self, of: &str, body: Bytes) -> Result<(), ExportError> {
         let request = Request::post(self.address(of)).header(CONTENT_TYPE, "application/x-protobuf");
         let request = request.body(body).expect("an endpoint is an address");
-        let answer = self.exchange(request).await?;
-        if answer.status().is_success() { Ok(()) } else { Err(ExportError::Refused(answer.status())) }
+        self.exchange(request).await.map(drop)
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, ExportError> {
-        let exchange = self.exchange_in_time(request);
-        tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or(Err(ExportError::Timeout))
+        let exchange = tokio::time::timeout(TIMEOUT, self.exchange_in_time(request));
+        let outcome = match exchange.await.unwrap_or(Err(ExportError::Timeout)) {
+            Ok(answer) if !answer.status().is_success() => Err(ExportError::Refused(answer.status())),
+            outcome => outcome,
+        };
+        self.note(outcome.as_ref().err());
+        outcome
+    }
+
+    /// One line when it begins to fail and one when that ends, not one for each export.
+    fn note(&self, error: Option<&ExportError>) {
+        let was_failing = self.failing.swap(error.is_some(), Ordering::Relaxed);
+        match error {
+            Some(error) if !was_failing => {
+                tracing::warn!(%error, "the collector (otlpEndpoint) gets nothing, will keep trying");
+            }
+            None if was_failing => {
+                tracing::info!("the collector (otlpEndpoint) gets metrics and traces again");
+            }
+            _ => {}
+        }
     }
 
     async fn exchange_in_time(&self, request: Request<Bytes>) -> Result<Response<Bytes>, ExportError> {

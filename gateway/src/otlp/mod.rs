@@ -25,6 +25,9 @@ use tokio::time::MissedTickBehavior;
 use crate::metrics::{Sources, collect};
 use collector::{Collector, ExportError};
 
+/// How long a stop waits for the last metrics to be told.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// What is said of this process.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -76,24 +79,14 @@ impl MetricsExport {
     pub async fn run(self, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut works = true;
         loop {
-            let last = tokio::select! {
-                _ = ticks.tick() => false,
-                () = self.sources.broker.stopped() => true,
-            };
-            // One line when it begins to fail, not one for each time.
-            match self.tell().await {
-                Ok(()) => works = true,
-                Err(error) if works => {
-                    works = false;
-                    tracing::warn!(%error, "the collector (otlpEndpoint) does not get metrics, will keep trying");
-                }
-                Err(error) => tracing::debug!(%error, "the collector does not get metrics"),
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.sources.broker.stopped() => break,
             }
-            if last {
-                return;
-            }
+            // The log tells of it already, and the next time tells all there is.
+            let _ = self.tell().await;
         }
+        let _ = tokio::time::timeout(FAREWELL, self.tell()).await;
     }
 }

@@ -121,6 +121,12 @@ impl Registration {
         self.registered.clone()
     }
 
+    /// How many NameServers are to know it.
+    #[must_use]
+    pub fn nameservers(&self) -> usize {
+        self.tasks.len()
+    }
+
     /// Says goodbye to the NameServers that can be reached, and returns within about a second.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);

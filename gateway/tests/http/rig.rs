@@ -4,10 +4,12 @@
 #![allow(dead_code, unreachable_pub, reason = "each file uses a part of it")]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ferromq_broker::Broker;
 use ferromq_gateway::config::HttpConfig;
 use ferromq_gateway::http::{Api, Credentials, listen};
+use ferromq_gateway::metrics::Sources;
 use ferromq_store::FlushMode;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -50,7 +52,13 @@ impl Http {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let api = Api::new(rig.broker.clone(), config, credentials);
+        let sources = Sources {
+            broker: rig.broker.clone(),
+            traffic: Arc::default(),
+            registered: watch::channel(0).1,
+            nameservers: 0,
+        };
+        let api = Api::new(sources, config, credentials);
         let serving = tokio::spawn(listen::serve(listener, api, stopped));
         Self { rig, address, stop, serving }
     }
