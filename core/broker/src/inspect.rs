@@ -109,6 +109,20 @@ impl Broker {
         (lags, left)
     }
 
+    /// Messages that groups have not consumed, together; of the first ten thousand pairs of a topic and a group, however
+    /// many there are.
+    #[must_use]
+    pub fn total_lag(&self) -> u64 {
+        const MAX_PAIRS: usize = 10_000;
+        let (positions, _) = self.offsets().some(MAX_PAIRS);
+        let lag = |of: &Positions| -> Option<u64> {
+            let topic = self.topics().find(&of.topic)?;
+            let queue = |id| self.used_queue(&topic, id);
+            Some(of.queues.iter().filter_map(|&(id, next)| Some(queue(id)?.max().since(next))).sum())
+        };
+        positions.iter().filter_map(lag).sum()
+    }
+
     /// Where each queue of a topic begins and ends.
     #[must_use]
     pub fn queue_extents(&self, topic: &Topic) -> Vec<QueueExtent> {

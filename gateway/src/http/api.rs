@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::auth::{Credentials, Sessions};
 use super::problem::{Kind, Problem};
 use super::send::idempotency::Idempotency;
-use super::{auth, cors, dashboard, send};
+use super::{auth, cors, dashboard, health, overview, send};
 use crate::config::HttpConfig;
 use crate::metrics::Sources;
 
@@ -105,7 +105,11 @@ impl utoipa::Modify for Security {
 
 /// All paths that are described. A resource's file lists its own.
 fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::with_openapi(Description::openapi()).merge(send::routes()).merge(auth::routes())
+    OpenApiRouter::with_openapi(Description::openapi())
+        .merge(send::routes())
+        .merge(overview::routes())
+        .merge(health::routes())
+        .merge(auth::routes())
 }
 
 /// The document at `/openapi.json`.

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::api::{self, Api};
 use super::guard::{self, Peer};
+use crate::traffic::Protocol;
 
 /// The most headers that one request may have.
 const MAX_HEADERS: usize = 200;
@@ -40,6 +41,7 @@ struct Connection {
 impl Connection {
     async fn serve(self, Accepted { stream, peer, place }: Accepted) {
         let Self { api, router, mut stop } = self;
+        let _present = api.sources().traffic.enter(Protocol::Http);
         let config = api.http().clone();
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let (api, router) = (&api, router.clone());

@@ -18,6 +18,7 @@
 //! | `message` | messages as JSON |
 //! | `send` | storing them |
 //! | `dashboard` | the page for people |
+//! | `overview`, `health` | the broker at a glance; what watches it asks |
 
 #![allow(unused_qualifications, reason = "utoipa's macros write them")]
 
@@ -28,9 +29,11 @@ mod dashboard;
 #[allow(dead_code, reason = "used by what manages")]
 mod extract;
 mod guard;
+mod health;
 pub mod listen;
 #[allow(dead_code, reason = "used by what receives")]
 mod message;
+mod overview;
 pub mod problem;
 mod send;
 mod units;

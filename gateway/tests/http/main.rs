@@ -8,3 +8,4 @@ mod guard;
 mod idempotency;
 mod rig;
 mod sends;
+mod watch;

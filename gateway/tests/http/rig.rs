@@ -23,6 +23,8 @@ use crate::support::Rig;
 pub struct Http {
     pub rig: Rig,
     pub address: SocketAddr,
+    /// How many NameServers know the broker.
+    pub registered: watch::Sender<usize>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
@@ -33,6 +35,11 @@ pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+}
+
+fn sources(rig: &Rig, registered: &watch::Sender<usize>, nameservers: usize) -> Sources {
+    let (broker, registered) = (rig.broker.clone(), registered.subscribe());
+    Sources { broker, traffic: Arc::default(), registered, nameservers }
 }
 
 impl Http {
@@ -46,21 +53,26 @@ impl Http {
         change: impl FnOnce(&mut HttpConfig),
         credentials: Option<Credentials>,
     ) -> Self {
+        Self::among(0, flush, change, credentials).await
+    }
+
+    /// One of a broker that so many NameServers are to know.
+    pub async fn among(
+        nameservers: usize,
+        flush: FlushMode,
+        change: impl FnOnce(&mut HttpConfig),
+        credentials: Option<Credentials>,
+    ) -> Self {
         let rig = Rig::new(flush);
         let mut config = HttpConfig::default();
         change(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let sources = Sources {
-            broker: rig.broker.clone(),
-            traffic: Arc::default(),
-            registered: watch::channel(0).1,
-            nameservers: 0,
-        };
-        let api = Api::new(sources, config, credentials);
+        let registered = watch::channel(0).0;
+        let api = Api::new(sources(&rig, &registered, nameservers), config, credentials);
         let serving = tokio::spawn(listen::serve(listener, api, stopped));
-        Self { rig, address, stop, serving }
+        Self { rig, address, registered, stop, serving }
     }
 
     pub fn broker(&self) -> &Broker {
@@ -74,7 +86,7 @@ impl Http {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let api = Api::new(self.rig.broker.clone(), HttpConfig::default(), None);
+        let api = Api::new(sources(&self.rig, &self.registered, 0), HttpConfig::default(), None);
         self.serving = tokio::spawn(listen::serve(listener, api, stopped));
         self.stop = stop;
         self
