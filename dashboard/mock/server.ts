@@ -33,7 +33,7 @@ export function madeUp(options: { auth?: boolean; empty?: boolean } = {}): (requ
   const add = (name: string, kind: Topic["kind"], queues: number, messages: number): void => {
     const topic = { name, kind, readQueues: queues, writeQueues: queues, permission: "rw", order: false, messages, putRate: 0, groups: 0, stored: [] as Message[] };
     topics.set(name, topic);
-    for (let n = 0; n < Math.min(messages, 60); n += 1) store(topic, { json: { order: 4_711 + n, state: "paid" }, tag: n % 3 ? "paid" : "new", keys: [`order-${4_711 + n}`], contentType: "application/json", properties: { region: "eu-1" } }, NOW() - n * 7_000);
+    for (let n = 0; n < Math.min(messages, 60); n += 1) store(topic, { text: JSON.stringify({ order: 4_711 + n, state: "paid" }), tag: n % 3 ? "paid" : "new", keys: [`order-${4_711 + n}`], contentType: "application/json", properties: { region: "eu-1" } }, NOW() - n * 7_000);
   };
   const store = (topic: Topic & { stored: Message[] }, body: Partial<Message>, when = NOW()): Message => {
     const queueId = topic.stored.length % topic.writeQueues;

@@ -116,6 +116,8 @@ export function problemOf(status: number, statusText: string, text: string, head
 
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
+  // JSON and properties that somebody typed.
+  if (error instanceof SyntaxError) return new Problem(0, "input", "This cannot be read", error.message, "", "");
   return new Problem(0, "page", "The page failed", error instanceof Error ? error.message : String(error), "", "");
 }
 

@@ -91,7 +91,7 @@ export function properties(text: string): Record<string, string> {
   const found: Record<string, string> = {};
   for (const line of text.split("\n").map((line) => line.trim()).filter(Boolean)) {
     const at = line.indexOf("=");
-    if (at < 1) throw new Error(`“${line}” is no name=value`);
+    if (at < 1) throw new SyntaxError(`“${line}” is no name=value`);
     found[line.slice(0, at).trim()] = line.slice(at + 1).trim();
   }
   return found;

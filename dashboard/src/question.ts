@@ -40,7 +40,7 @@ export function question(query: URLSearchParams): Question {
 export function request(q: Question): string | undefined {
   if (q.by === "id") {
     if (!q.id) return undefined;
-    return q.topic ? path`/v1/topics/${q.topic}/messages/${q.id}` : path`/v1/messages/${q.id}`;
+    return `${q.topic ? path`/v1/topics/${q.topic}/messages/${q.id}` : path`/v1/messages/${q.id}`}?body=text`;
   }
   if (!q.topic) return undefined;
   if (q.by === "offset") return withQuery(path`/v1/topics/${q.topic}/queues/${q.queue}/messages`, { offset: q.offset, max: q.max, body: "none" });

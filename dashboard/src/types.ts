@@ -8,7 +8,7 @@ export interface Overview {
   now: string;
   flush: string;
   disk: { used: number; total: number; log: number };
-  memory: number;
+  memory?: number | null;
   topics: number;
   groups: number;
   connections: Record<string, number>;
@@ -68,7 +68,7 @@ export interface Group {
   messageModel?: string;
   topics: string[];
   lag: number;
-  lagSeconds?: number;
+  lagSeconds?: number | null;
   getRate: number;
 }
 
@@ -87,14 +87,14 @@ export interface QueueLag {
   committed: number;
   end: number;
   lag: number;
-  lagSeconds?: number;
+  lagSeconds?: number | null;
   clientId?: string;
 }
 
 export interface GroupLag {
   lag: number;
-  lagSeconds?: number;
-  topics: { topic: string; lag: number; lagSeconds?: number; queues: QueueLag[] }[];
+  lagSeconds?: number | null;
+  topics: { topic: string; lag: number; lagSeconds?: number | null; queues: QueueLag[] }[];
 }
 
 export interface Rebalance {
@@ -131,7 +131,6 @@ export interface Message {
   properties?: Record<string, string>;
   contentType?: string;
   text?: string;
-  json?: unknown;
   base64?: string;
   deliveries?: number;
 }

@@ -288,11 +288,11 @@ export function Ago(props: { at: string | undefined; now?: string }) {
 }
 
 /** How far behind: messages, and in time where that is known. */
-export function Lag(props: { lag: number; seconds?: number | undefined }) {
+export function Lag(props: { lag: number; seconds?: number | null | undefined }) {
   return (
     <span class={props.lag > 0 ? "lag" : "quiet-text"}>
       {count(props.lag)}
-      {props.lag > 0 && props.seconds !== undefined && <span class="fine"> · {span(props.seconds)}</span>}
+      {props.lag > 0 && props.seconds != null && <span class="fine"> · {span(props.seconds)}</span>}
     </span>
   );
 }

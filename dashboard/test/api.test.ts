@@ -61,7 +61,7 @@ test("a search is one request, or none while it is not complete", () => {
   assert.equal(request(q), "/v1/topics/orders/messages?from=-1h&max=32&body=none");
   assert.equal(request({ ...q, by: "key", key: "k 1", past: "" }), "/v1/topics/orders/messages?key=k+1&max=32&body=none");
   assert.equal(request({ ...q, by: "key" }), undefined);
-  assert.equal(request({ ...q, by: "id", topic: "", id: "7F" }), "/v1/messages/7F");
+  assert.equal(request({ ...q, by: "id", topic: "", id: "7F" }), "/v1/messages/7F?body=text");
   assert.equal(request({ ...q, by: "offset" }), "/v1/topics/orders/queues/2/messages?offset=7&max=32&body=none");
   assert.equal(request({ ...q, topic: "" }), undefined);
 });

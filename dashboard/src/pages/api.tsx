@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { OURS } from "../api.ts";
+import { indented } from "../json.ts";
 import { useLive } from "../live.ts";
 import { address, type Document, type Operation, operations, type Parameter } from "../openapi.ts";
 import { link, type Route } from "../route.ts";
@@ -220,12 +221,7 @@ function Value(props: { id: string; parameter: Parameter; value: string; onValue
 }
 
 function pretty(type: string, text: string): string {
-  if (!/[/+]json\b/.test(type)) return text;
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text;
-  }
+  return (/[/+]json\b/.test(type) && indented(text)) || text;
 }
 
 /** As a POSIX shell takes it. */

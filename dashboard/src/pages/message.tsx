@@ -4,6 +4,7 @@ import { type ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { path } from "../api.ts";
 import { bytes, count, hexDump } from "../format.ts";
+import { indented } from "../json.ts";
 import { useLive } from "../live.ts";
 import { link } from "../route.ts";
 import type { Message } from "../types.ts";
@@ -42,10 +43,10 @@ export function place(message: Message): string {
   return `${message.topic}/${message.queueId}/${message.queueOffset}`;
 }
 
-/** A message in full. What a list gave may lack the body, so it is asked for again, by the place where it lies. */
+/** A message in full. What a list gave lacks the body, so it is asked for again, by the place where it lies. */
 export function MessageDialog({ message, onClose }: { message: Message; onClose: () => void }) {
   const full = useLive<{ messages: Message[] }>(
-    `${path`/v1/topics/${message.topic}/queues/${message.queueId}/messages`}?offset=${message.queueOffset}&max=1&body=auto`,
+    `${path`/v1/topics/${message.topic}/queues/${message.queueId}/messages`}?offset=${message.queueOffset}&max=1&body=text`,
     0,
   );
   return (
@@ -99,7 +100,7 @@ function Body({ message }: { message: Message }) {
     <section>
       <header class="section-head">
         <h3>Body</h3>
-        <span class="fine">{[kind, message.contentType, message.size !== undefined && `${bytes(message.size)} stored`].filter(Boolean).join(", ")}</span>
+        <span class="fine">{[kind, message.contentType, message.size !== undefined && bytes(message.size)].filter(Boolean).join(", ")}</span>
         <Copy text={text} />
       </header>
       {text ? <pre class="body" tabIndex={0} aria-label="Body">{text}</pre> : <p class="fine">Empty</p>}
@@ -109,17 +110,9 @@ function Body({ message }: { message: Message }) {
 
 /** The body as it is best read: JSON with indentation, text as it is, anything else in hexadecimal. */
 export function body(message: Message): { text: string; kind: string } {
-  if (message.json !== undefined) return { text: JSON.stringify(message.json, null, 2), kind: "JSON" };
   if (message.text !== undefined) {
-    const start = message.text.trimStart()[0];
-    if (start === "{" || start === "[") {
-      try {
-        return { text: JSON.stringify(JSON.parse(message.text), null, 2), kind: "JSON" };
-      } catch {
-        // It only begins like JSON.
-      }
-    }
-    return { text: message.text, kind: "text" };
+    const json = indented(message.text);
+    return json === undefined ? { text: message.text, kind: "text" } : { text: json, kind: "JSON" };
   }
   if (message.base64 !== undefined) {
     const data = Uint8Array.from(atob(message.base64), (char) => char.charCodeAt(0));

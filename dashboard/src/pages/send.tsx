@@ -21,7 +21,12 @@ export function Send(props: { topic: string; onClose: () => void }) {
     event.preventDefault();
     setSent(undefined);
     void run(async () => {
-      const message: Record<string, unknown> = kind === "json" ? { json: JSON.parse(body), contentType: "application/json" } : { text: body };
+      const message: Record<string, unknown> = { text: body };
+      if (kind === "json") {
+        // Only to see that it is: it is sent as it was typed.
+        JSON.parse(body);
+        message["contentType"] = "application/json";
+      }
       if (more.tag) message["tag"] = more.tag;
       if (more.keys.trim()) message["keys"] = more.keys.trim().split(/\s+/);
       if (more.properties.trim()) message["properties"] = properties(more.properties);
