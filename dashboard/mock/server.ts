@@ -56,7 +56,7 @@ export function madeUp(options: { auth?: boolean; empty?: boolean } = {}): (requ
   const groups = options.empty ? [] : ["billing", "mailer", "search-index", "archive"];
   const group = (name: string) => {
     const n = groups.indexOf(name);
-    return { name, online: n !== 3, members: n === 3 ? 0 : 2 + n, consumeType: n === 1 ? "POP" : "PUSH", messageModel: "CLUSTERING", topics: n === 0 ? ["orders", "payments"] : [["emails"], ["orders"], ["audit-log"]][n - 1] ?? [], lag: n === 2 ? 0 : n === 3 ? 182_441 : lagOf(n + 1), ...(n === 2 ? {} : { lagSeconds: n === 3 ? 81_233 : 1.4 }), getRate: n === 3 ? 0 : 900 - 210 * n + 40 * Math.sin(NOW() / 4_000) };
+    return { name, online: n !== 3, members: n === 3 ? 0 : 2 + n, consumeType: n === 1 ? "POP" : "PUSH", messageModel: "CLUSTERING", topics: n === 0 ? ["orders", "payments"] : [["emails"], ["orders"], ["audit-log"]][n - 1] ?? [], lag: n === 2 ? 0 : n === 3 ? 182_441 : lagOf(n + 1), ...(n === 2 ? {} : { lagSeconds: n === 3 ? 81_233 : 1.4 }), settings: { consumeEnable: true, broadcastEnable: true, orderly: false, retryQueues: 1, retryMax: 16, consumeTimeoutMinutes: 15 }, getRate: n === 3 ? 0 : 900 - 210 * n + 40 * Math.sin(NOW() / 4_000) };
   };
   const wave = (ms: number, size: number): number => Math.max(0, size * (1 + 0.25 * Math.sin(ms / 31_000) + 0.08 * Math.sin(ms / 3_700)));
   const need = (name: string | undefined): (Topic & { stored: Message[] }) | undefined => topics.get(name ?? "");

@@ -70,6 +70,16 @@ export interface Group {
   lag: number;
   lagSeconds?: number | null;
   getRate: number;
+  settings: GroupSettings;
+}
+
+export interface GroupSettings {
+  consumeEnable: boolean;
+  broadcastEnable: boolean;
+  orderly: boolean;
+  retryQueues: number;
+  retryMax: number;
+  consumeTimeoutMinutes: number;
 }
 
 export interface Member {

@@ -3,7 +3,7 @@
     Asset {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"ea6c3aa1900fafbd\"",
+        etag: "W/\"94484c86b32de018\"",
         bytes: include_bytes!("index.html"),
     },
     Asset {
@@ -13,15 +13,15 @@
         bytes: include_bytes!("ui/icon-BVZAXpYP.svg"),
     },
     Asset {
-        path: "/ui/index-AGaM8eOT.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"b384dfaf6c573d2c\"",
-        bytes: include_bytes!("ui/index-AGaM8eOT.js"),
-    },
-    Asset {
         path: "/ui/index-BSA-wt7X.css",
         content_type: "text/css; charset=utf-8",
         etag: "W/\"d1eaab842272d5c0\"",
         bytes: include_bytes!("ui/index-BSA-wt7X.css"),
+    },
+    Asset {
+        path: "/ui/index-CGShT9uY.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"ccd4776781220a35\"",
+        bytes: include_bytes!("ui/index-CGShT9uY.js"),
     },
 ]

@@ -12,7 +12,7 @@ import { MessageTable, place } from "./message.tsx";
 const PREFIX = "%DLQ%";
 
 export function DeadLetters() {
-  const topics = useLive<{ topics: Topic[] }>("/v1/topics?system=true");
+  const topics = useLive<{ topics: Topic[] }>("/v1/topics?max=10000&system=true");
   return (
     <Page title="Dead letters" lead={<p>A message whose consumers failed as often as their group allows is set aside here, and kept as long as any other.</p>}>
       <Panel>

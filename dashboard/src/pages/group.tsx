@@ -5,7 +5,7 @@ import { call, path } from "../api.ts";
 import { count, short, span } from "../format.ts";
 import { useAction, useLive } from "../live.ts";
 import { link, type Route } from "../route.ts";
-import type { Group, GroupLag, Member, Rebalance } from "../types.ts";
+import type { Group, GroupLag, GroupSettings, Member, Rebalance } from "../types.ts";
 import { Badge, Dialog, Empty, Failure, Field, Lag, Loaded, Page, Panel, Table, Tabs, Time } from "../ui.tsx";
 import { GroupDeadLetters } from "./dead-letters.tsx";
 import { kind, State } from "./groups.tsx";
@@ -15,7 +15,7 @@ const TABS = ["Lag", "Members", "Rebalances", "Dead letters"] as const;
 
 export function GroupPage({ name, route }: { name: string; route: Route }) {
   const group = useLive<Group>(path`/v1/groups/${name}`);
-  const [deleting, setDeleting] = useState(false);
+  const [dialog, setDialog] = useState<"change" | "delete">();
   const tab = route.query.get("tab") ?? TABS[0];
   const gone = group.problem?.status === 404 && tab !== "Dead letters";
   return (
@@ -30,7 +30,12 @@ export function GroupPage({ name, route }: { name: string; route: Route }) {
           </p>
         )
       }
-      actions={<button type="button" class="danger" disabled={!group.data} onClick={() => setDeleting(true)}>Delete</button>}
+      actions={
+        <>
+          <button type="button" disabled={!group.data} onClick={() => setDialog("change")}>Change</button>
+          <button type="button" class="danger" disabled={!group.data} onClick={() => setDialog("delete")}>Delete</button>
+        </>
+      }
     >
       {group.problem && <Failure problem={group.problem} retry={group.refresh} />}
       {!gone && <Tabs label="Parts of the group" tabs={TABS.map((each) => ({ name: each, href: link(["groups", name], { tab: each }), current: tab === each }))} />}
@@ -38,8 +43,53 @@ export function GroupPage({ name, route }: { name: string; route: Route }) {
       {!gone && tab === "Members" && <Members name={name} />}
       {!gone && tab === "Rebalances" && <Rebalances name={name} />}
       {!gone && tab === "Dead letters" && <GroupDeadLetters name={name} />}
-      {deleting && <Delete what="group" name={name} at={path`/v1/groups/${name}`} back={["groups"]} onClose={() => setDeleting(false)} />}
+      {dialog === "change" && group.data && <Change name={name} settings={group.data.settings} onClose={() => setDialog(undefined)} onDone={group.refresh} />}
+      {dialog === "delete" && <Delete what="group" name={name} at={path`/v1/groups/${name}`} back={["groups"]} onClose={() => setDialog(undefined)} />}
     </Page>
+  );
+}
+
+function Change(props: { name: string; settings: GroupSettings; onClose: () => void; onDone: () => void }) {
+  const [settings, setSettings] = useState(props.settings);
+  const { busy, problem, run } = useAction();
+  const number = (label: string, of: "retryMax" | "retryQueues" | "consumeTimeoutMinutes", hint: string) => (
+    <Field label={label} hint={hint}>
+      {(id) => (
+        <input id={id} type="number" required value={settings[of]} onInput={(event) => setSettings({ ...settings, [of]: event.currentTarget.valueAsNumber || 0 })} />
+      )}
+    </Field>
+  );
+  const check = (label: string, of: "consumeEnable" | "broadcastEnable" | "orderly") => (
+    <label class="check">
+      <input type="checkbox" checked={settings[of]} onChange={(event) => setSettings({ ...settings, [of]: event.currentTarget.checked })} />
+      {label}
+    </label>
+  );
+  return (
+    <Dialog title={`Change ${props.name}`} onClose={props.onClose}>
+      <form class="stack" onSubmit={(event) => {
+        event.preventDefault();
+        void run(async () => {
+          await call("PUT", path`/v1/groups/${props.name}`, { body: settings });
+          props.onDone();
+          props.onClose();
+        });
+      }}>
+        <div class="row">
+          {number("Tries", "retryMax", "How often a message comes again before it is a dead letter; -1 for no end")}
+          {number("Retry queues", "retryQueues", "0: messages never come again")}
+          {number("Handlers' minutes", "consumeTimeoutMinutes", "After which clients give up on one")}
+        </div>
+        {check("Members may consume", "consumeEnable")}
+        {check("Members may each get every message", "broadcastEnable")}
+        {check("Leases are handed out in order", "orderly")}
+        {problem && <Failure problem={problem} />}
+        <div class="dialog-end">
+          <button type="button" onClick={props.onClose}>Cancel</button>
+          <button type="submit" class="primary" disabled={busy}>Change</button>
+        </div>
+      </form>
+    </Dialog>
   );
 }
 

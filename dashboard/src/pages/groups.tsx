@@ -10,7 +10,7 @@ import { Badge, Empty, Filter, Found, Lag, Loaded, Page, Panel, Table } from "..
 export function Groups() {
   const [system, setSystem] = useState(false);
   const [filter, setFilter] = useState("");
-  const groups = useLive<{ groups: Group[] }>(`/v1/groups?system=${system}`);
+  const groups = useLive<{ groups: Group[] }>(`/v1/groups?max=10000&system=${system}`);
   const wanted = filter.toLowerCase();
   const found = groups.data?.groups.filter((group) => [group.name, ...group.topics].some((name) => name.toLowerCase().includes(wanted))) ?? [];
   return (

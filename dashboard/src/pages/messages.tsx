@@ -23,7 +23,7 @@ export function Messages({ route }: { route: Route }) {
   const address = route.query.toString();
   const [form, setForm] = useState(asked);
   const [sending, setSending] = useState(false);
-  const topics = useLive<{ topics: Topic[] }>("/v1/topics?system=true", 30_000);
+  const topics = useLive<{ topics: Topic[] }>("/v1/topics?max=10000&system=true", 30_000);
   useEffect(() => setForm(question(new URLSearchParams(address))), [address]);
 
   const change = (part: Partial<Question>): void => setForm({ ...form, ...part });

@@ -106,7 +106,7 @@ function Figure(props: { label: string; value: string; unit: string; more: strin
 }
 
 function Behind() {
-  const groups = useLive<{ groups: Group[] }>("/v1/groups");
+  const groups = useLive<{ groups: Group[] }>("/v1/groups?max=10000");
   return (
     <Panel title="Furthest behind" aside={<a href={link(["groups"])}>All groups</a>}>
       <Loaded live={groups}>
@@ -139,7 +139,7 @@ function Behind() {
 }
 
 function Busiest() {
-  const topics = useLive<{ topics: Topic[] }>("/v1/topics");
+  const topics = useLive<{ topics: Topic[] }>("/v1/topics?max=10000");
   return (
     <Panel title="Busiest topics" aside={<a href={link(["topics"])}>All topics</a>}>
       <Loaded live={topics}>

@@ -14,7 +14,7 @@ export function Topics() {
   const [system, setSystem] = useState(false);
   const [filter, setFilter] = useState("");
   const [creating, setCreating] = useState(false);
-  const topics = useLive<{ topics: Topic[] }>(`/v1/topics?system=${system}`);
+  const topics = useLive<{ topics: Topic[] }>(`/v1/topics?max=10000&system=${system}`);
   const wanted = filter.toLowerCase();
   const found = topics.data?.topics.filter((topic) => topic.name.toLowerCase().includes(wanted)) ?? [];
   return (
@@ -75,7 +75,7 @@ export function Topics() {
 }
 
 export function permission(of: string): string {
-  return { rw: "read and write", r: "only read", w: "only write" }[of] ?? (of || "do nothing");
+  return { rw: "read and write", r: "only read", w: "only write", none: "do nothing" }[of] ?? of;
 }
 
 /** Creates a topic, or changes the one that is given. */
@@ -117,6 +117,7 @@ export function TopicForm(props: { topic?: Topic; onClose: () => void; onDone: (
                 <option value="rw">read and write</option>
                 <option value="r">only read</option>
                 <option value="w">only write</option>
+                <option value="none">do nothing</option>
               </select>
             )}
           </Field>
