@@ -1,4 +1,4 @@
-// Writes `assets.rs` beside the built files: the table by which the gateway embeds and serves them.
+// What the build adds to what Vite makes: licences, and `assets.rs`, the table by which the gateway embeds and serves it all.
 //
 // The page's parts have a hash of their content in their name, so the Rust code cannot name them by hand.
 import { createHash } from "node:crypto";
@@ -12,6 +12,21 @@ const TYPES: Record<string, string> = {
   ".js": "text/javascript; charset=utf-8",
   ".svg": "image/svg+xml",
 };
+
+/** Puts the licences of the packages that are in the page at its head, as they ask for. */
+export function licences(packages: string[]): Plugin {
+  return {
+    name: "licences",
+    apply: "build",
+    enforce: "post",
+    generateBundle(_, bundle) {
+      const texts = packages.map((name) => `${name}\n\n${readFileSync(`node_modules/${name}/LICENSE`, "utf8").trim()}`);
+      for (const part of Object.values(bundle)) {
+        if (part.type === "chunk") part.code = `/*!\n${texts.join("\n\n")}\n*/\n${part.code}`;
+      }
+    },
+  };
+}
 
 export function table(): Plugin {
   let dir = "";

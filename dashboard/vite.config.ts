@@ -4,14 +4,15 @@
 // `npm run build` writes the files that are checked in beside the gateway and embedded by it.
 import { defineConfig } from "vite";
 import { madeUpApi } from "./mock/plugin.ts";
-import { table } from "./table.ts";
+import manifest from "./package.json" with { type: "json" };
+import { licences, table } from "./table.ts";
 
 const server = process.env["FERROMQ"];
 
 export default defineConfig({
   base: "/",
   publicDir: false,
-  plugins: [table(), ...(server ? [] : [madeUpApi()])],
+  plugins: [licences(Object.keys(manifest.dependencies)), table(), ...(server ? [] : [madeUpApi()])],
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     outDir: "../gateway/dashboard",

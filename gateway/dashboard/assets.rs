@@ -21,7 +21,7 @@
     Asset {
         path: "/ui/index-CGShT9uY.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"ccd4776781220a35\"",
+        etag: "W/\"8aa521c1e27f07d8\"",
         bytes: include_bytes!("ui/index-CGShT9uY.js"),
     },
 ]
