@@ -4,12 +4,13 @@
 //! ask: where no collector is set, making one is one load of a number.
 
 use ferromq_model::message::find_property;
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-
+use http::Request;
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing::field::Empty;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// The target of all of them.
 pub const TARGET: &str = "ferromq::spans";
@@ -33,6 +34,25 @@ pub(crate) fn request(name: &'static str) -> Span {
         otel.kind = "server",
         messaging.system = "rocketmq"
     )
+}
+
+/// One HTTP request, in the trace that its header names. Its status is recorded as `http.response.status_code`.
+pub(crate) fn http<B>(request: &Request<B>) -> Span {
+    let span = tracing::trace_span!(
+        target: TARGET,
+        "http",
+        otel.name = request.method().as_str(),
+        otel.kind = "server",
+        http.request.method = request.method().as_str(),
+        http.response.status_code = Empty,
+        url.path = request.uri().path()
+    );
+    if !span.is_disabled()
+        && let Some(parent) = request.headers().get(TRACE_PARENT).and_then(|parent| parent.to_str().ok())
+    {
+        let _ = span.set_parent(context(parent));
+    }
+    span
 }
 
 /// One append of `messages`, which are in the traces that `parents` name.

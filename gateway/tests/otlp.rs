@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferromq_gateway::config::HttpConfig;
+use ferromq_gateway::http::{Api, listen};
 use ferromq_gateway::metrics::Sources;
 use ferromq_gateway::otlp::collector::{Collector, ExportError};
 use ferromq_gateway::otlp::config::Endpoint;
@@ -127,10 +129,34 @@ async fn a_collector_that_refuses_is_an_error_that_says_how() {
     assert!(matches!(refused, ExportError::Connect(_)), "{refused}");
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// Ends the export; all spans that the collector got.
+async fn told(export: &TracesExport, got: &mut tokio::sync::mpsc::Receiver<Got>) -> Vec<Span> {
+    let stopping = export.clone();
+    tokio::task::spawn_blocking(move || stopping.stop()).await.unwrap().unwrap();
+
+    let mut spans: Vec<Span> = Vec::new();
+    while let Ok(Some((head, body))) =
+        tokio::time::timeout(if spans.is_empty() { PATIENCE } else { Duration::ZERO }, got.recv()).await
+    {
+        assert!(head.starts_with("post /base/v1/traces http/1.1"), "{head}");
+        let request = ExportTraceServiceRequest::decode(body).unwrap();
+        let about = &request.resource_spans[0].resource.as_ref().unwrap().attributes;
+        assert_eq!(text(about, "service.name"), Some("ferromq"));
+        spans
+            .extend(request.resource_spans.into_iter().flat_map(|of| of.scope_spans).flat_map(|of| of.spans));
+    }
+    spans
+}
+
 /// Spans are made on this thread, so that the subscriber can be this thread's.
 #[tokio::test]
 async fn spans_reach_the_collector_and_are_linked_to_clients_traces() {
-    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     let (collector, mut got) = collector(FINE).await;
     let export = TracesExport::new(collector, &identity(), 100).unwrap();
     let subscriber = tracing_subscriber::registry().with(export.layer());
@@ -148,20 +174,7 @@ async fn spans_reach_the_collector_and_are_linked_to_clients_traces() {
     client.read().await;
     client.ask(GetMaxOffset.code(), &[("topic", "T"), ("queueId", "0")], b"").await;
     drop(guard);
-    let stopping = export.clone();
-    tokio::task::spawn_blocking(move || stopping.stop()).await.unwrap().unwrap();
-
-    let mut spans: Vec<Span> = Vec::new();
-    while let Ok(Some((head, body))) =
-        tokio::time::timeout(if spans.is_empty() { PATIENCE } else { Duration::ZERO }, got.recv()).await
-    {
-        assert!(head.starts_with("post /base/v1/traces http/1.1"), "{head}");
-        let told = ExportTraceServiceRequest::decode(body).unwrap();
-        let about = &told.resource_spans[0].resource.as_ref().unwrap().attributes;
-        assert_eq!(text(about, "service.name"), Some("ferromq"));
-        spans.extend(told.resource_spans.into_iter().flat_map(|of| of.scope_spans).flat_map(|of| of.spans));
-    }
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let spans = told(&export, &mut got).await;
     let appends: Vec<_> = spans.iter().filter(|span| span.name == "append").collect();
     assert_eq!(appends.len(), 2, "{spans:?}");
     assert_eq!(hex(&appends[0].trace_id), TRACE, "a message alone is part of its client's trace");
@@ -169,4 +182,36 @@ async fn spans_reach_the_collector_and_are_linked_to_clients_traces() {
     let links: Vec<_> = appends[1].links.iter().map(|link| hex(&link.trace_id)).collect();
     assert_eq!(links, [TRACE, TRACE], "of a batch each message is linked");
     assert!(spans.iter().any(|span| span.name == "GET_MAX_OFFSET"), "{spans:?}");
+}
+
+#[tokio::test]
+async fn an_http_request_is_a_span_in_its_clients_trace() {
+    let (collector, mut got) = collector(FINE).await;
+    // Nothing that begins here is told, but what clients say is.
+    let export = TracesExport::new(collector, &identity(), 0).unwrap();
+    let rig = Rig::new(FlushMode::Async);
+    let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(export.layer()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let api = Api::new(sources(&rig), HttpConfig::default(), None);
+    let serving = tokio::spawn(listen::serve(listener, api, stopped));
+    for (path, parent) in [("/healthz", "x"), ("/nothing", &format!("00-{TRACE}-00f067aa0ba902b7-01"))] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let ask = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\ntraceparent: {parent}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
+    }
+    stop.send_replace(true);
+    serving.await.unwrap();
+    drop(guard);
+    let spans = told(&export, &mut got).await;
+    let [span] = &spans[..] else { panic!("one request is in a trace: {spans:?}") };
+    assert_eq!((span.name.as_str(), hex(&span.trace_id).as_str()), ("GET", TRACE));
+    assert_eq!(text(&span.attributes, "url.path"), Some("/nothing"));
+    assert!(span.attributes.iter().any(|attribute| attribute.key == "http.response.status_code"));
 }

@@ -8,10 +8,12 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use tower::Service as _;
+use tracing::Instrument as _;
 
 use super::api::Api;
 use super::auth;
 use super::problem::{Kind, Problem};
+use crate::spans;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What pages say of themselves when a script of theirs asks.
@@ -32,10 +34,10 @@ pub(super) async fn answer(api: &Api, mut router: Router, peer: Peer, request: R
         Ok(()) => {
             let mut request = request;
             request.extensions_mut().insert(peer);
-            match router.call(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            }
+            let span = spans::http(&request);
+            let Ok(response) = router.call(request).instrument(span.clone()).await;
+            span.record("http.response.status_code", response.status().as_u16());
+            response
         }
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
