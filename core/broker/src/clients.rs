@@ -150,6 +150,11 @@ pub struct PushedReply<'a> {
 /// How a front-end reaches a client on its connection. A front-end whose protocol has no words for something leaves the
 /// method as it is here.
 pub trait ClientLink: Send + Sync {
+    /// What the protocol is called that the client speaks, for tools.
+    fn protocol(&self) -> &'static str {
+        "remoting"
+    }
+
     /// Tells the client that members joined or left `group`. Clients also look by themselves.
     fn members_changed(&self, group: &GroupName);
 

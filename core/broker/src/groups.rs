@@ -140,7 +140,7 @@ pub fn is_system_group(group: &str) -> bool {
 }
 
 /// Whether a group may have these settings.
-fn check(config: &SubscriptionGroupConfig) -> Result<(), GroupError> {
+pub(crate) fn check(config: &SubscriptionGroupConfig) -> Result<(), GroupError> {
     let len = config.group_name.as_str().len();
     if len > MAX_GROUP_LEN {
         return Err(NameError::TooLong { kind: "group", len, limit: MAX_GROUP_LEN }.into());
@@ -178,6 +178,12 @@ impl Groups {
             auto_create: AtomicBool::new(auto_create),
             light,
         })
+    }
+
+    /// Whether every broker has the group.
+    #[must_use]
+    pub fn is_built_in(group: &str) -> bool {
+        BUILT_IN.iter().any(|(name, _)| *name == group)
     }
 
     /// Whether unknown groups are created when they first ask.

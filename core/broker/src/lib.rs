@@ -12,7 +12,7 @@
 //! | `deferral` | whether a message comes later, and where it waits |
 //! | `copies`, `delivery` | storing messages that have waited, and not twice |
 //! | `delay`, `timer`, `recall` | delivering those of a delay level, those of a time, and taking the latter back |
-//! | `retry` | messages that come again |
+//! | `retry`, `dead_letters` | messages that come again, and those that came too often |
 //! | `transaction` | messages that are delivered once their producer says so |
 //! | `clients` | what clients are told and asked on their connections |
 //! | `members`, `locks`, `offsets` | who consumes, in which order, and how far |
@@ -22,23 +22,30 @@
 //! | `topics`, `groups` | settings, kept in files |
 //! | `live` | settings that change while it runs |
 //! | `deletion` | topics, groups and queues that go |
-//! | `inspect` | what operators look at |
+//! | `inspect`, `lag` | what operators look at, and how far groups are behind |
+//! | `browse` | looking at messages without a group |
+//! | `rebalances` | who joined and left groups lately |
+//! | `definitions` | all topics and groups as a document, and making a broker like one |
 //! | `stats` | what is counted of all that, for operators |
 //! | `changes` | changes of such files, written together |
 
 pub mod assignment;
 mod broker;
+pub mod browse;
 mod changes;
 pub mod clients;
 pub mod config;
 mod copies;
+pub mod dead_letters;
 pub mod deferral;
+pub mod definitions;
 mod delay;
 mod deletion;
 mod delivery;
 pub mod filters;
 pub mod groups;
 pub mod inspect;
+pub mod lag;
 pub mod light;
 pub mod live;
 pub mod locks;
@@ -46,6 +53,7 @@ pub mod members;
 mod offsets;
 pub mod pop;
 pub mod pull;
+pub mod rebalances;
 pub mod recall;
 pub mod replies;
 pub mod resets;

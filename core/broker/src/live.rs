@@ -93,6 +93,17 @@ impl Both {
     }
 }
 
+/// A setting and what is known of it.
+#[derive(Clone, Debug)]
+pub struct DescribedSetting {
+    /// The part of the process that it is about: `broker`, `store` or `gateway`.
+    pub room: &'static str,
+    /// The key.
+    pub key: &'static Key,
+    /// Its value now.
+    pub value: String,
+}
+
 /// One change, as it is saved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -234,6 +245,20 @@ impl Broker {
         let keys = BrokerConfig::KEYS.iter().chain(StoreConfig::KEYS);
         let own = keys.map(|key| (key.name, current.now.show(key.name)));
         (current.saved.data_version, beside.chain(own).collect())
+    }
+
+    /// All settings as they are now, with what is known of each key.
+    #[must_use]
+    pub fn described_settings(&self) -> Vec<DescribedSetting> {
+        let beside = self.live().beside.get().into_iter().flatten();
+        let beside =
+            beside.map(|(key, value)| DescribedSetting { room: "gateway", key, value: value.clone() });
+        let current = self.live().current.lock();
+        let of = |room, keys: &'static [Key]| {
+            let current = &current;
+            keys.iter().map(move |key| DescribedSetting { room, key, value: current.now.show(key.name) })
+        };
+        of("broker", BrokerConfig::KEYS).chain(of("store", StoreConfig::KEYS)).chain(beside).collect()
     }
 
     /// Changes settings while the broker runs; they stay changed after a restart. Blocks.

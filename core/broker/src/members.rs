@@ -19,6 +19,7 @@ use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
 pub use crate::clients::ClientLink;
+use crate::rebalances::{MAX_NAMED, Rebalance, Rebalances};
 
 /// Memberships that one connection may have, over all its clients and groups; more are left out.
 pub const MAX_MEMBERSHIPS: usize = 4096;
@@ -104,6 +105,8 @@ pub struct Heartbeat {
 struct Member {
     info: ClientInfo,
     peer: Peer,
+    /// When it joined on this connection.
+    since: Timestamp,
     seen: Timestamp,
 }
 
@@ -140,9 +143,13 @@ struct Memberships(HashMap<ChannelId, usize, RandomState>);
 impl Memberships {
     /// Puts the member into `members`, in place of one with its id. `Err` if its connection has as many as it may;
     /// otherwise whether the member is new on this connection.
-    fn join(&mut self, members: &mut BTreeMap<String, Member>, member: Member) -> Result<bool, ()> {
+    fn join(&mut self, members: &mut BTreeMap<String, Member>, mut member: Member) -> Result<bool, ()> {
         let channel = member.peer.channel;
-        let before = members.get(&member.info.id).map(|before| before.peer.channel);
+        let before = members.get(&member.info.id).map(|before| (before.peer.channel, before.since));
+        if let Some((_, since)) = before.filter(|(before, _)| *before == channel) {
+            member.since = since;
+        }
+        let before = before.map(|(channel, _)| channel);
         if before != Some(channel) {
             let count = self.0.entry(channel).or_default();
             if *count >= MAX_MEMBERSHIPS {
@@ -174,6 +181,12 @@ pub struct Connection {
     pub client: ClientInfo,
     /// Its address.
     pub address: SocketAddr,
+    /// Its connection.
+    pub channel: ChannelId,
+    /// What the protocol is called that it speaks.
+    pub protocol: &'static str,
+    /// When it joined the group on this connection.
+    pub since: Timestamp,
     /// When it was last heard.
     pub seen: Timestamp,
 }
@@ -198,6 +211,7 @@ pub struct GroupConnections {
 pub struct Members {
     table: RwLock<Table>,
     notify: AtomicBool,
+    rebalances: Rebalances,
 }
 
 /// Whom to tell of which group, once the table is unlocked.
@@ -205,7 +219,7 @@ type Notices = Vec<(GroupName, Vec<Peer>)>;
 
 impl Members {
     pub(crate) fn new(notify: bool) -> Self {
-        Self { table: RwLock::default(), notify: AtomicBool::new(notify) }
+        Self { table: RwLock::default(), notify: AtomicBool::new(notify), rebalances: Rebalances::default() }
     }
 
     /// Whether members are told when others join or leave.
@@ -226,7 +240,7 @@ impl Members {
         {
             let mut table = self.table.write();
             let Table { consumers, producers, producing, memberships } = &mut *table;
-            let member = || Member { info: beat.client.clone(), peer: peer.clone(), seen: now };
+            let member = || Member { info: beat.client.clone(), peer: peer.clone(), since: now, seen: now };
             for group in beat.producers {
                 let members = producers.entry(group).or_default();
                 let before = members.len();
@@ -253,7 +267,12 @@ impl Members {
                     subscriptions: BTreeMap::new(),
                     members: BTreeMap::new(),
                 });
+                let before = group.members.len();
                 let Ok(joined) = memberships.join(&mut group.members, member()) else { break };
+                if group.members.len() != before {
+                    let joined = vec![beat.client.id.clone()];
+                    self.rebalances.note(consumer.group.as_str(), group.change(joined, Vec::new()));
+                }
                 group.consume_type = consumer.consume_type;
                 group.model = consumer.model;
                 group.from = consumer.from;
@@ -308,6 +327,7 @@ impl Members {
             {
                 group.members.remove(client);
                 memberships.left(peer.channel);
+                self.rebalances.note(name, group.change(Vec::new(), vec![client.to_owned()]));
                 if group.members.is_empty() {
                     consumers.remove(name);
                 } else if notify_group(name)
@@ -365,9 +385,16 @@ impl Members {
                 });
             }
             for (name, group) in consumers {
-                let before = group.members.len();
-                group.members.retain(|_, member| stays(member));
-                if group.members.len() != before {
+                let mut left = Vec::new();
+                group.members.retain(|id, member| {
+                    let stays = stays(member);
+                    if !stays {
+                        left.push(id.clone());
+                    }
+                    stays
+                });
+                if !left.is_empty() {
+                    self.rebalances.note(name.as_str(), group.change(Vec::new(), left));
                     notices.extend(group.notice(name));
                 }
             }
@@ -413,6 +440,22 @@ impl Members {
             subscriptions: group.subscriptions.values().cloned().collect(),
             members: group.members.values().map(Member::connection).collect(),
         })
+    }
+
+    /// Who joined and left a consumer group lately, newest first.
+    #[must_use]
+    pub fn rebalances(&self, group: &str) -> Vec<Rebalance> {
+        self.rebalances.of(group)
+    }
+
+    /// All consumers by group, sorted.
+    #[must_use]
+    pub fn all_consumers(&self) -> BTreeMap<GroupName, Vec<Connection>> {
+        let table = self.table.read();
+        let group = |(name, group): (&GroupName, &ConsumerGroup)| {
+            (name.clone(), group.members.values().map(Member::connection).collect())
+        };
+        table.consumers.iter().map(group).collect()
     }
 
     /// Members of a producer group.
@@ -505,7 +548,14 @@ impl Member {
     }
 
     fn connection(&self) -> Connection {
-        Connection { client: self.info.clone(), address: self.peer.address, seen: self.seen }
+        Connection {
+            client: self.info.clone(),
+            address: self.peer.address,
+            channel: self.peer.channel,
+            protocol: self.peer.link.protocol(),
+            since: self.since,
+            seen: self.seen,
+        }
     }
 }
 
@@ -536,6 +586,14 @@ impl ConsumerGroup {
         let before = self.subscriptions.len();
         self.subscriptions.retain(|topic, _| topics.contains(topic));
         changed || self.subscriptions.len() != before
+    }
+
+    /// A change that just happened.
+    fn change(&self, mut joined: Vec<String>, mut left: Vec<String>) -> Rebalance {
+        joined.truncate(MAX_NAMED);
+        left.truncate(MAX_NAMED);
+        let members = self.members.keys().take(MAX_NAMED).cloned().collect();
+        Rebalance { at: Timestamp::now(), members, joined, left }
     }
 
     fn peers(&self) -> Vec<Peer> {

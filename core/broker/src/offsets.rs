@@ -177,6 +177,30 @@ impl ConsumerOffsets {
         table.offsets.keys().filter_map(split).filter(|(_, g)| g == group).map(|(t, _)| t).collect()
     }
 
+    /// Topics that these groups have offsets for, by group.
+    pub(crate) fn topics_of_groups(&self, groups: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<String>> {
+        let table = self.table.lock();
+        let mut topics = BTreeMap::<String, BTreeSet<String>>::new();
+        for (topic, group) in table.offsets.keys().filter_map(|key| key.split_once(SEPARATOR)) {
+            if groups.contains(group) {
+                topics.entry(group.to_owned()).or_default().insert(topic.to_owned());
+            }
+        }
+        topics
+    }
+
+    /// Groups that have offsets in these topics, by topic.
+    pub(crate) fn groups_of_topics(&self, topics: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<String>> {
+        let table = self.table.lock();
+        let mut groups = BTreeMap::<String, BTreeSet<String>>::new();
+        for (topic, group) in table.offsets.keys().filter_map(|key| key.split_once(SEPARATOR)) {
+            if topics.contains(topic) {
+                groups.entry(topic.to_owned()).or_default().insert(group.to_owned());
+            }
+        }
+        groups
+    }
+
     /// The positions of up to `most` pairs of a topic and a group, which ones is left open; and how many pairs there are
     /// besides. Groups of light queues are not among them.
     pub(crate) fn some(&self, most: usize) -> (Vec<Positions>, usize) {

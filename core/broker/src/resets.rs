@@ -29,6 +29,17 @@ pub struct Reset<'a> {
     pub offset: Option<QueueOffset>,
 }
 
+/// Where a group goes on in one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The queue.
+    pub queue: QueueId,
+    /// Where it was, if it ever committed.
+    pub from: Option<QueueOffset>,
+    /// Where it goes on.
+    pub to: QueueOffset,
+}
+
 /// A group was not moved.
 #[derive(Debug, thiserror::Error)]
 pub enum ResetError {
@@ -84,29 +95,55 @@ impl Broker {
         }
     }
 
+    /// Moves a group, or with `dry_run` only says where it would be moved, whether or not any member is there.
+    ///
+    /// # Errors
+    /// [`ResetError`]; the group is where it was.
+    pub fn move_group(&self, reset: &Reset<'_>, dry_run: bool) -> Result<Vec<Move>, ResetError> {
+        let topic =
+            self.topics().find(reset.topic).ok_or_else(|| ResetError::NoTopic(reset.topic.to_owned()))?;
+        let targets = self.targets(reset, &topic)?;
+        let from = |queue| self.offsets().find(reset.group, reset.topic, queue);
+        let moves = targets.into_iter().map(|(queue, to)| Move { queue, from: from(queue), to }).collect();
+        if !dry_run {
+            let is_there = !self.members().consumer_ids(reset.group).is_empty();
+            if self.config().server_side_reset || !is_there {
+                self.reset_at_next_pull(reset, &topic)?;
+            } else {
+                self.reset_members(reset, &topic)?;
+            }
+        }
+        Ok(moves)
+    }
+
     fn reset_at_next_pull(
         &self,
         reset: &Reset<'_>,
         topic: &Topic,
     ) -> Result<Vec<(ClientQueue, QueueOffset)>, ResetError> {
-        if self.groups().find(reset.group).is_none() {
-            return Err(ResetError::NoGroup(reset.group.to_owned()));
-        }
-        let queues = topic.config().read_queue_nums;
-        let targets = match reset.queue {
-            None => {
-                (0..queues).map(|id| (QueueId(id), self.at_time(topic, QueueId(id), reset.time))).collect()
-            }
-            Some(queue) if queue.0 >= queues => {
-                return Err(ResetError::NoQueue { topic: reset.topic.to_owned(), queue });
-            }
-            Some(queue) => vec![(queue, self.target(topic, queue, reset)?)],
-        };
+        let targets = self.targets(reset, topic)?;
         for &(queue, next) in &targets {
             self.offsets().reset(reset.group, reset.topic, queue, next);
         }
         tracing::info!(group = reset.group, topic = reset.topic, queues = targets.len(), "a group is moved");
         Ok(targets.into_iter().map(|(queue, next)| (self.named(topic, queue), next)).collect())
+    }
+
+    /// Where each queue would be moved to.
+    fn targets(&self, reset: &Reset<'_>, topic: &Topic) -> Result<Vec<(QueueId, QueueOffset)>, ResetError> {
+        if self.groups().find(reset.group).is_none() {
+            return Err(ResetError::NoGroup(reset.group.to_owned()));
+        }
+        let queues = topic.config().read_queue_nums;
+        match reset.queue {
+            None => Ok((0..queues)
+                .map(|id| (QueueId(id), self.at_time(topic, QueueId(id), reset.time)))
+                .collect()),
+            Some(queue) if queue.0 >= queues => {
+                Err(ResetError::NoQueue { topic: reset.topic.to_owned(), queue })
+            }
+            Some(queue) => Ok(vec![(queue, self.target(topic, queue, reset)?)]),
+        }
     }
 
     fn target(&self, topic: &Topic, queue: QueueId, reset: &Reset<'_>) -> Result<QueueOffset, ResetError> {

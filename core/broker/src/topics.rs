@@ -304,7 +304,7 @@ impl Topics {
     /// # Errors
     /// [`TopicError`]; nothing changed then.
     pub fn put(&self, config: TopicConfig) -> Result<Arc<Topic>, TopicError> {
-        check(&config)?;
+        check_topic(&config)?;
         Ok(self.change(Change::Put(vec![config]))?.expect("a change of one topic tells of it"))
     }
 
@@ -313,7 +313,7 @@ impl Topics {
     /// # Errors
     /// [`TopicError`]; nothing changed then.
     pub(crate) fn put_all(&self, configs: Vec<TopicConfig>) -> Result<(), TopicError> {
-        configs.iter().try_for_each(check)?;
+        configs.iter().try_for_each(check_topic)?;
         self.change(Change::Put(configs)).map(drop)
     }
 
@@ -330,7 +330,7 @@ impl Topics {
             return Ok(topic);
         }
         let config = make();
-        check(&config)?;
+        check_topic(&config)?;
         Ok(self.change(Change::Create(config))?.expect("a change of one topic tells of it"))
     }
 
@@ -395,7 +395,7 @@ impl Topics {
 }
 
 /// Whether a topic may have these settings.
-fn check(config: &TopicConfig) -> Result<(), TopicError> {
+pub(crate) fn check_topic(config: &TopicConfig) -> Result<(), TopicError> {
     let numbers = [("readQueueNums", config.read_queue_nums), ("writeQueueNums", config.write_queue_nums)];
     match numbers.into_iter().find(|&(_, value)| value > MAX_QUEUES) {
         Some((what, value)) => {

@@ -22,11 +22,13 @@
 //! | `transaction/ended` | the window of bits |
 //! | `transaction/marks` | the op topic: writing marks together, reading them back |
 //! | `transaction/check` | asking producers, and giving up |
+//! | `transaction/pending` | those that nobody has ended |
 
 pub(crate) mod check;
 mod ended;
 pub(crate) mod half;
 pub(crate) mod marks;
+mod pending;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -49,6 +51,7 @@ pub use check::{CheckError, CheckRound};
 use ended::Ended;
 use half::{Final, Half};
 use marks::OpProgress;
+pub use pending::Pending;
 
 /// Ended transactions whose mark is not written. More are not taken: their producers are asked later.
 const MAX_UNMARKED: usize = 100_000;

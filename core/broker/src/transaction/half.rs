@@ -107,6 +107,11 @@ impl<'a> Half<'a> {
         self.real_topic
     }
 
+    /// The queue of it.
+    pub(super) fn real_queue(&self) -> QueueId {
+        self.real_queue
+    }
+
     /// The properties of the next copy, of which the producer was asked `checks` times.
     pub(super) fn next_properties(&self, checks: u32) -> String {
         let replaced = [property::TRANSACTION_CHECK_TIMES, property::PREPARED_QUEUE_OFFSET];
