@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::auth::{Credentials, Sessions};
 use super::problem::{Kind, Problem};
 use super::send::idempotency::Idempotency;
-use super::{auth, cors, dashboard, health, overview, send};
+use super::{auth, browse, cors, dashboard, dead_letters, groups, health, offsets, overview, send, topics};
 use crate::config::HttpConfig;
 use crate::metrics::Sources;
 
@@ -48,6 +48,17 @@ impl Api {
     /// What there is to watch.
     pub(super) fn sources(&self) -> &Sources {
         &self.shared.sources
+    }
+
+    /// Makes calls of the broker that may block, on a thread for such.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Broker) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let broker = self.broker().clone();
+        tokio::task::spawn_blocking(move || work(&broker))
+            .await
+            .unwrap_or_else(|error| Err(Kind::Internal.because(error.to_string())))
     }
 
     /// What HTTP is set to.
@@ -109,6 +120,11 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(send::routes())
         .merge(overview::routes())
         .merge(health::routes())
+        .merge(browse::routes())
+        .merge(topics::routes())
+        .merge(groups::routes())
+        .merge(offsets::routes())
+        .merge(dead_letters::routes())
         .merge(auth::routes())
 }
 

@@ -38,7 +38,7 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for Query<T> {
     }
 }
 
-/// A body of JSON, whatever its content type says: there is no other that these paths take.
+/// A body of a JSON object, whatever its content type says: there is no other that these paths take.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
@@ -46,6 +46,10 @@ impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let body = read(request.into_body(), api).await?;
+        // Or an array would do for an object with the same fields.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(Kind::BadRequest.because("the body is no JSON object"));
+        }
         parse_json(&body).map(Self)
     }
 }

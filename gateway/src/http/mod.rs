@@ -19,23 +19,31 @@
 //! | `send` | storing them |
 //! | `dashboard` | the page for people |
 //! | `overview`, `health` | the broker at a glance; what watches it asks |
+//! | `browse`, `dead_letters` | reading them without a group; those that groups gave up on |
+//! | `topics`, `groups`, `offsets` | settings, who consumes, and how far |
+//! | `page` | how much of a list one answer has |
 
 #![allow(unused_qualifications, reason = "utoipa's macros write them")]
 
 mod api;
 mod auth;
+mod browse;
 mod cors;
 mod dashboard;
-#[allow(dead_code, reason = "used by what manages")]
+mod dead_letters;
 mod extract;
+mod groups;
 mod guard;
 mod health;
 pub mod listen;
 #[allow(dead_code, reason = "used by what receives")]
 mod message;
+mod offsets;
 mod overview;
+mod page;
 pub mod problem;
 mod send;
+mod topics;
 mod units;
 
 pub use api::{Api, openapi};

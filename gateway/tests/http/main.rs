@@ -3,9 +3,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod browse;
 mod cloudevents;
+mod groups;
 mod guard;
 mod idempotency;
 mod rig;
 mod sends;
+mod topics;
 mod watch;

@@ -40,18 +40,18 @@ pub(super) struct Stored {
 /// A message is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Sent {
+pub(in crate::http) struct Sent {
     /// The id that the message is known by to every client.
-    pub(super) message_id: String,
+    pub(in crate::http) message_id: String,
     /// Where it lies, as RocketMQ writes it; of a message that comes later, where it waits.
-    pub(super) offset_message_id: String,
+    pub(in crate::http) offset_message_id: String,
     /// The queue that it is in.
-    pub(super) queue_id: u32,
+    pub(in crate::http) queue_id: u32,
     /// Which message of the queue it is, from 0; of a message that comes later, of the queue where it waits.
-    pub(super) queue_offset: u64,
+    pub(in crate::http) queue_offset: u64,
     /// By what it can be taken back until it comes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) recall_handle: Option<String>,
+    pub(in crate::http) recall_handle: Option<String>,
 }
 
 thread_local! {
@@ -142,7 +142,7 @@ async fn claim<'a>(
 }
 
 /// Waits until everything below `end` is as safe as the flush mode promises.
-pub(super) async fn safe(api: &Api, end: PhysicalOffset) -> Result<(), Problem> {
+pub(in crate::http) async fn safe(api: &Api, end: PhysicalOffset) -> Result<(), Problem> {
     let store = api.broker().store();
     if !store.flushes_before_ack() || end == PhysicalOffset::ZERO {
         return Ok(());

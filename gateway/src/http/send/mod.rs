@@ -12,7 +12,7 @@
 //! | `append` | storing them, and waiting until they are safe |
 //! | `idempotency` | not storing them twice |
 
-mod append;
+pub(super) mod append;
 mod cloudevents;
 pub(super) mod idempotency;
 mod json;
@@ -125,7 +125,7 @@ fn flag<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Er
 /// What became of one message of many.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-enum Outcome<'a> {
+pub(super) enum Outcome<'a> {
     /// It is stored.
     Sent(&'a Sent),
     /// It is not.
@@ -146,9 +146,9 @@ impl<'a> From<&'a Result<Sent, Problem>> for Outcome<'a> {
 
 /// What became of many messages, in their order.
 #[derive(Debug, Serialize, ToSchema)]
-struct Outcomes<'a> {
+pub(super) struct Outcomes<'a> {
     /// One for each message.
-    results: Vec<Outcome<'a>>,
+    pub(super) results: Vec<Outcome<'a>>,
 }
 
 /// Send messages
