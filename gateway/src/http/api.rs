@@ -6,14 +6,19 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use ferromq_broker::Broker;
+use tokio::sync::watch;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::auth::{Credentials, Sessions};
 use super::problem::{Kind, Problem};
+use super::receive::members::Receivers;
+use super::receive::streams::Streams;
 use super::send::idempotency::Idempotency;
-use super::{auth, browse, cors, dashboard, dead_letters, groups, health, offsets, overview, send, topics};
+use super::{
+    auth, browse, cors, dashboard, dead_letters, groups, health, offsets, overview, receive, send, topics,
+};
 use crate::config::HttpConfig;
 use crate::metrics::Sources;
 
@@ -29,6 +34,9 @@ struct Shared {
     credentials: Option<Credentials>,
     sessions: Sessions,
     idempotency: Idempotency,
+    streams: Arc<Streams>,
+    receivers: Receivers,
+    stopping: watch::Sender<bool>,
 }
 
 impl Api {
@@ -36,8 +44,18 @@ impl Api {
     #[must_use]
     pub fn new(sources: Sources, config: HttpConfig, credentials: Option<Credentials>) -> Self {
         let idempotency = Idempotency::new(&sources.broker, config.idempotency_window);
-        let sessions = Sessions::new();
-        Self { shared: Arc::new(Shared { sources, config, credentials, sessions, idempotency }) }
+        let streams = Streams::new(config.max_streams);
+        let shared = Shared {
+            sources,
+            config,
+            credentials,
+            sessions: Sessions::new(),
+            idempotency,
+            streams,
+            receivers: Receivers::new(),
+            stopping: watch::Sender::new(false),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The broker.
@@ -74,6 +92,36 @@ impl Api {
     /// What requests with a key have stored.
     pub(super) fn idempotency(&self) -> &Idempotency {
         &self.shared.idempotency
+    }
+
+    /// Who receives, and what their streams have out.
+    pub(super) fn streams(&self) -> &Arc<Streams> {
+        &self.shared.streams
+    }
+
+    /// The groups that HTTP receives for.
+    pub(super) fn receivers(&self) -> &Receivers {
+        &self.shared.receivers
+    }
+
+    /// Ends what goes on without an end: streams, and requests that wait.
+    pub(super) fn stop(&self) {
+        self.shared.stopping.send_replace(true);
+    }
+
+    /// Whether that was said, here or to the broker.
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.shared.stopping.borrow() || self.broker().is_stopping()
+    }
+
+    /// Waits until that is said. Cancel safe.
+    pub(super) async fn stopped(&self) {
+        let mut stopping = self.shared.stopping.subscribe();
+        tokio::select! {
+            // The sender lives in what is shared, so waiting can only end with the value.
+            _ = stopping.wait_for(|stop| *stop) => {}
+            () = self.broker().stopped() => {}
+        }
     }
 
     /// Browsers that have logged in.
@@ -118,6 +166,7 @@ impl utoipa::Modify for Security {
 fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(send::routes())
+        .merge(receive::routes())
         .merge(overview::routes())
         .merge(health::routes())
         .merge(browse::routes())

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::api::{self, Api};
 use super::guard::{self, Peer};
+use super::receive::members::SWEEP;
 use crate::traffic::Protocol;
 
 /// The most headers that one request may have.
@@ -25,11 +26,30 @@ const MAX_HEADERS: usize = 200;
 pub async fn serve(listener: TcpListener, api: Api, stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(api.http().max_connections as usize));
     let router = api::router(api.clone());
-    accept_loop(listener, places, stop.clone(), move |accepted| {
+    let connections = accept_loop(listener, places, stop.clone(), |accepted| {
         let connection = Connection { api: api.clone(), router: router.clone(), stop: stop.clone() };
         connection.serve(accepted)
-    })
-    .await;
+    });
+    tokio::join!(connections, keep_house(&api, stop.clone()));
+    // WebSockets are no connections of HTTP any more.
+    api.streams().ended().await;
+    api.receivers().leave_all(api.broker());
+}
+
+/// Leaves groups that nobody receives for any more, until `stop` turns true, and ends what would not end then.
+async fn keep_house(api: &Api, mut stop: watch::Receiver<bool>) {
+    let sweeping = async {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            api.receivers().sweep(api.broker());
+        }
+    };
+    tokio::select! {
+        () = sweeping => {}
+        // A sender that is gone counts as a stop.
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    api.stop();
 }
 
 struct Connection {

@@ -27,6 +27,7 @@ const TOLD_ELSEWHERE: &[&str] = &[
     property::KEYS,
     property::UNIQUE_KEY,
     property::POP_CK,
+    property::FIRST_POP_TIME,
     property::MSG_REGION,
     property::TRACE_ON,
     property::CLUSTER,
@@ -57,12 +58,12 @@ pub(super) enum BodyForm {
 pub(super) struct Shown<'a> {
     /// The id that its sender gave it, or the server where the sender gave none.
     #[schema(value_type = String)]
-    message_id: String,
+    pub(super) message_id: String,
     /// Where it lies, as RocketMQ writes it: its address and place in the log.
     offset_message_id: String,
     /// The topic.
     #[schema(value_type = String)]
-    topic: &'a str,
+    pub(super) topic: &'a str,
     /// The queue.
     queue_id: u32,
     /// Which message of the queue it is, from 0.

@@ -19,6 +19,7 @@
 //! | `send` | storing them |
 //! | `dashboard` | the page for people |
 //! | `overview`, `health` | the broker at a glance; what watches it asks |
+//! | `receive` | handing them out to consumer groups |
 //! | `browse`, `dead_letters` | reading them without a group; those that groups gave up on |
 //! | `topics`, `groups`, `offsets` | settings, who consumes, and how far |
 //! | `page` | how much of a list one answer has |
@@ -36,12 +37,12 @@ mod groups;
 mod guard;
 mod health;
 pub mod listen;
-#[allow(dead_code, reason = "used by what receives")]
 mod message;
 mod offsets;
 mod overview;
 mod page;
 pub mod problem;
+mod receive;
 mod send;
 mod topics;
 mod units;

@@ -128,18 +128,39 @@ impl HeldPop {
     /// # Errors
     /// [`PopError::Read`] or [`PopError::Store`].
     pub async fn answer(self) -> Result<Popped, PopError> {
-        let popped = match self.state {
-            State::Found(popped) => popped,
+        let broker = self.broker.clone();
+        let popped = self.taken().await?;
+        popped.safe(&broker).await?;
+        Ok(popped)
+    }
+
+    /// The same without the wait for the disk, which has to follow: see [`Popped::safe`]. Cancel safe: whoever gives up
+    /// waiting for messages has taken none.
+    ///
+    /// # Errors
+    /// [`PopError::Read`] or [`PopError::Store`].
+    pub async fn taken(self) -> Result<Popped, PopError> {
+        match self.state {
+            State::Found(popped) => Ok(popped),
             // Its place in line ends here: nobody waits behind a pop that waits for the disk.
             State::Waiting { look, in_line, deadline } => {
-                wait_in_line(&self.broker, &look, &in_line, deadline).await?
+                wait_in_line(&self.broker, &look, &in_line, deadline).await
             }
-        };
-        let store = self.broker.store();
-        if popped.outcome == Outcome::Found && store.flushes_before_ack() {
-            store.flushed_to(popped.end).await?;
         }
-        Ok(popped)
+    }
+}
+
+impl Popped {
+    /// Waits until the check points are as safe as the flush mode promises: the messages may be handed out then.
+    ///
+    /// # Errors
+    /// [`PopError::Store`].
+    pub async fn safe(&self, broker: &Broker) -> Result<(), PopError> {
+        let store = broker.store();
+        if self.outcome == Outcome::Found && store.flushes_before_ack() {
+            store.flushed_to(self.end).await?;
+        }
+        Ok(())
     }
 }
 

@@ -32,6 +32,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::append::Sent;
+pub(super) use self::append::safe;
 use self::idempotency::Key;
 use self::outgoing::Outgoing;
 use super::api::{self, Api};
