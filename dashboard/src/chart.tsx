@@ -16,6 +16,8 @@ export interface Series {
 }
 
 const HEIGHT = 150;
+/** Seconds that a chart shows, whether the server has run for as long or not: what it keeps. */
+const SHOWN = 300;
 /** Between two labels of the time axis, in seconds: uPlot's own go from one minute to five. */
 const TIME_STEPS = [1, 2, 5, 10, 30, 60, 120, 300, 600];
 /** Between two lines of an axis of bytes: powers of two, so that their labels are round. */
@@ -83,7 +85,7 @@ function options(host: HTMLElement, of: Drawn, setCursor: (index: number | null)
     padding: [6, 10, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false }, sync: { key: "overview" } },
-    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
+    scales: { x: { range: (_, __, last) => [last - SHOWN, last] }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
     axes: [
       { ...axis, size: 26, space: 70, incrs: TIME_STEPS, values: (_, ticks) => ticks.map((tick) => time(iso(tick)).slice(11, 16)) },
       { ...axis, size: 58, space: 34, ...(of.steps ? { incrs: of.steps } : {}), values: (_, ticks) => ticks.map((tick) => of.format(tick)) },

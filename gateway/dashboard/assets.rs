@@ -3,7 +3,7 @@
     Asset {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"94484c86b32de018\"",
+        etag: "W/\"873a79ef84a59885\"",
         bytes: include_bytes!("index.html"),
     },
     Asset {
@@ -13,15 +13,15 @@
         bytes: include_bytes!("ui/icon-BVZAXpYP.svg"),
     },
     Asset {
-        path: "/ui/index-BSA-wt7X.css",
+        path: "/ui/index-DwtPcDpQ.css",
         content_type: "text/css; charset=utf-8",
-        etag: "W/\"d1eaab842272d5c0\"",
-        bytes: include_bytes!("ui/index-BSA-wt7X.css"),
+        etag: "W/\"81ec2fa0651ff261\"",
+        bytes: include_bytes!("ui/index-DwtPcDpQ.css"),
     },
     Asset {
-        path: "/ui/index-CGShT9uY.js",
+        path: "/ui/index-ZmJdlGH3.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"8aa521c1e27f07d8\"",
-        bytes: include_bytes!("ui/index-CGShT9uY.js"),
+        etag: "W/\"10f36b777146bd63\"",
+        bytes: include_bytes!("ui/index-ZmJdlGH3.js"),
     },
 ]

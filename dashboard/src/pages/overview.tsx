@@ -75,7 +75,7 @@ function Figures({ of }: { of: Overview }) {
           label="Disk"
           value={`${used.toFixed(used < 10 ? 1 : 0)} %`}
           unit={`of ${bytes(of.disk.total)}`}
-          more={`message log ${bytes(of.disk.log)}`}
+          more={`log ${bytes(of.disk.log)}`}
           id="disk"
           alarm={used >= 85}
         />
