@@ -104,5 +104,6 @@ export async function eventually<T>(what: string, ask: () => Promise<T>, wanted:
     const answer = await ask();
     if (wanted(answer)) return answer;
     assert.ok(Date.now() - begun < LIMIT, `${what}: still ${JSON.stringify(answer)}`);
+    await new Promise((ready) => setTimeout(ready, 100));
   }
 }
