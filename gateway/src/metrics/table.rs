@@ -116,7 +116,7 @@ metrics! {
         /// How long sent messages took in each stage of their way. `decode`: reading the frame, checking, encoding
         /// the record; `queue`: waiting for those that came in the same read; `append`: storing them; `flush`: waiting
         /// for the disk, with sync flush; `replicate`: waiting for replicas, none yet as there is no replication;
-        /// `respond`: until the answer was given to the system.
+        /// `respond`: until the answer was given to the system, of remoting only.
         STAGE_SECONDS = Histogram "ferromq_stage_seconds" [stage];
         /// Age of the oldest message that a group has not consumed; 0 if there is none.
         LAG_SECONDS = Gauge "ferromq_consumer_lag_seconds" [topic, consumer_group];

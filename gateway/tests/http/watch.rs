@@ -1,5 +1,6 @@
 //! What watches the broker: metrics, whether it is well, and the page that a dashboard opens with.
 
+use ferromq_broker::stats::Stage;
 use ferromq_gateway::http::Credentials;
 use ferromq_model::Millis;
 use ferromq_protocol::code::RequestCode::*;
@@ -92,5 +93,18 @@ async fn the_overview_tells_what_goes_on_and_what_went_on() {
     let history = overview["history"].as_array().unwrap();
     assert_eq!((history.len(), &history[0]["put"], &history[0]["get"]), (1, &json!(2.0), &json!(2.0)));
     assert_eq!(history[0]["at"], overview["now"]);
+    http.stop().await;
+}
+
+#[tokio::test]
+async fn what_comes_by_http_counts_in_every_stage_that_it_goes_through() {
+    let http = Http::with(FlushMode::Sync, |_| {}, None).await;
+    let lines = "{\"text\":\"a\"}\n{\"text\":\"b\"}\n";
+    let headers = [("Content-Type", "application/x-ndjson")];
+    http.ask("POST", "/v1/topics/T/messages", &headers, lines.as_bytes()).await;
+    http.post("/v1/topics/T/messages", &json!({"text": "c"})).await;
+    let count = |stage: Stage| http.broker().stats().stages.reading(stage).count();
+    assert_eq!([Stage::Decode, Stage::Queue, Stage::Append, Stage::Flush].map(count), [3, 3, 3, 3]);
+    assert_eq!(http.broker().stats().put_times.reading().count(), 3);
     http.stop().await;
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use ferromq_broker::Broker;
 use ferromq_broker::send::{Send, SendBatch, Ticket};
+use ferromq_broker::stats::Stage;
 use ferromq_model::message::{SysFlag, find_property, property};
 use ferromq_model::name::AUTO_CREATE_TOPIC;
 use ferromq_model::{PhysicalOffset, Timestamp};
@@ -78,7 +79,7 @@ pub(super) async fn one(api: &Api, target: Target<'_>, mut message: Outgoing<'_>
     if let Some(in_hand) = in_hand {
         in_hand.done(&sent, end, api.broker().store().now());
     }
-    safe(api, end).await?;
+    stored_safe(api, end, 1).await?;
     Ok(Stored { sent, again: false })
 }
 
@@ -100,7 +101,7 @@ pub(super) async fn many(
     }
     let mut end = PhysicalOffset::ZERO;
     let mut results = Vec::with_capacity(messages.len());
-    {
+    let stored = {
         let mut batch = SendBatch::new();
         let mut appending = Appending::new(api.broker(), target, &mut batch);
         for (number, message) in messages.into_iter().enumerate() {
@@ -114,14 +115,15 @@ pub(super) async fn many(
         }
         appending.commit(&mut |result| results.push(result));
         end = end.max(appending.end);
-    }
+        appending.stored
+    };
     let now = api.broker().store().now();
     for (claim, result) in claims.into_iter().zip(&results) {
         if let (Some(Claim::New(in_hand)), Ok(sent)) = (claim, result) {
             in_hand.done(sent, end, now);
         }
     }
-    safe(api, end).await?;
+    stored_safe(api, end, stored).await?;
     Ok(results)
 }
 
@@ -141,20 +143,27 @@ async fn claim<'a>(
     Ok(Some(claim))
 }
 
+/// As [`safe`], for `messages` that the caller has stored: how long they wait is counted.
+pub(super) async fn stored_safe(api: &Api, end: PhysicalOffset, messages: u64) -> Result<(), Problem> {
+    let began = Instant::now();
+    safe(api, end).await?;
+    if api.broker().store().flushes_before_ack() {
+        let (took, stats) = (began.elapsed(), api.broker().stats());
+        stats.put_times.took(took, messages);
+        stats.stages.took(Stage::Flush, took, messages);
+    }
+    Ok(())
+}
+
 /// Waits until everything below `end` is as safe as the flush mode promises.
 pub(in crate::http) async fn safe(api: &Api, end: PhysicalOffset) -> Result<(), Problem> {
     let store = api.broker().store();
     if !store.flushes_before_ack() || end == PhysicalOffset::ZERO {
         return Ok(());
     }
-    let began = Instant::now();
     let patience = store.config().sync_flush_timeout;
     match tokio::time::timeout(patience.duration(), store.flushed_to(end)).await {
-        Ok(flushed) => {
-            flushed?;
-            api.broker().stats().put_times.took(began.elapsed(), 1);
-            Ok(())
-        }
+        Ok(flushed) => Ok(flushed?),
         Err(_) => {
             let why = format!("the disk did not take it within {patience} (syncFlushTimeout)");
             Err(Kind::FlushUnconfirmed.because(why))
@@ -171,12 +180,14 @@ pub(super) struct Appending<'a> {
     taken: Vec<Result<(Ticket, Option<String>), Problem>>,
     /// Everything that was stored lies below.
     pub(super) end: PhysicalOffset,
+    /// Messages stored.
+    pub(super) stored: u64,
 }
 
 impl<'a> Appending<'a> {
     pub(super) fn new(broker: &'a Broker, target: Target<'a>, batch: &'a mut SendBatch) -> Self {
         batch.clear();
-        Self { broker, target, batch, taken: Vec::new(), end: PhysicalOffset::ZERO }
+        Self { broker, target, batch, taken: Vec::new(), end: PhysicalOffset::ZERO, stored: 0 }
     }
 
     /// Stores one.
@@ -241,6 +252,7 @@ impl<'a> Appending<'a> {
             return Err(refused.unwrap_or(AppendError::Closed).into());
         };
         self.end = self.end.max(placed.end);
+        self.stored += 1;
         let offset_message_id = self.broker.message_id(placed.physical).to_string();
         let made = given.or_else(|| self.batch.made_key(ticket).map(str::to_owned));
         Ok(Sent {

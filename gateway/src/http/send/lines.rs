@@ -157,8 +157,8 @@ impl Reading {
     /// Stores whole lines, and sends their results once they are safe. An error ends the stream: nobody reads any more, or
     /// with a problem to tell them last.
     async fn store(&mut self, lines: &[u8], batch: &mut SendBatch) -> Result<(), Option<Problem>> {
-        let end = self.append(lines, batch);
-        if let Err(problem) = append::safe(&self.api, end).await {
+        let (end, stored) = self.append(lines, batch);
+        if let Err(problem) = append::stored_safe(&self.api, end, stored).await {
             // These lines have no result but this one.
             self.report.text.clear();
             return Err(Some(problem));
@@ -170,7 +170,8 @@ impl Reading {
         self.sender.send(results).await.map_err(|_| None)
     }
 
-    fn append(&mut self, lines: &[u8], batch: &mut SendBatch) -> PhysicalOffset {
+    /// Where they end, and how many they are.
+    fn append(&mut self, lines: &[u8], batch: &mut SendBatch) -> (PhysicalOffset, u64) {
         let Self { api, topic, peer, report, .. } = self;
         let mut appending = Appending::new(api.broker(), Target { topic, peer: *peer, key: None }, batch);
         let mut start = 0;
@@ -188,7 +189,7 @@ impl Reading {
             }
         }
         appending.commit(&mut |result| report.add(&result));
-        appending.end
+        (appending.end, appending.stored)
     }
 }
 

@@ -275,7 +275,7 @@ async fn recall(
 ) -> Result<StatusCode, Problem> {
     let ask = Recall { group: None, topic: &topic, handle: &handle, from: peer };
     let recalled = api.broker().recall(&ask)?;
-    append::safe(&api, recalled.placed.end).await?;
+    append::stored_safe(&api, recalled.placed.end, 1).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
