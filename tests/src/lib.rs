@@ -19,6 +19,7 @@
 //! It panics instead of returning errors: its callers are tests, and every failure ends them.
 
 pub mod client;
+pub mod http;
 pub mod member;
 pub mod mqadmin;
 pub mod process;

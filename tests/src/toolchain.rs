@@ -152,6 +152,36 @@ pub fn go_client() -> PathBuf {
     .join("interop")
 }
 
+/// A Python that finds the packages of `tests/interop/PROJECT/requirements.txt`.
+///
+/// # Panics
+/// When they are not in the cache and cannot be downloaded.
+pub fn python(project: &str) -> Command {
+    let requirements = interop().join(project).join("requirements.txt");
+    let name = format!("python-{project}-{}", digest(std::slice::from_ref(&requirements)));
+    let packages = provide(&name, |into| {
+        need("python3", "--version", "Python, 3.9 or later, with pip");
+        for attempt in 1.. {
+            let mut command = Command::new("python3");
+            command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
+            command.arg(into).arg("-r").arg(&requirements);
+            let log = cache().join(format!("{name}.log"));
+            if run("pip", command, &log, LIMIT).success() {
+                return;
+            }
+            assert!(
+                attempt < DOWNLOAD_TRIES,
+                "pip cannot provide the packages of {}:\n{}",
+                requirements.display(),
+                tail(&log, 40)
+            );
+        }
+    });
+    let mut command = Command::new("python3");
+    command.env("PYTHONPATH", packages);
+    command
+}
+
 /// A Chromium that tests can drive.
 ///
 /// # Panics
