@@ -182,6 +182,32 @@ pub fn python(project: &str) -> Command {
     command
 }
 
+/// The directory of the programs of `tests/interop/node`, with the npm packages that they use.
+///
+/// # Panics
+/// When they cannot be installed.
+pub fn node_clients() -> PathBuf {
+    let from = interop().join("node");
+    let files = ["package.json", "package-lock.json", ".npmrc", "streams.js"].map(|file| from.join(file));
+    let name = format!("node-{}", digest(&files));
+    provide(&name, |into| {
+        need("npm", "--version", "Node.js, 20.19 or later (https://nodejs.org)");
+        for file in &files {
+            let copy = into.join(file.file_name().expect("it is a file"));
+            fs::copy(file, copy).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        }
+        let log = cache().join(format!("{name}.log"));
+        for attempt in 1.. {
+            let mut command = Command::new("npm");
+            command.args(["ci", "--prefer-offline"]).current_dir(into);
+            if run("npm", command, &log, LIMIT).success() {
+                return;
+            }
+            assert!(attempt < DOWNLOAD_TRIES, "the npm packages cannot be installed:\n{}", tail(&log, 40));
+        }
+    })
+}
+
 /// A Chromium that tests can drive.
 ///
 /// # Panics
