@@ -11,6 +11,7 @@ use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel};
 use ferromq_model::{GroupName, Millis, TopicName};
 use ferromq_store::FlushMode;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::rig::{Answer, Http};
 
@@ -232,6 +233,20 @@ async fn with_sync_flush_messages_and_acknowledgements_wait_for_the_disk() {
     let messages = waiting.read().await.json()["messages"].as_array().unwrap().clone();
     let acked = settle(&http, "acks", json!({"receipts": receipts(&messages)})).await;
     assert_eq!(acked.status, 200);
+    http.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_stops_coming_is_refused_and_holds_nobody_up() {
+    let http = Http::with(FlushMode::Async, |config| config.read_timeout = Millis::secs(5), None).await;
+    send(&http, &["a"]).await;
+    let messages = receive(&http, "").await;
+    let mut half = http.connect().await;
+    half.begin("POST", &format!("{OF_G}/acks"), &[], Some(1000)).await;
+    half.0.get_mut().write_all(b"{\"receipts\":[").await.unwrap();
+    assert_eq!(settle(&http, "acks", json!({"receipts": receipts(&messages)})).await.status, 200);
+    half.read().await.refused("request-timeout");
+    drop(half);
     http.stop().await;
 }
 

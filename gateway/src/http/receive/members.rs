@@ -8,6 +8,8 @@
 //! All of a group's HTTP receivers are one member, which is there from the first receive until a minute after the last.
 //! Members that pull go by positions that pops do not heed while they run ahead, so the two must not read the same queue:
 //! where the list cannot keep them apart, receiving is refused.
+//! Known limit: what HTTP gave back in a group with members that pull comes again by HTTP only, as those do not read the
+//! retry topics of pops. Should HTTP leave for good, such messages wait there for the next receiver that pops.
 //! Who deals: every member by itself, from the same sorted lists, as `AllocateMessageQueueAveragely` does.
 
 use std::collections::HashMap;
