@@ -19,6 +19,7 @@ use ferromq_gateway::metrics::Sources;
 use ferromq_gateway::otlp::MetricsExport;
 use ferromq_gateway::otlp::collector::Collector;
 use ferromq_gateway::remoting::listen::Listeners;
+use ferromq_gateway::remoting::namesrv_view::NamesrvView;
 use ferromq_gateway::remoting::registration::{Advertised, Registration, Timing};
 use ferromq_gateway::remoting::routes::Routes;
 use ferromq_model::config::Settings;
@@ -95,6 +96,7 @@ pub(crate) async fn run(
     let running = match (broker, broker_ports) {
         (Some(plan), Some(ports)) => {
             let http_config = plan.http.clone();
+            let namesrvs = plan.address.namesrvs.clone().with(own_namesrv.map(|own| own.to_string()));
             let (identity, interval) = (telemetry::identity(&plan), plan.otlp.interval.duration());
             let running = start_broker(plan, &listen, own_namesrv, ports, &listeners, &mut serving).await?;
             let (broker, registration, _) = &running;
@@ -106,6 +108,9 @@ pub(crate) async fn run(
             };
             if let Some((port, credentials)) = http {
                 let api = Api::new(sources.clone(), http_config, credentials);
+                if !namesrvs.addresses().is_empty() {
+                    api.ask_namesrvs(NamesrvView::new(&namesrvs));
+                }
                 serving.spawn(http::listen::serve(port, api, stopped));
             }
             if let Some(collector) = metrics {

@@ -1,6 +1,6 @@
 //! What all handlers share, and which paths there are.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -12,15 +12,18 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::auth::{Credentials, Sessions};
+use super::connections::Open;
 use super::problem::{Kind, Problem};
 use super::receive::members::Receivers;
 use super::receive::streams::Streams;
 use super::send::idempotency::Idempotency;
 use super::{
-    auth, browse, cors, dashboard, dead_letters, groups, health, offsets, overview, receive, send, topics,
+    auth, browse, cluster, connections, cors, dashboard, dead_letters, definitions, groups, health, offsets,
+    overview, receive, send, settings, topics,
 };
 use crate::config::HttpConfig;
 use crate::metrics::Sources;
+use crate::remoting::namesrv_view::NamesrvView;
 
 /// The API's handle: the broker, and what HTTP is set to. Handles share it.
 #[derive(Clone)]
@@ -37,6 +40,8 @@ struct Shared {
     streams: Arc<Streams>,
     receivers: Receivers,
     stopping: watch::Sender<bool>,
+    open: Arc<Open>,
+    namesrvs: OnceLock<NamesrvView>,
 }
 
 impl Api {
@@ -54,6 +59,8 @@ impl Api {
             streams,
             receivers: Receivers::new(),
             stopping: watch::Sender::new(false),
+            open: Arc::default(),
+            namesrvs: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -66,6 +73,21 @@ impl Api {
     /// What there is to watch.
     pub(super) fn sources(&self) -> &Sources {
         &self.shared.sources
+    }
+
+    /// HTTP connections that are open.
+    pub(super) fn open(&self) -> &Arc<Open> {
+        &self.shared.open
+    }
+
+    /// Says which NameServers tell of other brokers; the first to say so stays. Without, the broker knows itself.
+    pub fn ask_namesrvs(&self, namesrvs: NamesrvView) {
+        let _ = self.shared.namesrvs.set(namesrvs);
+    }
+
+    /// Who tells of other brokers.
+    pub(super) fn namesrvs(&self) -> Option<&NamesrvView> {
+        self.shared.namesrvs.get()
     }
 
     /// Makes calls of the broker that may block, on a thread for such.
@@ -174,6 +196,10 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(groups::routes())
         .merge(offsets::routes())
         .merge(dead_letters::routes())
+        .merge(connections::routes())
+        .merge(cluster::routes())
+        .merge(settings::routes())
+        .merge(definitions::routes())
         .merge(auth::routes())
 }
 

@@ -62,6 +62,7 @@ impl Connection {
     async fn serve(self, Accepted { stream, peer, place }: Accepted) {
         let Self { api, router, mut stop } = self;
         let _present = api.sources().traffic.enter(Protocol::Http);
+        let _open = api.open().enter(peer);
         let config = api.http().clone();
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let (api, router) = (&api, router.clone());

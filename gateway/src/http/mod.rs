@@ -22,6 +22,8 @@
 //! | `receive` | handing them out to consumer groups |
 //! | `browse`, `dead_letters` | reading them without a group; those that groups gave up on |
 //! | `topics`, `groups`, `offsets` | settings, who consumes, and how far |
+//! | `connections`, `cluster` | who is connected; brokers and routes |
+//! | `settings`, `definitions` | settings; all topics and groups as a document |
 //! | `page` | how much of a list one answer has |
 
 #![allow(unused_qualifications, reason = "utoipa's macros write them")]
@@ -29,9 +31,12 @@
 mod api;
 mod auth;
 mod browse;
+mod cluster;
+mod connections;
 mod cors;
 mod dashboard;
 mod dead_letters;
+mod definitions;
 mod extract;
 mod groups;
 mod guard;
@@ -44,6 +49,7 @@ mod page;
 pub mod problem;
 mod receive;
 mod send;
+mod settings;
 mod topics;
 mod units;
 

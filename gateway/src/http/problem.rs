@@ -124,6 +124,9 @@ problems! {
     /// The broker takes no messages for now.
     NotWritable = "not-writable", SERVICE_UNAVAILABLE, "the broker takes no messages now",
         "Look at /readyz and the disk's free space, and send again.";
+    /// No NameServer tells what was asked for.
+    NoNameServer = "no-name-server", SERVICE_UNAVAILABLE, "no NameServer answers",
+        "Look at namesrvAddr, and whether the NameServer runs.";
     /// It is stopping.
     Stopping = "stopping", SERVICE_UNAVAILABLE, "the server is stopping",
         "Connect again, or to another.";

@@ -61,7 +61,7 @@ impl May {
         }
     }
 
-    fn bits(self) -> u32 {
+    pub(super) fn bits(self) -> u32 {
         match self {
             Self::ReadWrite => Permission::READ | Permission::WRITE,
             Self::Read => Permission::READ,

@@ -6,6 +6,7 @@ pub mod listen;
 pub mod namesrv;
 mod namesrv_link;
 mod namesrv_session;
+pub mod namesrv_view;
 pub mod registration;
 pub mod reply;
 pub mod routes;

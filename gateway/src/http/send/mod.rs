@@ -11,6 +11,7 @@
 //! | `raw`, `json`, `lines`, `cloudevents` | the forms that messages come in |
 //! | `append` | storing them, and waiting until they are safe |
 //! | `idempotency` | not storing them twice |
+//! | `transactions` | storing them first, and delivering them once somebody says so |
 
 pub(super) mod append;
 mod cloudevents;
@@ -19,6 +20,7 @@ mod json;
 mod lines;
 mod outgoing;
 mod raw;
+mod transactions;
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
@@ -59,7 +61,11 @@ pub(super) const REQUEST_HEADERS: [HeaderName; 8] = [
 pub(super) fn routes() -> OpenApiRouter<Api> {
     // What it does not know is refused by the handler, in the words of every refusal.
     let compressed = RequestDecompressionLayer::new().pass_through_unaccepted(true);
-    OpenApiRouter::new().routes(routes!(send)).layer(compressed).routes(routes!(recall))
+    OpenApiRouter::new()
+        .routes(routes!(send))
+        .layer(compressed)
+        .routes(routes!(recall))
+        .merge(transactions::routes())
 }
 
 /// How a body holds messages.

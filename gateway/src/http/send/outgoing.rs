@@ -77,6 +77,12 @@ impl Properties {
         self.push(property::SHARDING_KEY, key)
     }
 
+    /// Makes it a half message of a transaction of `group`.
+    pub(super) fn half(&mut self, group: &str) -> Result<(), Problem> {
+        self.push(property::TRANSACTION_PREPARED, "true")?;
+        self.push(property::PRODUCER_GROUP, group)
+    }
+
     /// When it is to come, if not at once.
     pub(super) fn when(&mut self, delay: Option<Duration>, at: Option<Timestamp>) -> Result<(), Problem> {
         match (delay, at) {
