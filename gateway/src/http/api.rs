@@ -186,21 +186,27 @@ impl utoipa::Modify for Security {
 
 /// All paths that are described. A resource's file lists its own.
 fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::with_openapi(Description::openapi())
-        .merge(send::routes())
-        .merge(receive::routes())
-        .merge(overview::routes())
-        .merge(health::routes())
-        .merge(browse::routes())
-        .merge(topics::routes())
-        .merge(groups::routes())
-        .merge(offsets::routes())
-        .merge(dead_letters::routes())
-        .merge(connections::routes())
-        .merge(cluster::routes())
-        .merge(settings::routes())
-        .merge(definitions::routes())
-        .merge(auth::routes())
+    resources().into_iter().fold(OpenApiRouter::with_openapi(Description::openapi()), OpenApiRouter::merge)
+}
+
+/// The same, by what they are about.
+fn resources() -> [OpenApiRouter<Api>; 14] {
+    [
+        send::routes(),
+        receive::routes(),
+        overview::routes(),
+        health::routes(),
+        browse::routes(),
+        topics::routes(),
+        groups::routes(),
+        offsets::routes(),
+        dead_letters::routes(),
+        connections::routes(),
+        cluster::routes(),
+        settings::routes(),
+        definitions::routes(),
+        auth::routes(),
+    ]
 }
 
 /// The document at `/openapi.json`.
@@ -237,5 +243,25 @@ pub(super) fn json(status: StatusCode, body: &impl serde::Serialize) -> axum::re
     match serde_json::to_vec(body) {
         Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(error) => Kind::Internal.because(error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// The last of them would stand in the document for all.
+    #[test]
+    fn no_two_schemas_share_a_name() {
+        let mut known = BTreeMap::new();
+        for resource in resources() {
+            for (name, schema) in resource.into_openapi().components.unwrap_or_default().schemas {
+                let text = serde_json::to_string(&schema).unwrap();
+                let before = known.entry(name.clone()).or_insert_with(|| text.clone());
+                assert_eq!(*before, text, "{name}");
+            }
+        }
     }
 }

@@ -187,6 +187,7 @@ struct TopicQuery {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FoundMessages)]
 struct Messages<'a> {
     /// Newest first.
     messages: Vec<Shown<'a>>,

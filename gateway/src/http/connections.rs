@@ -139,6 +139,7 @@ struct AllQuery {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ConnectionList)]
 struct Connections {
     /// By id.
     connections: Vec<Connection>,

@@ -77,12 +77,12 @@ impl TopicDefinition {
 
 /// A group as it is defined.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct GroupDefinition {
     /// Its name.
     name: String,
     /// Its settings; those left out are as by default, or stay as they are.
-    #[serde(flatten)]
+    #[serde(default)]
     settings: GroupSettings,
 }
 

@@ -222,6 +222,7 @@ struct AllQuery {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GroupList)]
 struct All {
     /// By name.
     groups: Vec<Described>,

@@ -94,6 +94,7 @@ pub(super) struct Shown<'a> {
     content_type: Option<&'a str>,
     /// The body.
     #[serde(flatten)]
+    #[schema(value_type = DescribedBody)]
     body: ShownBody,
     /// How often it was handed out with this, 1 for the first time; only where messages are leased.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,23 +104,26 @@ pub(super) struct Shown<'a> {
     receipt: Option<String>,
 }
 
+/// For the description only: a body is in one of these fields, or in none if it was not asked for.
+#[derive(ToSchema)]
+#[schema(as = MessageBody)]
+#[expect(dead_code, reason = "a schema")]
+struct DescribedBody {
+    /// The body as text.
+    text: Option<String>,
+    /// The body as JSON.
+    json: Option<serde_json::Value>,
+    /// The body in base64.
+    base64: Option<String>,
+}
+
 /// A body, in one of three fields.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase", untagged)]
 enum ShownBody {
-    Text {
-        /// The body as text.
-        text: String,
-    },
-    Json {
-        /// The body as JSON.
-        #[schema(value_type = serde_json::Value)]
-        json: Box<RawValue>,
-    },
-    Base64 {
-        /// The body in base64.
-        base64: String,
-    },
+    Text { text: String },
+    Json { json: Box<RawValue> },
+    Base64 { base64: String },
     None {},
 }
 

@@ -165,6 +165,7 @@ struct AllQuery {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TopicList)]
 struct All {
     /// By name.
     topics: Vec<Described>,
@@ -292,6 +293,7 @@ async fn delete(State(api): State<Api>, Path(topic): Path<String>) -> Result<Sta
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GroupNames)]
 struct Names {
     /// By name.
     groups: BTreeSet<String>,

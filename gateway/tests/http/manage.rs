@@ -70,7 +70,10 @@ async fn definitions_of_which_one_is_wrong_change_nothing() {
         (json!({"topics": [topic("A"), topic("SCHEDULE_TOPIC_XXXX")]}), "forbidden"),
         (json!({"topics": [topic("A"), topic("A")]}), "bad-request"),
         (json!({"topics": [topic("A")], "groups": [{"name": "TOOLS_CONSUMER"}]}), "forbidden"),
-        (json!({"topics": [topic("A")], "groups": [{"name": "G", "retryMax": -5}]}), "bad-request"),
+        (
+            json!({"topics": [topic("A")], "groups": [{"name": "G", "settings": {"retryMax": -5}}]}),
+            "bad-request",
+        ),
         (json!({"things": []}), "bad-request"),
     ] {
         for dry_run in ["?dryRun=true", ""] {
