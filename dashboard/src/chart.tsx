@@ -94,11 +94,17 @@ function options(host: HTMLElement, of: Drawn, setCursor: (index: number | null)
       {},
       ...of.series.map((series): uPlot.Series => {
         const stroke = resolve(host, series.color);
-        return { label: series.label, stroke, width: 1.5, points: { show: false }, spanGaps: false };
+        return { label: series.label, stroke, width: 1.5, points: { show: true, size: 4, filter: alone }, spanGaps: false };
       }),
     ],
     hooks: { setCursor: [(plot) => setCursor(plot.cursor.idx ?? null)] },
   };
+}
+
+/** The values that have none beside them: no line shows them. */
+function alone(plot: uPlot, series: number): number[] {
+  const values = plot.data[series] ?? [];
+  return [...values.keys()].filter((n) => values[n] != null && values[n - 1] == null && values[n + 1] == null);
 }
 
 /** The colour that a custom property stands for now: the canvas knows no `var()`, nor which theme it is. */

@@ -3,7 +3,7 @@
     Asset {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"873a79ef84a59885\"",
+        etag: "W/\"dffbf2ce014015b5\"",
         bytes: include_bytes!("index.html"),
     },
     Asset {
@@ -19,9 +19,9 @@
         bytes: include_bytes!("ui/index-DwtPcDpQ.css"),
     },
     Asset {
-        path: "/ui/index-ZmJdlGH3.js",
+        path: "/ui/index-DyEPr1ml.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"10f36b777146bd63\"",
-        bytes: include_bytes!("ui/index-ZmJdlGH3.js"),
+        etag: "W/\"56a90c73018cc1b9\"",
+        bytes: include_bytes!("ui/index-DyEPr1ml.js"),
     },
 ]

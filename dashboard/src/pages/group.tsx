@@ -5,7 +5,7 @@ import { call, path } from "../api.ts";
 import { count, short, span } from "../format.ts";
 import { useAction, useLive } from "../live.ts";
 import { link, type Route } from "../route.ts";
-import type { Group, GroupLag, GroupSettings, Member, Rebalance } from "../types.ts";
+import type { Group, GroupLag, GroupSettings, Member, QueueLag, Rebalance } from "../types.ts";
 import { Badge, Dialog, Empty, Failure, Field, Lag, Loaded, Page, Panel, Table, Tabs, Time } from "../ui.tsx";
 import { GroupDeadLetters } from "./dead-letters.tsx";
 import { kind, State } from "./groups.tsx";
@@ -122,7 +122,10 @@ function Queues({ name }: { name: string }) {
                   empty={<Empty title="No queues" />}
                   columns={[
                     { label: "Queue", sort: (queue) => queue.queueId, cell: (queue) => queue.queueId },
-                    { label: "Read by", wide: true, sort: (queue) => queue.clientId, cell: (queue) => (queue.clientId ? <code>{queue.clientId}</code> : <span class="quiet-text">nobody</span>) },
+                    // Only of some groups does the broker know who reads which queue.
+                    ...(topic.queues.some((queue) => queue.clientId)
+                      ? [{ label: "Read by", wide: true, sort: (queue: QueueLag) => queue.clientId, cell: (queue: QueueLag) => <code>{queue.clientId ?? "–"}</code> }]
+                      : []),
                     { label: "Committed", numeric: true, cell: (queue) => count(queue.committed) },
                     { label: "End", numeric: true, wide: true, cell: (queue) => count(queue.end) },
                     { label: "Lag", numeric: true, sort: (queue) => queue.lag, cell: (queue) => <Lag lag={queue.lag} /> },
@@ -226,7 +229,7 @@ function Members({ name }: { name: string }) {
               { label: "Software", wide: true, cell: (member) => [member.language, member.version].filter(Boolean).join(" ") || "–" },
               {
                 label: "Subscriptions",
-                cell: (member) => member.subscriptions.map((each) => <div><a href={link(["topics", each.topic])}>{each.topic}</a> <code>{each.expression}</code></div>),
+                cell: (member) => member.subscriptions.map((each) => <div class="nowrap"><a href={link(["topics", each.topic])}>{each.topic}</a> <code>{each.expression}</code></div>),
               },
               { label: "Since", wide: true, sort: (member) => member.connectedAt, cell: (member) => <Time at={member.connectedAt} /> },
             ]}
