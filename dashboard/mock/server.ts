@@ -132,7 +132,7 @@ export function madeUp(options: { auth?: boolean; empty?: boolean } = {}): (requ
       return ok({ settings });
     }],
     ["GET /v1/definitions", () => ok({ topics: [...topics.values()].filter((topic) => topic.kind === "user").map(({ name, readQueues, writeQueues, permission }) => ({ name, readQueues, writeQueues, permission })), groups: groups.map((name) => ({ name, consumeEnable: true, retryMax: 16 })) })],
-    ["POST /v1/definitions", (_, __, body) => ok({ created: body.topics.filter((topic: Topic) => !topics.has(topic.name)).map((topic: Topic) => topic.name), changed: [], unchanged: body.topics.filter((topic: Topic) => topics.has(topic.name)).map((topic: Topic) => topic.name) })],
+    ["POST /v1/definitions", (_, __, body) => ok({ created: body.topics.filter((topic: Topic) => !topics.has(topic.name)).map(({ name }: Topic) => ({ kind: "topic", name })), changed: [], unchanged: body.topics.filter((topic: Topic) => topics.has(topic.name)).map(({ name }: Topic) => ({ kind: "topic", name })) })],
     ["POST /v1/session", (_, __, ___, request) => {
       const given = request.headers.authorization ?? "";
       if (given !== "Bearer t0ken" && given !== `Basic ${Buffer.from("ann:s3cret").toString("base64")}`) return refused();

@@ -154,11 +154,14 @@ export interface Sent {
 
 export interface Setting {
   key: string;
-  value: unknown;
-  default: unknown;
+  /** None of a secret. */
+  value: string | null;
+  default: string;
   room?: string;
   live: boolean;
   doc: string;
+  /** Which values are, in words. */
+  allowed?: string;
 }
 
 export interface Definitions {
@@ -166,9 +169,13 @@ export interface Definitions {
   groups: Record<string, unknown>[];
 }
 
-/** Names of topics and groups, or objects that have one. */
+export interface Named {
+  kind: "topic" | "group";
+  name: string;
+}
+
 export interface Imported {
-  created: (string | { name: string })[];
-  changed: (string | { name: string })[];
-  unchanged: (string | { name: string })[];
+  created: Named[];
+  changed: Named[];
+  unchanged: Named[];
 }

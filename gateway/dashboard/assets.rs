@@ -3,7 +3,7 @@
     Asset {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"dffbf2ce014015b5\"",
+        etag: "W/\"dd8328bfbfe82859\"",
         bytes: include_bytes!("index.html"),
     },
     Asset {
@@ -19,9 +19,9 @@
         bytes: include_bytes!("ui/index-DwtPcDpQ.css"),
     },
     Asset {
-        path: "/ui/index-DyEPr1ml.js",
+        path: "/ui/index-DxkcokqZ.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"56a90c73018cc1b9\"",
-        bytes: include_bytes!("ui/index-DyEPr1ml.js"),
+        etag: "W/\"ccb5d3b6e4930efe\"",
+        bytes: include_bytes!("ui/index-DxkcokqZ.js"),
     },
 ]

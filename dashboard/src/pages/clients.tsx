@@ -10,7 +10,7 @@ import { Badge, Empty, Filter, Found, Loaded, Page, Panel, Table, Time } from ".
 export function Clients() {
   const [filter, setFilter] = useState("");
   const [protocol, setProtocol] = useState("");
-  const connections = useLive<{ connections: Connection[] }>("/v1/connections", 3_000);
+  const connections = useLive<{ connections: Connection[] }>("/v1/connections?max=10000", 3_000);
   const all = connections.data?.connections ?? [];
   const protocols = [...new Set(all.map((each) => each.protocol))].sort();
   const wanted = filter.toLowerCase();
@@ -46,7 +46,7 @@ export function Clients() {
                 { label: "Address", wide: true, sort: (each) => each.address, cell: (each) => <code>{each.address}</code> },
                 { label: "Is", wide: true, sort: (each) => each.kind, cell: (each) => each.kind ?? "–" },
                 { label: "Software", wide: true, sort: (each) => each.language, cell: (each) => [each.language, each.version].filter(Boolean).join(" ") || "–" },
-                { label: "Groups", cell: (each) => each.groups.map((group) => <div key={group} class="nowrap"><a href={link(["groups", group])}>{group}</a></div>) },
+                { label: "Groups", cell: (each) => each.groups.map((group) => <div key={group} class="nowrap">{each.kind === "producer" ? group : <a href={link(["groups", group])}>{group}</a>}</div>) },
                 { label: "Since", wide: true, sort: (each) => each.since, cell: (each) => <Time at={each.since} /> },
               ]}
             />

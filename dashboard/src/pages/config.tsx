@@ -70,18 +70,17 @@ export function Config() {
   );
 }
 
-function shown(value: unknown): string {
-  if (value === null || value === undefined || value === "") return "–";
-  return typeof value === "string" ? value : JSON.stringify(value);
+function shown(value: string | null): string {
+  return value?.replaceAll("`", "") || "–";
 }
 
 function differs(setting: Setting): boolean {
-  return shown(setting.value) !== shown(setting.default);
+  return setting.value !== null && shown(setting.value) !== shown(setting.default);
 }
 
 function Change(props: { setting: Setting; onClose: () => void; onDone: () => void }) {
   const { setting } = props;
-  const [value, setValue] = useState(setting.value === null || setting.value === undefined ? "" : String(setting.value));
+  const [value, setValue] = useState(setting.value ?? "");
   const { busy, problem, run } = useAction();
   return (
     <Dialog title={`Change ${setting.key}`} onClose={props.onClose}>
@@ -94,9 +93,9 @@ function Change(props: { setting: Setting; onClose: () => void; onDone: () => vo
         });
       }}>
         <p><Doc text={setting.doc} /></p>
-        <Field label="Value" hint={<>By default <code>{shown(setting.default)}</code>. It takes effect at once.</>}>
+        <Field label="Value" hint={<>{setting.allowed && <>Allowed: <Doc text={setting.allowed} />. </>}By default <code>{shown(setting.default)}</code>. It takes effect at once.</>}>
           {(id) =>
-            typeof setting.value === "boolean" || value === "true" || value === "false" ? (
+            setting.value === "true" || setting.value === "false" ? (
               <select id={id} value={value} onChange={(event) => setValue(event.currentTarget.value)}>
                 <option value="true">true</option>
                 <option value="false">false</option>

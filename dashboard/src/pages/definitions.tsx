@@ -96,10 +96,11 @@ function Changes({ of }: { of: Imported }) {
   return (
     <ul class="changes" aria-label="What would change">
       {PARTS.flatMap(([part, name, tone]) =>
-        of[part].map((each) => {
-          const what = typeof each === "string" ? each : each.name;
-          return <li key={`${part} ${what}`}><Badge tone={tone}>{name}</Badge> {what}</li>;
-        }),
+        of[part].map((each) => (
+          <li key={`${each.kind} ${each.name}`}>
+            <Badge tone={tone}>{name}</Badge> {each.name} <span class="fine">{each.kind}</span>
+          </li>
+        )),
       )}
     </ul>
   );

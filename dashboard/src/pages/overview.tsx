@@ -163,11 +163,12 @@ function Busiest() {
 }
 
 function Brokers() {
-  const brokers = useLive<{ brokers: Broker[] }>("/v1/brokers", 10_000);
+  const brokers = useLive<{ brokers: Broker[]; missing?: string }>("/v1/brokers", 10_000);
   if (brokers.problem && !brokers.data) return <Failure problem={brokers.problem} retry={brokers.refresh} />;
   if (!brokers.data) return null;
   return (
     <Panel title="Brokers">
+      {brokers.data.missing && <p class="note bad" role="status"><span>Others are not shown: {brokers.data.missing}</span></p>}
       <Table
         label="Brokers"
         rows={brokers.data.brokers}
