@@ -186,6 +186,34 @@ test("a group's lag, members and comings and goings are shown, and its offsets r
   });
 });
 
+test("a live setting is changed, definitions are exported and imported", async () => {
+  await visit(OPEN, DESKTOP, async (page) => {
+    await go(page, "config");
+    const change = page.getByRole("button", { name: "Change fileReservedTime" });
+    await page.getByLabel("Filter settings").fill("fileReservedTime");
+    await change.click();
+    await page.getByRole("dialog").getByLabel("Value").fill("48");
+    await page.getByRole("dialog").getByRole("button", { name: "Change" }).click();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.getByRole("cell", { name: /^48/ }).waitFor();
+
+    await go(page, "definitions");
+    const kept = JSON.parse((await page.locator("pre.body").textContent()) ?? "") as { topics: { name: string }[]; groups: unknown[] };
+    const orders = kept.topics.find((topic) => topic.name === "orders");
+    assert.ok(orders && kept.groups.length > 0);
+    await page.getByLabel("Or its content").fill(JSON.stringify({ topics: [orders, { ...orders, name: "imported" }], groups: [] }));
+    await page.getByRole("button", { name: "Show what would change" }).click();
+    const changes = page.getByRole("list", { name: "What would change" });
+    await changes.getByText("imported").waitFor();
+    assert.match((await changes.textContent()) ?? "", /new\s*imported/);
+    await picture(page, "definitions-light");
+    await page.getByRole("button", { name: "Import now" }).click();
+    await page.getByText("1 definition made").waitFor();
+    await api("GET", "/v1/topics/imported");
+    await api("DELETE", "/v1/topics/imported");
+  });
+});
+
 test("every operation of the API is listed, and one can be tried", async () => {
   const all = operations(await api<Document>("GET", "/openapi.json"));
   await visit(OPEN, DESKTOP, async (page) => {
@@ -198,6 +226,17 @@ test("every operation of the API is listed, and one can be tried", async () => {
     await page.getByRole("heading", { name: /^200/ }).waitFor();
     assert.equal(JSON.parse((await page.getByLabel("Answer's body").textContent()) ?? "").name, "orders");
     await picture(page, "api-light");
+  });
+});
+
+test("who is connected is shown by protocol, and brokers as the NameServer knows them", async () => {
+  await visit(OPEN, DESKTOP, async (page) => {
+    await go(page, "clients");
+    await page.getByRole("button", { name: /^remoting/ }).click();
+    await page.getByRole("cell", { name: GROUP, exact: true }).waitFor();
+    assert.equal(await page.locator("tbody").getByText("http", { exact: true }).count(), 0);
+    await go(page, "");
+    await page.getByRole("region", { name: "Brokers" }).getByText("this one").waitFor();
   });
 });
 
@@ -272,7 +311,7 @@ test("on a phone nothing is wider than the screen", async () => {
       await go(page, place);
       const [wide, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth] as const);
       assert.ok(wide <= screen, `${place}: ${wide} of ${screen}`);
-      assert.equal(await alerts(page), 0, place);
+      assert.equal(await page.getByRole("alert").count(), 0, place);
       await picture(page, `${name(place)}-phone`);
     }
     await page.getByRole("link", { name: "Groups", exact: true }).tap();
@@ -287,7 +326,7 @@ test("it is dark where the system is, and as somebody chose after that", async (
       await go(page, place);
       assert.equal(await light(), false, place);
       assert.deepEqual(await faint(page), [], place);
-      assert.equal(await alerts(page), 0, place);
+      assert.equal(await page.getByRole("alert").count(), 0, place);
       await picture(page, `${name(place)}-dark`);
     }
     await page.getByRole("button", { name: "Use light colours" }).click();
@@ -329,11 +368,6 @@ test("a tab that nobody sees asks nothing, and asks at once when it is shown", a
     await after;
   });
 });
-
-/** Notes of what went wrong; not of paths that this server does not have. */
-function alerts(page: Page): Promise<number> {
-  return page.getByRole("alert").filter({ hasNotText: "no-route" }).count();
-}
 
 /** Texts that stand out less from what is behind them than WCAG's AA asks of small ones. */
 function faint(page: Page): Promise<string[]> {
