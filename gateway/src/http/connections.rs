@@ -19,6 +19,7 @@ use super::api::{self, Api};
 use super::extract::Query;
 use super::page::{self, DEFAULT_NAMES, MAX_NAMES};
 use super::problem::{Problem, ProblemBody};
+use super::receive::members::PROTOCOL;
 use super::units::Time;
 
 /// Paths of the API.
@@ -158,13 +159,21 @@ struct Connections {
     ))]
 async fn all(State(api): State<Api>, Query(query): Query<AllQuery>) -> Result<Response, Problem> {
     let max = page::count(query.max, DEFAULT_NAMES, MAX_NAMES)?;
-    let open = Arc::clone(api.open());
+    let (open, streams) = (Arc::clone(api.open()), Arc::clone(api.streams()));
     api.blocking(move |broker| {
         let mut known = BTreeMap::new();
+        // Who receives by HTTP is listed as the connection that it is, not as the member that all of them are together.
+        let mut receiving: BTreeMap<SocketAddr, Vec<String>> = BTreeMap::new();
+        for receiver in streams.receivers() {
+            let groups = receiving.entry(receiver.address).or_default();
+            if !groups.contains(&receiver.place.group) {
+                groups.push(receiver.place.group);
+            }
+        }
         let consumers = broker.members().all_consumers().into_iter().map(|group| (group, Role::Consumer));
         let producers = broker.members().all_producers().into_iter().map(|group| (group, Role::Producer));
         for ((group, members), role) in consumers.chain(producers) {
-            for member in members {
+            for member in members.into_iter().filter(|member| member.protocol != PROTOCOL) {
                 let since = member.since;
                 let new = Connection::of(member, role);
                 let known = known.entry(new.id.clone()).or_insert(new);
@@ -172,17 +181,18 @@ async fn all(State(api): State<Api>, Query(query): Query<AllQuery>) -> Result<Re
             }
         }
         for (id, (address, since)) in &open.table.lock().open {
-            let id = format!("http-{id}");
+            let id = format!("{PROTOCOL}-{id}");
+            let groups = receiving.remove(address).unwrap_or_default();
             let connection = Connection {
                 id: id.clone(),
                 address: address.to_string(),
-                protocol: "http",
+                protocol: PROTOCOL,
                 client_id: None,
                 language: None,
                 version: None,
                 since: Time(*since),
-                groups: Vec::new(),
-                kind: Role::Requests,
+                kind: if groups.is_empty() { Role::Requests } else { Role::Consumer },
+                groups,
             };
             known.insert(id, connection);
         }

@@ -35,6 +35,8 @@ use tokio::time::Instant;
 use super::lease::Place;
 use crate::http::problem::{Kind, Problem};
 
+/// What this protocol is called among others.
+pub(in crate::http) const PROTOCOL: &str = "http";
 /// Groups that HTTP may be a member of at once.
 const MAX_GROUPS: usize = 65_536;
 /// Topics that it may receive for one group.
@@ -86,6 +88,10 @@ pub(super) enum Share {
 struct Link(watch::Sender<()>);
 
 impl ClientLink for Link {
+    fn protocol(&self) -> &'static str {
+        PROTOCOL
+    }
+
     fn members_changed(&self, _: &GroupName) {
         self.0.send_replace(());
     }

@@ -188,7 +188,7 @@ async fn receive(
     }
     let max = one_to(MAX_MESSAGES, query.max.unwrap_or(DEFAULT_MAX), "max")?;
     let ask = ask((topic, group), query.lease, query.tag, query.sql, query.body)?;
-    let _open = api.streams().open(&ask.place, peer, Way::Poll, api.broker().store().now())?;
+    let _open = api.streams().open(&ask.place, peer, Way::Poll)?;
     let taken = take(&api, &ask, max, Instant::now() + wait).await?;
     let text = serde_json::to_vec(&Received { messages: taken.shown().collect() })
         .map_err(|error| Kind::Internal.because(error.to_string()))?;

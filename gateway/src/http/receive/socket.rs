@@ -78,7 +78,7 @@ async fn socket(
     let unacked = one_to(MAX_UNACKED, query.unacked.unwrap_or(MAX_UNACKED), "unacked")?;
     let ask = ask(of, query.lease, query.tag, query.sql, query.body)?;
     ask.check(&api)?;
-    let open = api.streams().open(&ask.place, peer, Way::Socket, api.broker().store().now())?;
+    let open = api.streams().open(&ask.place, peer, Way::Socket)?;
     let session = Session { api, ask, unacked, open, credit: 0, taking: None };
     let upgrade = upgrade
         .max_message_size(MAX_FRAME)

@@ -62,7 +62,7 @@ async fn events(
     let unacked = one_to(MAX_UNACKED, query.unacked.unwrap_or(DEFAULT_UNACKED), "unacked")?;
     let ask = ask(of, query.lease, query.tag, query.sql, query.body)?;
     ask.check(&api)?;
-    let open = api.streams().open(&ask.place, peer, Way::Events, api.broker().store().now())?;
+    let open = api.streams().open(&ask.place, peer, Way::Events)?;
     let events = Events { api, ask, unacked, open, sent: None, ended: false };
     // The first bytes go at once, so that the client knows that it is connected.
     let hello = futures_util::stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"retry: 1000\n\n"))]);

@@ -35,13 +35,9 @@ pub(in crate::http) enum Way {
 
 /// Somebody who receives, as tools see it.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "for who lists connections")]
 pub(in crate::http) struct Receiver {
-    pub(in crate::http) id: u64,
     pub(in crate::http) address: SocketAddr,
-    pub(in crate::http) since: Timestamp,
     pub(in crate::http) place: Place,
-    pub(in crate::http) way: Way,
 }
 
 /// All who receive.
@@ -89,7 +85,6 @@ impl Streams {
         place: &Place,
         address: SocketAddr,
         way: Way,
-        since: Timestamp,
     ) -> Result<Open, Problem> {
         let permit = match way {
             Way::Poll => None,
@@ -100,16 +95,15 @@ impl Streams {
             }
         };
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let receiver = Receiver { id, address, since, place: place.clone(), way };
+        let receiver = Receiver { address, place: place.clone() };
         self.receivers.lock().insert(id, receiver);
         let (streams, place, room) = (Arc::clone(self), place.clone(), Arc::default());
         Ok(Open { streams, id, place, room, sent: Vec::new(), _permit: permit })
     }
 
-    /// All who receive at this moment, at most `most`.
-    #[allow(dead_code, reason = "for who lists connections")]
-    pub(in crate::http) fn receivers(&self, most: usize) -> Vec<Receiver> {
-        self.receivers.lock().values().take(most).cloned().collect()
+    /// All who receive at this moment.
+    pub(in crate::http) fn receivers(&self) -> Vec<Receiver> {
+        self.receivers.lock().values().cloned().collect()
     }
 
     /// Waits until every stream has ended.
