@@ -76,7 +76,8 @@ impl Broker {
         );
         push_property(&mut properties, property::WAIT, "false");
         if find_property(&properties, property::RETRY_TOPIC).is_none() {
-            push_property(&mut properties, property::RETRY_TOPIC, record.topic);
+            let origin = TopicName::popped_origin(record.topic, ask.group).unwrap_or(record.topic);
+            push_property(&mut properties, property::RETRY_TOPIC, origin);
         }
         if find_property(&properties, property::ORIGIN_MESSAGE_ID).is_none() {
             let id = MessageId { host: record.store_host, offset: ask.offset };

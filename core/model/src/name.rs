@@ -164,6 +164,13 @@ impl TopicName {
         Self::new(&format!("{RETRY_PREFIX}{group}{between}{topic}"))
     }
 
+    /// The topic whose messages come again for `group` in this one, if it is of the kind that
+    /// [`TopicName::pop_retry_of`] names.
+    #[must_use]
+    pub fn popped_origin<'a>(topic: &'a str, group: &str) -> Option<&'a str> {
+        topic.strip_prefix(RETRY_PREFIX)?.strip_prefix(group)?.strip_prefix(['+', '_'])
+    }
+
     /// Where the broker of `cluster` keeps which popped messages are not acknowledged.
     ///
     /// # Errors

@@ -101,6 +101,30 @@ async fn what_is_given_back_comes_again_at_once_or_after_its_delay() {
 }
 
 #[tokio::test]
+async fn a_message_that_came_as_often_as_its_group_allows_becomes_a_dead_letter() {
+    let http = Http::start().await;
+    send(&http, &["a"]).await;
+    assert!(http.json("PUT", "/v1/groups/G", &json!({"retryMax": 1})).await.status < 300);
+    for deliveries in 1..=2 {
+        let messages = receive(&http, "").await;
+        assert_eq!(messages[0]["deliveries"].as_u64(), Some(deliveries));
+        assert_eq!(settle(&http, "nacks", json!({"receipts": receipts(&messages)})).await.status, 200);
+        pass(&http, Millis(1));
+    }
+    assert!(receive(&http, "").await.is_empty());
+    pass(&http, Millis::secs(60));
+    assert!(receive(&http, "").await.is_empty(), "its lease is over, too");
+    let dead = http.get("/v1/groups/G/dead-letters").await.json();
+    let dead = dead["messages"].as_array().unwrap();
+    assert_eq!((dead.len(), &dead[0]["text"]), (1, &json!("a")));
+    let place = json!({"messages": [{"queueId": dead[0]["queueId"], "queueOffset": dead[0]["queueOffset"]}]});
+    assert_eq!(http.post("/v1/groups/G/dead-letters/resend", &place).await.status, 200);
+    let again = receive(&http, "").await;
+    assert_eq!((texts(&again), again[0]["topic"].as_str()), (["a"].into(), Some("T")));
+    http.stop().await;
+}
+
+#[tokio::test]
 async fn a_lease_that_is_extended_holds_under_its_new_receipt() {
     let http = Http::start().await;
     send(&http, &["a"]).await;

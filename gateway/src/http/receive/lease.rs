@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferromq_broker::pop::{
-    Accepted, AckError, ChangeInvisible, Notice, Notified, Outcome, Pop, PopError, Popped, Start,
+    Accepted, Ack, AckError, ChangeInvisible, Notice, Notified, Outcome, Pop, PopError, Popped, Start,
 };
 use ferromq_broker::pull::Forbidden;
+use ferromq_broker::retry::SendBack;
 use ferromq_model::filter::{SQL92, TAG};
 use ferromq_model::record::Record;
 use ferromq_model::{Millis, QueueId, Timestamp};
@@ -19,6 +20,7 @@ use super::receipt::{Key, Receipt};
 use crate::http::api::Api;
 use crate::http::message::{BodyForm, Shown};
 use crate::http::problem::{Kind, Problem};
+use crate::http::send::safe;
 
 /// Messages of one pop.
 pub(super) const MAX_MESSAGES: usize = 32;
@@ -113,6 +115,7 @@ pub(super) async fn take(api: &Api, ask: &Arc<Ask>, max: usize, deadline: Instan
         for popped in &popped {
             taken.add(popped)?;
         }
+        taken.bury().await?;
         if !taken.is_empty() || left <= LOOK_AGAIN || api.is_stopping() {
             drop(membership);
             for popped in popped {
@@ -206,6 +209,42 @@ impl Taken {
         Err(Kind::Internal.because("popped messages are not those that were announced"))
     }
 
+    /// Makes dead letters of messages that came as often as their group allows: brokers leave that to who hands out what
+    /// was popped. A message leaves its lease only once its dead letter is safe.
+    async fn bury(&mut self) -> Result<(), Problem> {
+        let (broker, place) = (self.api.broker(), &self.ask.place);
+        let most = match broker.groups().find(&place.group) {
+            Some(group) => group.retry_max_times.max(0),
+            None => return Ok(()),
+        };
+        let came_too_often = |record: &Bytes| {
+            let record = Record::decode(record).ok()?;
+            (record.reconsume_times > most).then_some(record.physical_offset)
+        };
+        let mut dead = Vec::new();
+        for (index, record) in self.records.iter().enumerate() {
+            let Some(offset) = came_too_often(record) else { continue };
+            let ask = SendBack { group: &place.group, offset, delay_level: -1, max_reconsume_times: None };
+            match broker.send_back(&ask) {
+                Ok(end) => dead.push((index, end.unwrap_or_default())),
+                // It is handed out once more.
+                Err(error) => {
+                    tracing::warn!(topic = place.topic, group = place.group, %error, "no dead letter could be made");
+                }
+            }
+        }
+        let Some(end) = dead.iter().map(|(_, end)| *end).max() else { return Ok(()) };
+        safe(&self.api, end).await?;
+        for (index, _) in dead.into_iter().rev() {
+            self.records.remove(index);
+            let receipt = self.receipts.remove(index);
+            if let Err(error) = acknowledge(&self.api, &self.ask.place, &receipt) {
+                tracing::debug!(topic = self.ask.place.topic, %error, "a dead letter's message comes again");
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.receipts.is_empty()
     }
@@ -254,7 +293,7 @@ pub(super) fn change(
 ) -> Result<ferromq_broker::pop::Changed, AckError> {
     let topic = receipt.key.topic(place)?;
     let text = receipt.for_broker(&api.broker().config().name);
-    let of = ferromq_broker::pop::Ack {
+    let of = Ack {
         group: &place.group,
         topic: &topic,
         queue: Some(receipt.key.queue),
@@ -262,6 +301,15 @@ pub(super) fn change(
         offset: Some(receipt.key.offset),
     };
     api.broker().change_invisible(&ChangeInvisible { of, invisible })
+}
+
+/// Takes a message out of its lease for good.
+fn acknowledge(api: &Api, place: &Place, receipt: &Receipt) -> Result<(), AckError> {
+    let name = &api.broker().config().name;
+    let (topic, text) = (receipt.key.topic(place)?, receipt.for_broker(name));
+    let (queue, offset) = (Some(receipt.key.queue), Some(receipt.key.offset));
+    let ack = Ack { group: &place.group, topic: &topic, queue, receipt: &text, offset };
+    api.broker().ack(&ack).map(|_| ())
 }
 
 fn full() -> Problem {
