@@ -151,6 +151,17 @@ impl<'a> From<&'a Result<Sent, Problem>> for Outcome<'a> {
     }
 }
 
+/// For the description only: how a send is answered, of one message or of many.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "a schema")]
+enum Stored<'a> {
+    /// Of one.
+    One(Sent),
+    /// Of many.
+    Many(Outcomes<'a>),
+}
+
 /// What became of many messages, in their order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Outcomes<'a> {
@@ -193,7 +204,7 @@ pub(super) struct Outcomes<'a> {
         (Vec<serde_json::Value> = "application/cloudevents-batch+json"),
     )),
     responses(
-        (status = 201, description = "Stored: one message, or all of many.", body = Sent),
+        (status = 201, description = "Stored: one message, or all of many.", body = Stored<'_>),
         (status = 200, description = "The results of a stream, a line each.", content_type = "application/x-ndjson", body = String),
         (status = 207, description = "Some of many messages are stored, and some are not.", body = Outcomes<'_>),
         (status = "default", description = "Refused.", content_type = "application/problem+json", body = ProblemBody<'_>),
