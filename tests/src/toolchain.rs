@@ -208,33 +208,6 @@ pub fn node_clients() -> PathBuf {
     })
 }
 
-/// A Python that has schemathesis, which makes requests from an OpenAPI document and looks at the answers.
-///
-/// # Panics
-/// When it is not in the cache and cannot be installed.
-pub fn schemathesis() -> PathBuf {
-    const PACKAGE: &str = "schemathesis==4.32.5";
-    let name = PACKAGE.replace("==", "-");
-    provide(&name, |into| {
-        need("python3", "--version", "Python, 3.10 or later (Debian: apt-get install python3-venv)");
-        let log = cache().join(format!("{name}.log"));
-        let mut venv = Command::new("python3");
-        venv.args(["-m", "venv"]).arg(into);
-        let status = run("python3 -m venv", venv, &log, LIMIT);
-        assert!(status.success(), "no virtual environment (Debian: python3-venv):\n{}", tail(&log, 40));
-        for attempt in 1.. {
-            // By the interpreter, not by scripts: those name the directory, which is renamed.
-            let mut pip = Command::new(into.join("bin/python"));
-            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGE]);
-            if run("pip", pip, &log, LIMIT).success() {
-                return;
-            }
-            assert!(attempt < DOWNLOAD_TRIES, "{PACKAGE} cannot be installed:\n{}", tail(&log, 40));
-        }
-    })
-    .join("bin/python")
-}
-
 /// A Chromium that tests can drive.
 ///
 /// # Panics

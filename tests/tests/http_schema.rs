@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use ferromq_client::{Client, Message};
@@ -58,7 +57,7 @@ async fn every_answer_is_one_that_the_description_names() {
 fn schemathesis(http: &str, dir: &Path, name: &str, config: &str) {
     let file = dir.join(format!("{name}.toml"));
     fs::write(&file, config).expect("a file");
-    let mut command = Command::new(toolchain::schemathesis());
+    let mut command = toolchain::python("schemathesis");
     command
         .args(["-m", "schemathesis.cli", "--config-file"])
         .arg(&file)
