@@ -504,6 +504,20 @@ mod tests {
     }
 
     #[test]
+    fn http_that_others_reach_asks_who_they_are_or_says_that_it_does_not() {
+        let open = ("httpBindAddress", "0.0.0.0");
+        let [problem] = &problems(&with(Role::Standalone, &[open]))[..] else { panic!("one problem") };
+        assert!(
+            problem.starts_with("--set: httpBindAddress: ") && problem.contains("httpCredentialsFile"),
+            "{problem}"
+        );
+        for enough in [("httpCredentialsFile", "/etc/who"), ("httpAllowAnonymous", "true"), ("httpPort", "0")]
+        {
+            assert!(Effective::load(&with(Role::Standalone, &[open, enough])).is_ok(), "{enough:?}");
+        }
+    }
+
+    #[test]
     fn a_key_without_effect_is_a_warning_that_says_why() {
         let warnings = |role, key| {
             Effective::load(&with(role, &[(key, "1"), ("namesrvAddr", "a:1")]))
