@@ -183,8 +183,8 @@ fn a_bad_value_stops_the_start_and_an_unknown_key_does_not() {
     let broker = start(&odd, &log);
     wait_for_log(&log, "ready", 1);
     for (line, warning) in [
-        (3, "flushDiskTyp is unknown and has no effect; did you mean flushDiskType?"),
-        (4, "transferMsgByHeap is known to RocketMQ, but not honoured by FerroMQ"),
+        (4, "flushDiskTyp is unknown and has no effect; did you mean flushDiskType?"),
+        (5, "transferMsgByHeap is known to RocketMQ, but not honoured by FerroMQ"),
     ] {
         wait_for_log(&log, &format!("{path}:{line}: {warning}"), 1);
     }
