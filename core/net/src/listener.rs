@@ -24,10 +24,12 @@ pub struct Accepted {
 
 /// Accepts until `stop` turns true and runs `serve` for each connection; returns when all of them have ended.
 ///
-/// Connections beyond `places` are closed at once, with a log line for the first of each row of them.
+/// Connections beyond `places` are closed at once, with a log line for the first of each row of them, which names the
+/// setting that is the `limit`.
 pub async fn accept_loop<F>(
     listener: TcpListener,
     places: Arc<Semaphore>,
+    limit: &'static str,
     mut stop: watch::Receiver<bool>,
     mut serve: impl FnMut(Accepted) -> F,
 ) where
@@ -55,7 +57,7 @@ pub async fn accept_loop<F>(
                 }
                 Err(_) => {
                     if !std::mem::replace(&mut refusing, true) {
-                        tracing::warn!(%peer, "all connections are taken (maxConnections): closing new ones");
+                        tracing::warn!(%peer, "all connections are taken ({limit}): closing new ones");
                     }
                 }
             },

@@ -26,7 +26,7 @@ const MAX_HEADERS: usize = 200;
 pub async fn serve(listener: TcpListener, api: Api, stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(api.http().max_connections as usize));
     let router = api::router(api.clone());
-    let connections = accept_loop(listener, places, stop.clone(), |accepted| {
+    let connections = accept_loop(listener, places, "httpMaxConnections", stop.clone(), |accepted| {
         let connection = Connection { api: api.clone(), router: router.clone(), stop: stop.clone() };
         connection.serve(accepted)
     });

@@ -18,6 +18,9 @@ use crate::remoting::broker::BrokerSession;
 use crate::remoting::namesrv_session::NamesrvSession;
 use crate::traffic::{Protocol, Traffic};
 
+/// What limits the connections of all of them together.
+const LIMIT: &str = "maxConnections";
+
 /// What all listeners of a process share.
 #[derive(Clone)]
 pub struct Listeners {
@@ -59,7 +62,7 @@ impl Listeners {
     /// Serves the broker on `listener` until the stop; returns when the last connection has ended.
     pub async fn serve_broker(&self, listener: TcpListener, broker: Broker) {
         let this = self.clone();
-        accept_loop(listener, Arc::clone(&self.places), self.stop.clone(), move |accepted| {
+        accept_loop(listener, Arc::clone(&self.places), LIMIT, self.stop.clone(), move |accepted| {
             let (this, broker) = (this.clone(), broker.clone());
             async move {
                 let Accepted { stream, peer, place } = accepted;
@@ -78,7 +81,7 @@ impl Listeners {
     /// Serves the NameServer on `listener` until the stop; returns when the last connection has ended.
     pub async fn serve_namesrv(&self, listener: TcpListener, namesrv: NameServer) {
         let this = self.clone();
-        accept_loop(listener, Arc::clone(&self.places), self.stop.clone(), move |accepted| {
+        accept_loop(listener, Arc::clone(&self.places), LIMIT, self.stop.clone(), move |accepted| {
             let (this, namesrv) = (this.clone(), namesrv.clone());
             async move {
                 let Accepted { stream, peer, place } = accepted;
