@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use ferromq_model::message::{MessageId, find_property, iter_properties, property};
+use ferromq_model::message::{MessageId, SysFlag, find_property, iter_properties, property};
 use ferromq_model::record::Record;
 use ferromq_protocol::compress::decompress;
 use serde::{Deserialize, Serialize};
@@ -137,9 +137,12 @@ impl<'a> Shown<'a> {
         let content_type = find_property(properties, CONTENT_TYPE);
         let content_type = content_type.or_else(|| find_property(properties, CE_CONTENT_TYPE));
         let keys = find_property(properties, property::KEYS).unwrap_or_default();
-        let stored = Bytes::copy_from_slice(record.body);
+        let plain = record
+            .sys_flag
+            .has(SysFlag::COMPRESSED)
+            .then(|| decompress(record.sys_flag, Bytes::copy_from_slice(record.body), MAX_PLAIN_BODY).ok());
         // What cannot be read is shown as it is stored.
-        let body = decompress(record.sys_flag, stored.clone(), MAX_PLAIN_BODY).unwrap_or(stored);
+        let body = plain.as_ref().and_then(Option::as_deref).unwrap_or(record.body);
         let told = |(name, _): &(&str, &str)| !TOLD_ELSEWHERE.contains(name);
         Self {
             message_id: unique.map_or_else(|| offset_message_id.clone(), str::to_owned),
@@ -155,7 +158,7 @@ impl<'a> Shown<'a> {
             keys: keys.split_ascii_whitespace().filter(|key| !key.starts_with(MARK)).collect(),
             properties: iter_properties(properties).filter(told).collect(),
             content_type,
-            body: ShownBody::of(&body, content_type, form),
+            body: ShownBody::of(body, content_type, form),
             deliveries: None,
             receipt: None,
         }
