@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferromq_broker::pop::{
-    Accepted, Ack, AckError, ChangeInvisible, Notice, Notified, Outcome, Pop, PopError, Popped, Start,
+    Accepted, Ack, AckError, ChangeInvisible, Changed, Notice, Notified, Outcome, Pop, PopError, Popped,
+    Start,
 };
 use ferromq_broker::pull::Forbidden;
 use ferromq_broker::retry::SendBack;
@@ -238,7 +239,8 @@ impl Taken {
         for (index, _) in dead.into_iter().rev() {
             self.records.remove(index);
             let receipt = self.receipts.remove(index);
-            if let Err(error) = acknowledge(&self.api, &self.ask.place, &receipt) {
+            if let Err(error) = named(&self.api, &self.ask.place, &receipt, |ack| self.api.broker().ack(ack))
+            {
                 tracing::debug!(topic = self.ask.place.topic, %error, "a dead letter's message comes again");
             }
         }
@@ -290,26 +292,24 @@ pub(super) fn change(
     place: &Place,
     receipt: &Receipt,
     invisible: Millis,
-) -> Result<ferromq_broker::pop::Changed, AckError> {
-    let topic = receipt.key.topic(place)?;
-    let text = receipt.for_broker(&api.broker().config().name);
-    let of = Ack {
-        group: &place.group,
-        topic: &topic,
-        queue: Some(receipt.key.queue),
-        receipt: &text,
-        offset: Some(receipt.key.offset),
-    };
-    api.broker().change_invisible(&ChangeInvisible { of, invisible })
+) -> Result<Changed, AckError> {
+    named(api, place, receipt, |of| api.broker().change_invisible(&ChangeInvisible { of: *of, invisible }))
 }
 
-/// Takes a message out of its lease for good.
-fn acknowledge(api: &Api, place: &Place, receipt: &Receipt) -> Result<(), AckError> {
-    let name = &api.broker().config().name;
-    let (topic, text) = (receipt.key.topic(place)?, receipt.for_broker(name));
-    let (queue, offset) = (Some(receipt.key.queue), Some(receipt.key.offset));
-    let ack = Ack { group: &place.group, topic: &topic, queue, receipt: &text, offset };
-    api.broker().ack(&ack).map(|_| ())
+/// Does something with a message that is out, by the name that the broker knows it by.
+pub(super) fn named<T>(
+    api: &Api,
+    place: &Place,
+    receipt: &Receipt,
+    act: impl FnOnce(&Ack<'_>) -> Result<T, AckError>,
+) -> Result<T, AckError> {
+    act(&Ack {
+        group: &place.group,
+        topic: &receipt.key.topic(place)?,
+        queue: Some(receipt.key.queue),
+        receipt: &receipt.for_broker(&api.broker().config().name),
+        offset: Some(receipt.key.offset),
+    })
 }
 
 fn full() -> Problem {

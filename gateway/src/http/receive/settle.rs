@@ -1,12 +1,12 @@
 //! Acknowledging leased messages, giving them back, and keeping them longer: many at once, each with its own result.
 
-use ferromq_broker::pop::{Ack, AckBatch, AckError, AckTicket};
+use ferromq_broker::pop::{AckBatch, AckError, AckTicket};
 use ferromq_model::{Millis, PhysicalOffset};
 use ferromq_store::AppendError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::lease::{self, Place};
+use super::lease::{self, Place, named};
 use super::receipt::Receipt;
 use crate::http::api::Api;
 use crate::http::problem::{Kind, Problem, ProblemBody};
@@ -117,14 +117,8 @@ impl<'a> Settling<'a> {
         }
         match act {
             Act::Ack => {
-                let ask = Ack {
-                    group: &place.group,
-                    topic: &receipt.key.topic(place)?,
-                    queue: Some(receipt.key.queue),
-                    receipt: &receipt.for_broker(name),
-                    offset: Some(receipt.key.offset),
-                };
-                let ticket = api.broker().prepare_ack(&mut self.batch, &ask)?;
+                let batch = &mut self.batch;
+                let ticket = named(api, place, &receipt, |ack| api.broker().prepare_ack(batch, ack))?;
                 self.pending.push((index, ticket, receipt));
                 Ok(None)
             }
