@@ -47,6 +47,9 @@ struct Args {
     /// Messages a second at the fixed rate
     #[arg(long, default_value_t = 5_000)]
     rate: u32,
+    /// Acknowledge once the disk has it, which no floor does
+    #[arg(long)]
+    sync: bool,
     /// Serve the floor at this port, and nothing else
     #[arg(long, hide = true)]
     floor: Option<u16>,
@@ -94,10 +97,12 @@ fn main() {
     let mut rated = (Values::default(), Values::default());
     for round in 0..args.rounds {
         eprintln!("round {} of {}", round + 1, args.rounds);
-        let launch = Launch::new(Kind::Ferro, &dir.path().join(round.to_string()));
+        let flush = if args.sync { "SYNC_FLUSH" } else { "ASYNC_FLUSH" };
+        let launch =
+            Launch::new(Kind::Ferro, &dir.path().join(round.to_string())).set("flushDiskType", flush);
         let server = launch.start();
         let bare = Floor::start();
-        let mut sides = [(server.http(), server.pid()), (bare.address, bare.child.id())];
+        let sides = [(server.http(), server.pid()), (bare.address, bare.child.id())];
         let mut order = [0, 1];
         if round % 2 == 1 {
             order.reverse();
@@ -106,7 +111,6 @@ fn main() {
             let (address, pid) = sides[side];
             post(&args, dir.path(), address, pid, &mut posts[side]);
         }
-        sides.reverse();
         for (values, body) in lines.iter_mut().zip([args.body, 4096]) {
             let (messages, bytes) = stream(&args, server.http(), body);
             values.0.0.push(messages);
