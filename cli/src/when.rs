@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferromq_model::Timestamp;
+use ferromq_model::{Millis, Timestamp};
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
@@ -43,17 +43,8 @@ fn wrong(text: &str) -> String {
 
 /// Reads `250ms`, `2s`, `10m`, `1h` or `3d`.
 pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
-    const UNITS: [(&str, u64); 5] =
-        [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let millis = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, millis)| *millis);
-    number
-        .parse::<u64>()
-        .ok()
-        .zip(millis)
-        .and_then(|(number, millis)| number.checked_mul(millis))
-        .map(Duration::from_millis)
+    Millis::parse_span(text)
+        .map(Millis::duration)
         .ok_or_else(|| format!("{text:?} is no span of time: write 250ms, 2s, 10m, 1h or 3d"))
 }
 

@@ -152,6 +152,28 @@ impl Millis {
         Self(n * 3_600_000)
     }
 
+    /// A number of `ms`, `s`, `m`, `h` or `d`; `None` for another unit, or beyond 64 bits.
+    #[must_use]
+    pub fn of(number: u64, unit: &str) -> Option<Self> {
+        let unit = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        number.checked_mul(unit).map(Self)
+    }
+
+    /// Reads a number and its unit, with nothing between them: `250ms`, `2s`, `10m`, `1h`, `3d`.
+    #[must_use]
+    pub fn parse_span(text: &str) -> Option<Self> {
+        let digits = text.find(|c: char| !c.is_ascii_digit())?;
+        let (number, unit) = text.split_at(digits);
+        Self::of(number.parse().ok()?, unit)
+    }
+
     /// The same span for timers.
     #[must_use]
     pub const fn duration(self) -> Duration {

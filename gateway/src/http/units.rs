@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferromq_model::Timestamp;
+use ferromq_model::{Millis, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -11,18 +11,13 @@ use time::macros::format_description;
 
 const SHOWN: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Reads `500ms`, `20s`, `5m`, `2h` or `3d`; the error says so.
 pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, millis)| *millis);
-    let millis = number.parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
     // What a deadline can be made of.
-    millis
-        .filter(|&millis| millis <= i64::MAX as u64)
-        .map(Duration::from_millis)
+    Millis::parse_span(text)
+        .filter(|span| span.0 <= i64::MAX as u64)
+        .map(Millis::duration)
         .ok_or_else(|| format!("{text:?} is no span of time: write 500ms, 20s, 5m, 2h or 3d"))
 }
 

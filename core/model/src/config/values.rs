@@ -201,15 +201,9 @@ impl ConfigValue for Millis {
     fn parse(text: &str) -> Result<Self, String> {
         let complain = || format!("\"{text}\" is not a number of milliseconds such as 10000 or 10s");
         let (number, suffix) = number_and_suffix(text).ok_or_else(complain)?;
-        let unit = match suffix.to_ascii_lowercase().as_str() {
-            "" | "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return Err(complain()),
-        };
-        number.checked_mul(unit).map(Self).ok_or_else(|| format!("{text} is out of bounds"))
+        let unit = if suffix.is_empty() { "ms".to_owned() } else { suffix.to_ascii_lowercase() };
+        Self::of(1, &unit).ok_or_else(complain)?;
+        Self::of(number, &unit).ok_or_else(|| format!("{text} is out of bounds"))
     }
 
     fn show(&self) -> String {
