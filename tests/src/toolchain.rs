@@ -84,25 +84,15 @@ pub fn maven_jars(project: &str, version: &str) -> PathBuf {
     let name = format!("{project}-{version}-{}", digest(std::slice::from_ref(&pom)));
     provide(&name, |into| {
         need("mvn", "--version", "Maven, 3.8 or later (Debian: apt-get install maven)");
-        for attempt in 1.. {
-            let mut command = Command::new("mvn");
+        let what = format!("Maven cannot provide the jars of {}", pom.display());
+        fetched("mvn", &name, &what, |command| {
             command
                 .args(["-q", "-B", "-f"])
                 .arg(&pom)
                 .arg(format!("-Drocketmq.version={version}"))
                 .arg(format!("-DoutputDirectory={}", into.display()))
-                .arg("dependency:copy-dependencies");
-            let log = cache().join(format!("{name}.log"));
-            if run("mvn", command, &log, LIMIT).success() {
-                return;
-            }
-            assert!(
-                attempt < DOWNLOAD_TRIES,
-                "Maven cannot provide the jars of {}:\n{}",
-                pom.display(),
-                tail(&log, 40)
-            );
-        }
+                .arg("dependency:copy-dependencies")
+        });
     })
 }
 
@@ -139,15 +129,9 @@ pub fn go_client() -> PathBuf {
     let name = format!("go-{}", digest(&parts));
     provide(&name, |into| {
         need("go", "version", "Go, 1.21 or later (https://go.dev/dl)");
-        for attempt in 1.. {
-            let mut command = Command::new("go");
-            command.args(["build", "-o"]).arg(into.join("interop")).arg(".").current_dir(&module);
-            let log = cache().join(format!("{name}.log"));
-            if run("go build", command, &log, LIMIT).success() {
-                return;
-            }
-            assert!(attempt < DOWNLOAD_TRIES, "the Go scenarios cannot be built:\n{}", tail(&log, 60));
-        }
+        fetched("go", &name, "the Go scenarios cannot be built", |command| {
+            command.args(["build", "-o"]).arg(into.join("interop")).arg(".").current_dir(&module)
+        });
     })
     .join("interop")
 }
@@ -161,21 +145,11 @@ pub fn python(project: &str) -> Command {
     let name = format!("python-{project}-{}", digest(std::slice::from_ref(&requirements)));
     let packages = provide(&name, |into| {
         need("python3", "--version", "Python, 3.9 or later, with pip");
-        for attempt in 1.. {
-            let mut command = Command::new("python3");
+        let what = format!("pip cannot provide the packages of {}", requirements.display());
+        fetched("python3", &name, &what, |command| {
             command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
-            command.arg(into).arg("-r").arg(&requirements);
-            let log = cache().join(format!("{name}.log"));
-            if run("pip", command, &log, LIMIT).success() {
-                return;
-            }
-            assert!(
-                attempt < DOWNLOAD_TRIES,
-                "pip cannot provide the packages of {}:\n{}",
-                requirements.display(),
-                tail(&log, 40)
-            );
-        }
+            command.arg(into).arg("-r").arg(&requirements)
+        });
     });
     let mut command = Command::new("python3");
     command.env("PYTHONPATH", packages);
@@ -196,15 +170,7 @@ pub fn node_clients() -> PathBuf {
             let copy = into.join(file.file_name().expect("it is a file"));
             fs::copy(file, copy).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         }
-        let log = cache().join(format!("{name}.log"));
-        for attempt in 1.. {
-            let mut command = Command::new("npm");
-            command.args(["ci", "--prefer-offline"]).current_dir(into);
-            if run("npm", command, &log, LIMIT).success() {
-                return;
-            }
-            assert!(attempt < DOWNLOAD_TRIES, "the npm packages cannot be installed:\n{}", tail(&log, 40));
-        }
+        npm_packages(&name, into);
     })
 }
 
@@ -238,19 +204,7 @@ pub fn dashboard() -> &'static Path {
             return dir;
         }
         fs::create_dir_all(cache()).unwrap_or_else(|e| panic!("the cache {}: {e}", cache().display()));
-        let log = cache().join("dashboard-npm.log");
-        for attempt in 1.. {
-            let mut command = Command::new("npm");
-            command.args(["ci", "--prefer-offline"]).current_dir(&dir);
-            if run("npm", command, &log, LIMIT).success() {
-                break;
-            }
-            assert!(
-                attempt < DOWNLOAD_TRIES,
-                "the dashboard's packages cannot be installed:\n{}",
-                tail(&log, 40)
-            );
-        }
+        npm_packages("dashboard-npm", &dir);
         dir
     })
 }
@@ -285,6 +239,26 @@ fn need(tool: &str, version_flag: &str, install: &str) {
         found.is_ok_and(|status| status.success()),
         "the interop tests need `{tool}` on the PATH: install {install}"
     );
+}
+
+/// Installs what a directory's `package-lock.json` names.
+fn npm_packages(name: &str, dir: &Path) {
+    let what = format!("the npm packages of {} cannot be installed", dir.display());
+    fetched("npm", name, &what, |command| command.args(["ci", "--prefer-offline"]).current_dir(dir));
+}
+
+/// Runs a program that fetches from a registry until it has succeeded, a few times at most; its output is `name.log` in the
+/// cache.
+fn fetched(program: &str, name: &str, failure: &str, arguments: impl Fn(&mut Command) -> &mut Command) {
+    let log = cache().join(format!("{name}.log"));
+    for attempt in 1.. {
+        let mut command = Command::new(program);
+        arguments(&mut command);
+        if run(program, command, &log, LIMIT).success() {
+            return;
+        }
+        assert!(attempt < DOWNLOAD_TRIES, "{failure}:\n{}", tail(&log, 60));
+    }
 }
 
 /// The directory of that name in the cache, filled by `fill` if it is not there yet.
