@@ -150,15 +150,16 @@ func delayLevel(c *scene) {
 // What fails comes again after its level's time, under its own topic, with its parts and a counted try.
 func retry(c *scene) {
 	topic, group := c.topic("t", 1), c.name("g")
+	tries := []int{1, 3, 3, 2}
 	var kept recorder
 	joined := c.consume(group, topic, all, func(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 		kept.record(messages...)
-		i, tries := number(messages[0]), len(kept.of(messages[0].GetKeys()))
+		i, try := number(messages[0]), int(messages[0].ReconsumeTimes)
 		if i == 3 {
 			consuming, _ := primitive.GetConcurrentlyCtx(ctx)
 			consuming.DelayLevelWhenNextConsume = 2
 		}
-		if i == 0 || tries == 3 || i == 3 && tries == 2 {
+		if try+1 == tries[i] {
 			return consumer.ConsumeSuccess, nil
 		}
 		return consumer.ConsumeRetryLater, nil
@@ -168,12 +169,16 @@ func retry(c *scene) {
 	for i := 0; i < 4; i++ {
 		answers = append(answers, c.send(sample(topic, "retry", i)))
 	}
-	tries := []int{1, 3, 3, 2}
 	gaps := []time.Duration{0, time.Second, time.Second, 3 * time.Second}
-	await("the retries", func() bool { return kept.count() >= 9 })
+	await("the retries", func() bool { return len(kept.firsts()) >= 9 })
 	for i := range tries {
-		deliveries := kept.of(key("retry", i))
-		equal(tries[i], len(deliveries), fmt.Sprintf("deliveries of %d", i))
+		var deliveries []delivery
+		for _, one := range kept.firsts() {
+			if number(one.message) == i {
+				deliveries = append(deliveries, one)
+			}
+		}
+		equal(tries[i], len(deliveries), fmt.Sprintf("tries of %d", i))
 		for at, one := range deliveries {
 			which := fmt.Sprintf("delivery %d of %d, ", at, i)
 			verify(one.message, sample(topic, "retry", i))
@@ -203,17 +208,17 @@ func dlq(c *scene) {
 	c.joinRetryQueue(joined, group)
 	c.sendRange(topic, "dlq", 0, 3)
 	dead := "%DLQ%" + group
-	await("the tries", func() bool { return kept.count() >= 5 })
+	await("the tries", func() bool { return len(kept.firsts()) >= 5 })
 	equal(1, len(c.queues(dead)), "queues of "+dead)
-	seen := map[int]bool{}
-	for _, got := range c.read(dead, 3) {
-		i := number(got)
-		verify(got, sample(topicOfDead(got, dead), "dlq", i))
-		equal(topic, got.GetProperty("RETRY_TOPIC"), "property RETRY_TOPIC of a dead message")
-		seen[i] = true
+	var buried recorder
+	c.consume(c.name("reader"), dead, all, buried.listener())
+	await("the dead messages", func() bool { return len(buried.numbers()) >= 3 })
+	for _, one := range buried.deliveries() {
+		verify(one.message, sample(topicOfDead(one.message, dead), "dlq", number(one.message)))
+		equal(topic, one.message.GetProperty("RETRY_TOPIC"), "property RETRY_TOPIC of a dead message")
 	}
-	equal(3, len(seen), "dead messages")
-	equal(5, kept.count(), "deliveries")
+	equal(3, len(buried.numbers()), "dead messages")
+	equal(5, len(kept.firsts()), "tries")
 }
 
 // This client shows a message under its RETRY_TOPIC wherever it was read.

@@ -258,6 +258,25 @@ func (r *recorder) of(key string) []delivery {
 	return found
 }
 
+// The first delivery of each try of each message. Two rebalances at once, of which one may be joinRetryQueue's, make
+// this client read a queue twice: each try comes twice then, with the same count.
+func (r *recorder) firsts() []delivery {
+	type try struct {
+		key   string
+		count int32
+	}
+	seen := map[try]bool{}
+	var found []delivery
+	for _, one := range r.deliveries() {
+		this := try{one.message.GetKeys(), one.message.ReconsumeTimes}
+		if !seen[this] {
+			seen[this] = true
+			found = append(found, one)
+		}
+	}
+	return found
+}
+
 func (r *recorder) numbers() map[int]int {
 	times := map[int]int{}
 	for _, one := range r.deliveries() {
