@@ -9,6 +9,7 @@ use ferromq_model::{Millis, PhysicalOffset, QueueOffset, Timestamp, TopicName};
 
 use crate::queue::Queue;
 use crate::queue_file::QueueEntry;
+use crate::watch::ToTell;
 
 /// What a consume-queue entry says about a message's tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub struct Batch {
     pub(crate) placed: Vec<Placed>,
     /// Hashes for the index, with the message that each belongs to, in order.
     pub(crate) key_hashes: Vec<(u32, u32)>,
+    /// Queues whose watchers are told behind the append.
+    pub(crate) arrived: ToTell,
 }
 
 pub(crate) struct Waiting {

@@ -37,6 +37,7 @@ use crate::index_feed::{IndexFeed, Keyed};
 use crate::log_file::{LogFile, RUNWAY_STEP};
 use crate::queue::{Appended, Queue};
 use crate::queue_file::QueueEntry;
+use crate::watch::ToTell;
 
 /// How far ahead of the tail the log is zeroed. At 300 MB/s it lasts 50 ms, a hundred times what a step takes.
 const RUNWAY: u64 = 16 << 20;
@@ -290,6 +291,7 @@ impl CommitLog {
         let outcome = self.append_locked(&mut tail, batch);
         let runway = tail.file.as_ref().map_or(0, |file| file.runway());
         drop(tail);
+        batch.arrived.tell();
         if runway < self.least_runway() {
             self.preparer.raise();
         }
@@ -405,12 +407,13 @@ impl CommitLog {
 
     /// Makes the placed messages from `first` on visible, now or when they are flushed. The append lock is held, so
     /// publications of one queue are in order.
-    fn publish(&self, batch: &Batch, first: usize) {
+    fn publish(&self, batch: &mut Batch, first: usize) {
         self.unwritten_entries.fetch_add((batch.placed.len() - first) as u64, Ordering::Relaxed);
         let mut unpublished = (self.flush_mode == FlushMode::Sync).then(|| self.unpublished.lock());
+        let arrived = &mut batch.arrived;
         for (i, placed) in batch.placed.iter().enumerate().skip(first) {
             let mut show = |queue: &Arc<Queue>, upto| match &mut unpublished {
-                None => queue.publish(upto),
+                None => arrived.publish(queue, upto),
                 Some(list) => list.push_back(Publication { end: placed.end, queue: Arc::clone(queue), upto }),
             };
             let Waiting { queue, further, .. } = &batch.waiting[i];
@@ -575,15 +578,17 @@ impl CommitLog {
             self.flush_times.took(began.elapsed(), 1);
             self.flushes.fetch_add(1, Ordering::Relaxed);
         }
+        let mut arrived = ToTell::default();
         {
             let mut unpublished = self.unpublished.lock();
             while unpublished.front().is_some_and(|first| first.end <= target) {
                 let Some(ready) = unpublished.pop_front() else { break };
-                ready.queue.publish(ready.upto);
+                arrived.publish(&ready.queue, ready.upto);
             }
         }
         // Another flush may have come further meanwhile.
         self.flushed.send_modify(|flushed| flushed.upto = flushed.upto.max(target));
+        arrived.tell();
         Ok(newest)
     }
 

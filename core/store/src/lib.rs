@@ -13,6 +13,7 @@
 //! | `commit_log`, `log_file` | the order of messages, files, flushing |
 //! | `batch` | messages on their way in |
 //! | `queue`, `queue_file`, `queues` | which messages are a queue's |
+//! | `watch` | who is told when a queue gets one |
 //! | `index`, `index_feed` | which messages carry a key |
 //! | `checkpoint`, `manifest`, `recovery` | what a crash leaves, and putting it right |
 //! | `retention` | what is deleted when |
@@ -38,6 +39,7 @@ mod recovery;
 mod retention;
 mod store;
 pub mod timer;
+mod watch;
 
 pub use batch::{Batch, EntryTag, MessageKeys, Placed};
 pub use config::{FlushMode, StoreConfig};
@@ -46,3 +48,4 @@ pub use queue::{Appended, Queue};
 pub use queue_file::QueueEntry;
 pub use recovery::{Dropped, RecoveryReport};
 pub use store::{FlushWatch, Found, Read, ReadLimit, Stats, Store, StoreDisks};
+pub use watch::Watcher;

@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use crate::index::TopicHash;
 use crate::manifest::QueueEnd;
 use crate::queue_file::{Extent, OpenFiles, QueueEntry, QueueFiles};
+use crate::watch::Watchers;
 
 /// A consume queue. Handles share it.
 pub struct Queue {
@@ -32,6 +33,7 @@ pub struct Queue {
     visible: AtomicU64,
     tail: Mutex<Tail>,
     arrived: Notify,
+    pub(crate) watchers: Watchers,
     key_hash: TopicHash,
     /// Set once when the queue is deleted: nothing is appended from then on.
     retired: AtomicBool,
@@ -104,6 +106,7 @@ impl Queue {
             visible: AtomicU64::new(0),
             tail: Mutex::default(),
             arrived: Notify::new(),
+            watchers: Watchers::default(),
             retired: AtomicBool::new(false),
             files: RwLock::new(Some(QueueFiles::new(dir, file_len, open))),
         }
@@ -192,10 +195,11 @@ impl Queue {
     }
 
     /// Ends the queue: once this returns nobody touches its files any more.
-    pub(crate) fn retire(&self) {
+    pub(crate) fn retire(self: &Arc<Self>) {
         self.begin_retiring();
         *self.files.write() = None;
         self.arrived.notify_waiters();
+        self.tell();
     }
 
     /// Works on the files; `None` once there are none.
@@ -213,10 +217,11 @@ impl Queue {
         Pushed { offset, newly_dirty }
     }
 
-    /// Lets consumers see everything below `upto`, and wakes who waits.
-    pub(crate) fn publish(&self, upto: QueueOffset) {
-        self.visible.fetch_max(upto.0, Ordering::AcqRel);
+    /// Lets consumers see everything below `upto`, and wakes who waits. Whether there are watchers to be told.
+    pub(crate) fn publish(&self, upto: QueueOffset) -> bool {
+        self.visible.fetch_max(upto.0, Ordering::SeqCst);
         self.arrived.notify_waiters();
+        self.watchers.any()
     }
 
     pub(crate) fn set_min(&self, min: QueueOffset) {
