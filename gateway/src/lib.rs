@@ -6,6 +6,7 @@
 pub mod config;
 pub mod http;
 pub mod metrics;
+pub mod mqtt;
 pub mod otlp;
 pub mod remoting;
 pub mod spans;

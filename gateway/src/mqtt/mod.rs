@@ -1,0 +1,3 @@
+//! The MQTT front-end.
+
+pub mod state;

@@ -1,0 +1,361 @@
+//! The state from outside: what is promised, and what a killed process leaves.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use ferromq_model::QueueOffset;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A log that only has an end.
+#[derive(Default)]
+struct Empty(AtomicU64);
+
+impl Log for Empty {
+    fn end(&self) -> PhysicalOffset {
+        PhysicalOffset(self.0.load(Ordering::Relaxed))
+    }
+
+    fn each_record(&self, _: PhysicalOffset, _: &mut dyn FnMut(&Record<'_>) -> bool) {}
+}
+
+const NOON: Timestamp = Timestamp(1_000_000);
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp(NOON.0 + seconds * 1000)
+}
+
+type Found = Vec<(SessionNumber, Arc<str>, Subscription)>;
+
+fn open_found(dir: &Path, now: Timestamp) -> (State, Found) {
+    let mut found = Vec::new();
+    let options = Options { dir: dir.to_owned(), flush: FlushMode::Async };
+    let state = State::open(&options, Arc::new(Empty::default()), now, |number, filter, subscription| {
+        found.push((number, Arc::clone(filter), *subscription));
+    });
+    (state.expect("opens"), found)
+}
+
+fn open(dir: &Path) -> State {
+    open_found(dir, NOON).0
+}
+
+/// A copy of what the kernel has of a directory: what a kill at this moment leaves.
+fn killed(dir: &Path) -> TempDir {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let target = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                copy(&entry.path(), &target);
+                continue;
+            }
+            let mut bytes = fs::read(entry.path()).unwrap();
+            if target.extension().is_some_and(|extension| extension == "jnl") {
+                // The hole that follows is 64 MiB.
+                bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+            }
+            fs::write(target, bytes).unwrap();
+        }
+    }
+    let image = tempfile::tempdir().unwrap();
+    copy(dir, image.path());
+    image
+}
+
+fn hello(client: &str, expiry: Expiry) -> Connect {
+    Connect { client_id: client.into(), version: 5, clean_start: false, expiry, will: None }
+}
+
+fn will(client: &str, delay: u32) -> Option<Box<Will>> {
+    Some(Box::new(Will {
+        client_id: client.into(),
+        topic: "wills/x".into(),
+        payload: Bytes::from_static(b"gone"),
+        qos: 1,
+        retain: false,
+        properties: "".into(),
+        delay,
+    }))
+}
+
+const LEAF: Subscription = Subscription {
+    qos: 1,
+    no_local: false,
+    retain_as_published: false,
+    retain_handling: 0,
+    identifier: None,
+    next: QueueOffset(7),
+};
+
+fn subscribe(session: SessionNumber, filter: &str, next: u64) -> Change {
+    let subscription = Subscription { next: QueueOffset(next), ..LEAF };
+    Change::Subscription { session, filter: filter.into(), subscription }
+}
+
+fn sent(order: u64, offset: u64) -> Outbound {
+    let source = Source::Queue { filter: "a/#".into(), offset: QueueOffset(offset) };
+    Outbound { order, qos: 2, phase: Phase::Sent, source }
+}
+
+#[tokio::test]
+async fn what_was_safe_is_there_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let connected = state.connect(hello("one", Expiry::Never), NOON).await.unwrap();
+    let session = connected.number;
+    assert!(connected.resumed.is_none() && connected.ended.is_none());
+    connected.durable.wait().await.unwrap();
+    let outbound = Change::Outbound { session, packet_id: 9, outbound: sent(2, 6) };
+    let earlier = Change::Outbound { session, packet_id: 300, outbound: sent(1, 5) };
+    let inbound = Change::Inbound { session, packet_id: 1, inbound: Inbound::Held(PhysicalOffset(3)) };
+    state.commit([subscribe(session, "a/#", 7), outbound, earlier, inbound]).wait().await.unwrap();
+
+    let image = killed(dir.path());
+    let (state, found) = open_found(image.path(), NOON);
+    assert_eq!(found, [(session, "a/#".into(), LEAF)]);
+    assert_eq!(state.find("one"), Some(session));
+    assert_eq!(state.session(session).unwrap().presence, Presence::Away { since: NOON });
+    let resumed = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().resumed.unwrap();
+    assert_eq!(resumed.subscriptions, [("a/#".into(), LEAF)]);
+    assert_eq!(resumed.outbound, [(300, sent(1, 5)), (9, sent(2, 6))]);
+    assert_eq!(resumed.inbound, [(1, PhysicalOffset(3))]);
+}
+
+#[tokio::test]
+async fn a_session_resumes_with_what_may_still_wait_to_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let session = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().number;
+    state.commit([subscribe(session, "a", 1), subscribe(session, "b", 1)]).leave();
+    state.later([subscribe(session, "a", 5)]);
+    state.commit([Change::Unsubscribed { session, filter: "b".into() }]).leave();
+    assert!(!state.disconnected(session, None, true, NOON));
+    let loaded = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().resumed.unwrap();
+    assert_eq!(loaded.subscriptions, [("a".into(), Subscription { next: QueueOffset(5), ..LEAF })]);
+}
+
+#[tokio::test]
+async fn of_one_key_the_last_change_counts_whether_it_may_wait_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let session = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().number;
+    let outbound = |order| Change::Outbound { session, packet_id: 1, outbound: sent(order, order) };
+    state.commit([outbound(1)]).wait().await.unwrap();
+    // The identifier is used again before its first use is forgotten.
+    state.later([Change::Complete { session, packet_id: 1 }]);
+    state.commit([outbound(2)]).wait().await.unwrap();
+    state.flush().wait().await.unwrap();
+    assert_eq!(state.load(session).await.unwrap().outbound, [(1, sent(2, 2))]);
+    // And the other way round: two changes in one commit, then one that may wait.
+    state.commit([outbound(3), outbound(4)]).leave();
+    state.later([Change::Complete { session, packet_id: 1 }]);
+    assert_eq!(state.load(session).await.unwrap(), Loaded::default());
+    let image = killed(dir.path());
+    assert_eq!(open(image.path()).load(session).await.unwrap(), Loaded::default());
+}
+
+#[tokio::test]
+async fn a_clean_start_leaves_nothing_of_the_session_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let first = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().number;
+    state.commit([subscribe(first, "a", 1), subscribe(first, "b", 2)]).leave();
+    let clean = Connect { clean_start: true, ..hello("one", Expiry::Never) };
+    let connected = state.connect(clean, NOON).await.unwrap();
+    let ended = connected.ended.unwrap();
+    assert_eq!((ended.number, ended.loaded.subscriptions.len()), (first, 2));
+    assert!(connected.resumed.is_none() && connected.number != first);
+    connected.durable.wait().await.unwrap();
+
+    let image = killed(dir.path());
+    let (state, found) = open_found(image.path(), NOON);
+    assert_eq!(found, []);
+    assert_eq!((state.session_count(), state.find("one")), (1, Some(connected.number)));
+    assert_eq!(state.load(first).await.unwrap(), Loaded::default());
+    let third = state.connect(hello("three", Expiry::Never), NOON).await.unwrap().number;
+    assert!(third > connected.number, "a number is never given twice");
+}
+
+#[tokio::test]
+async fn rows_written_behind_the_end_of_their_session_are_cleared_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let session = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().number;
+    state.end(session, NOON).await.unwrap().unwrap();
+    state.later([subscribe(session, "a", 1)]);
+    state.close().unwrap();
+    drop(state);
+    for _ in 0..2 {
+        let (state, found) = open_found(dir.path(), NOON);
+        assert_eq!(found, []);
+        state.flush().wait().await.unwrap();
+        assert_eq!(state.load(session).await.unwrap(), Loaded::default());
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_with_its_connection_leaves_only_its_will() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let connect = Connect { will: will("brief", 60), ..hello("brief", Expiry::AtClose) };
+    let connected = state.connect(connect, NOON).await.unwrap();
+    connected.durable.wait().await.unwrap();
+    state.commit([subscribe(connected.number, "a", 1)]).wait().await.unwrap();
+    assert_eq!(state.due_wills(at(60), 9).await.unwrap(), [], "it is connected");
+
+    let image = killed(dir.path());
+    let (after, found) = open_found(image.path(), at(1));
+    assert_eq!((found, after.session_count()), (vec![], 0));
+    let due = after.due_wills(at(1), 9).await.unwrap();
+    assert_eq!(due, [(connected.number, *will("brief", 60).unwrap())]);
+    after.commit([Change::NoWill { session: connected.number }]).wait().await.unwrap();
+    assert_eq!(after.due_wills(at(99), 9).await.unwrap(), []);
+    let image = killed(image.path());
+    assert_eq!(open(image.path()).due_wills(at(99), 9).await.unwrap(), [], "published once");
+
+    assert!(state.disconnected(connected.number, None, false, NOON), "it ends");
+    assert_eq!((state.session_count(), state.next_time()), (0, None));
+    assert_eq!(state.due_wills(at(99), 9).await.unwrap(), [], "it said goodbye");
+}
+
+#[tokio::test]
+async fn a_session_ends_when_its_time_has_come_also_across_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let stays = state.connect(hello("stays", Expiry::Never), NOON).await.unwrap().number;
+    let ends = state.connect(hello("ends", Expiry::After(30)), NOON).await.unwrap().number;
+    state.commit([subscribe(ends, "a", 1)]).leave();
+    assert_eq!(state.expire(at(1_000_000), 9).await.unwrap(), [], "both are connected");
+    assert!(!state.disconnected(stays, None, true, NOON));
+    assert!(!state.disconnected(ends, None, true, NOON));
+    assert_eq!(state.next_time(), Some(at(30)));
+    state.flush().wait().await.unwrap();
+
+    // The time runs from the connection's loss, not from the restart.
+    let image = killed(dir.path());
+    let (state, _) = open_found(image.path(), at(20));
+    assert_eq!(state.expire(at(29), 9).await.unwrap(), []);
+    let ended = state.expire(at(30), 9).await.unwrap();
+    assert_eq!(ended.iter().map(|ended| ended.number).collect::<Vec<_>>(), [ends]);
+    assert_eq!(ended[0].loaded.subscriptions.len(), 1);
+    assert_eq!((state.session_count(), state.find("stays")), (1, Some(stays)));
+    assert!(state.connect(hello("ends", Expiry::Never), NOON).await.unwrap().resumed.is_none());
+}
+
+#[tokio::test]
+async fn a_restart_is_the_loss_of_every_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let connect = Connect { will: will("x", 10), ..hello("x", Expiry::After(60)) };
+    let connected = state.connect(connect, NOON).await.unwrap();
+    connected.durable.wait().await.unwrap();
+
+    let image = killed(dir.path());
+    let (state, _) = open_found(image.path(), at(100));
+    assert_eq!(state.next_time(), Some(at(110)));
+    assert_eq!(state.due_wills(at(109), 9).await.unwrap(), []);
+    assert_eq!(state.due_wills(at(110), 9).await.unwrap().len(), 1);
+    state.flush().wait().await.unwrap();
+    // A second restart does not lengthen its life.
+    let image = killed(image.path());
+    let (state, _) = open_found(image.path(), at(150));
+    let ended = state.expire(at(160), 9).await.unwrap();
+    assert_eq!(ended.len(), 1);
+}
+
+#[tokio::test]
+async fn a_will_waits_for_its_delay_or_the_sessions_end_unless_the_client_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let connect = |delay, expiry| Connect { will: will("x", delay), ..hello("x", expiry) };
+    let session = state.connect(connect(10, Expiry::After(60)), NOON).await.unwrap().number;
+    state.disconnected(session, None, true, NOON);
+    assert_eq!(state.due_wills(at(9), 9).await.unwrap(), []);
+    assert_eq!(state.due_wills(at(10), 9).await.unwrap().len(), 1);
+    // It comes back with another will.
+    state.connect(connect(100, Expiry::After(60)), at(9)).await.unwrap().durable.leave();
+    assert_eq!(state.due_wills(at(1000), 9).await.unwrap(), []);
+    state.disconnected(session, None, true, at(20));
+    assert_eq!(state.due_wills(at(79), 9).await.unwrap(), []);
+    assert_eq!(state.due_wills(at(80), 9).await.unwrap().len(), 1, "the session ends before the delay");
+    assert_eq!(state.expire(at(80), 9).await.unwrap().len(), 1);
+    assert_eq!(state.due_wills(at(80), 9).await.unwrap().len(), 1, "it outlives the session");
+    state.commit([Change::NoWill { session }]).wait().await.unwrap();
+    assert_eq!((state.due_wills(at(80), 9).await.unwrap(), state.next_time()), (vec![], None));
+
+    // A clean start ends the session before, whose will goes out at once; so does an expiry that DISCONNECT set to 0.
+    let session = state.connect(connect(100, Expiry::Never), NOON).await.unwrap().number;
+    state.disconnected(session, None, true, NOON);
+    let clean = Connect { clean_start: true, ..hello("x", Expiry::Never) };
+    let next = state.connect(clean, at(1)).await.unwrap().number;
+    assert_eq!(state.due_wills(at(1), 9).await.unwrap()[0].0, session);
+    assert!(state.disconnected(next, Some(Expiry::AtClose), true, at(2)));
+    assert_eq!(state.find("x"), None);
+}
+
+#[tokio::test]
+async fn shared_groups_are_kept_beside_the_sessions() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let group = SharedGroup { next: QueueOffset(4), returned: vec![QueueOffset(1)] };
+    let put = |group| Change::Group { filter: "$share/g/a".into(), group };
+    state.later([put(Some(group.clone()))]);
+    assert_eq!(state.groups().await.unwrap(), [("$share/g/a".into(), group)]);
+    let image = killed(dir.path());
+    assert_eq!(open(image.path()).groups().await.unwrap().len(), 1);
+    state.commit([put(None)]).leave();
+    assert_eq!(state.groups().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_called_safe_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { dir: dir.path().to_owned(), flush: FlushMode::Sync };
+    let state = State::open(&options, Arc::new(Empty::default()), NOON, |_, _, _| {}).unwrap();
+    let session = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().number;
+    state.commit([subscribe(session, "a", 1)]).wait().await.unwrap();
+    state.inner.database.fail_sync.store(true, Ordering::Relaxed);
+    let failed = state.commit([subscribe(session, "b", 1)]).wait().await;
+    assert!(matches!(failed, Err(Stopped::Failed(_))), "{failed:?}");
+    // The disk recovers, the state does not.
+    state.inner.database.fail_sync.store(false, Ordering::Relaxed);
+    state.later([subscribe(session, "c", 1)]);
+    assert!(state.commit([subscribe(session, "c", 1)]).wait().await.is_err());
+    assert!(state.load(session).await.is_err());
+    assert!(state.flush().wait().await.is_err());
+    assert!(matches!(state.close(), Err(Stopped::Failed(_))));
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_named_and_refuses_only_its_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let session = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().number;
+    let mut batch = Batch::default();
+    batch.put(layout::key(session, Table::Outbound, &[0, 1]), vec![1, 2, 3]);
+    state.inner.journal.commit(batch).wait().await.unwrap();
+    let refused = state.connect(hello("one", Expiry::Never), NOON).await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "cannot read MQTT state: row 0000000000000001030001 of sessions holds a value that does not exist"
+    );
+    // A client that begins anew gets rid of it.
+    let clean = Connect { clean_start: true, ..hello("one", Expiry::Never) };
+    state.connect(clean, NOON).await.unwrap().durable.wait().await.unwrap();
+    let image = killed(dir.path());
+    assert_eq!(open(image.path()).session_count(), 1);
+}
+
+#[test]
+fn a_directory_that_is_in_use_is_refused_with_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let _state = open(dir.path());
+    let options = Options { dir: dir.path().to_owned(), flush: FlushMode::Async };
+    let refused = State::open(&options, Arc::new(Empty::default()), NOON, |_, _, _| {}).err().unwrap();
+    assert!(refused.to_string().contains(&dir.path().display().to_string()), "{refused}");
+}
