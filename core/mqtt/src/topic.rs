@@ -12,3 +12,6 @@ mod name;
 
 pub use filter::{AnyFilter, Filter, FilterError, FilterFault, InvalidFilter, SharedFilter};
 pub use name::{Name, NameError};
+
+#[cfg(test)]
+mod tests;
