@@ -11,6 +11,7 @@
 //! | [`name`] | topic and group names, valid once built, and the reserved ones |
 //! | [`message`] | system flags, property strings, tag codes, message ids |
 //! | [`light`] | queues that a message is in beside its own |
+//! | [`mqtt`] | how MQTT's topics and filters are named here |
 //! | [`record`] | the stored record: encode, patch, decode, verify |
 //! | [`batch`] | the body of a client's batch, message by message |
 //! | [`topic`], [`group`] | settings of topics and consumer groups, as they are kept and exchanged |
@@ -31,6 +32,7 @@ pub mod histogram;
 pub mod ids;
 pub mod light;
 pub mod message;
+pub mod mqtt;
 pub mod name;
 pub mod record;
 pub mod sql;

@@ -76,6 +76,8 @@ pub mod property {
         INNER_MULTI_DISPATCH = "INNER_MULTI_DISPATCH";
         /// Its place in each of them: set by brokers only.
         INNER_MULTI_QUEUE_OFFSET = "INNER_MULTI_QUEUE_OFFSET";
+        /// The MQTT topic that the message was sent to.
+        ORIGIN_MQTT_TOPIC = "originMqttTopic";
         /// Messages of an inner batch.
         INNER_NUM = "INNER_NUM";
         /// Whole-record checksum of the store.
