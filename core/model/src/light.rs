@@ -9,7 +9,8 @@
 //! passes over.
 
 use crate::message::{NAME_END, PROPERTY_END, property};
-use crate::name::{DLQ_PREFIX, LMQ_PREFIX, RETRY_PREFIX, TopicName, is_system};
+use crate::name::{DLQ_PREFIX, LMQ_PREFIX, OVERFLOW_TOPIC, RETRY_PREFIX, TopicName, is_system};
+use crate::record::Record;
 use crate::{QueueId, QueueOffset};
 
 /// The id of a light queue within its topic.
@@ -19,6 +20,8 @@ pub const MAX_FURTHER_QUEUES: usize = 256;
 /// Digits reserved for each place.
 const DIGITS: usize = 16;
 const SEPARATOR: char = ',';
+/// In place of a place.
+const NO_PLACE: &[u8] = b"-1";
 
 /// Why a list of further queues makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +44,8 @@ pub fn is_light(topic: &str) -> bool {
 /// were, or will be, under the topic that they are meant for.
 #[must_use]
 pub fn is_dispatched(topic: &str) -> bool {
-    !(topic.starts_with(RETRY_PREFIX) || topic.starts_with(DLQ_PREFIX) || is_system(topic))
+    topic == OVERFLOW_TOPIC
+        || !(topic.starts_with(RETRY_PREFIX) || topic.starts_with(DLQ_PREFIX) || is_system(topic))
 }
 
 /// The topics of the queues that a value of `INNER_MULTI_DISPATCH` names.
@@ -72,6 +76,17 @@ pub fn stored_queues<'a>(queues: &'a str, offsets: &'a str) -> impl Iterator<Ite
     })
 }
 
+/// The message of a record that stands in a light queue: the record itself, or, where it is one of [`OVERFLOW_TOPIC`], the
+/// one in its body, with the position and the store time of the record around it. `None` if there is no whole one.
+#[must_use]
+pub fn original<'a>(record: &Record<'a>) -> Option<Record<'a>> {
+    if record.topic != OVERFLOW_TOPIC {
+        return Some(*record);
+    }
+    let inner = Record::decode(record.body).ok()?;
+    Some(Record { physical_offset: record.physical_offset, stored: record.stored, ..inner })
+}
+
 /// Appends the property with room for `count` places.
 pub fn reserve(properties: &mut String, count: usize) {
     properties.push_str(property::INNER_MULTI_QUEUE_OFFSET);
@@ -86,17 +101,23 @@ pub const fn reserved_len(count: usize) -> usize {
     count * (DIGITS + 1)
 }
 
-/// Writes the places into the room that [`reserve`] left, which is `room` to its last byte.
+/// Writes the places into the room that [`reserve`] left, which is `room` to its last byte. A queue that was deleted
+/// meanwhile has none, and gets what no place is.
 ///
 /// # Panics
 /// If `room` was not reserved for so many places.
-pub fn write_places(room: &mut [u8], places: impl Iterator<Item = QueueOffset>) {
+pub fn write_places(room: &mut [u8], places: impl Iterator<Item = Option<QueueOffset>>) {
     let mut at = 0;
     for place in places {
         if at > 0 {
             room[at] = SEPARATOR as u8;
             at += 1;
         }
+        let Some(place) = place else {
+            room[at..at + NO_PLACE.len()].copy_from_slice(NO_PLACE);
+            at += NO_PLACE.len();
+            continue;
+        };
         let first = at;
         let mut rest = place.0;
         loop {
@@ -120,15 +141,16 @@ mod tests {
     #[test]
     fn places_are_written_where_room_was_left_and_read_back() {
         let mut properties = String::new();
-        push_property(&mut properties, property::INNER_MULTI_DISPATCH, "%LMQ%a,%LMQ%b,%LMQ%c");
-        reserve(&mut properties, 3);
+        push_property(&mut properties, property::INNER_MULTI_DISPATCH, "%LMQ%a,%LMQ%b,%LMQ%gone,%LMQ%c");
+        reserve(&mut properties, 4);
         let mut bytes = properties.into_bytes();
-        let room = bytes.len() - reserved_len(3)..;
+        let room = bytes.len() - reserved_len(4)..;
         let places = [0, 1_234, (1 << 50) - 1].map(QueueOffset);
-        write_places(&mut bytes[room], places.into_iter());
+        let [a, b, c] = places.map(Some);
+        write_places(&mut bytes[room], [a, b, None, c].into_iter());
         let properties = String::from_utf8(bytes).unwrap();
         let find = |name| find_property(&properties, name).unwrap();
-        assert_eq!(find(property::INNER_MULTI_QUEUE_OFFSET), "0,1234,1125899906842623");
+        assert_eq!(find(property::INNER_MULTI_QUEUE_OFFSET), "0,1234,-1,1125899906842623");
         let stored: Vec<_> =
             stored_queues(find(property::INNER_MULTI_DISPATCH), find(property::INNER_MULTI_QUEUE_OFFSET))
                 .collect();

@@ -68,15 +68,19 @@ pub fn filter_of(light_queue: &str) -> Option<String> {
     String::from_utf8(filter).ok().filter(|filter| !filter.is_empty())
 }
 
+/// Whether messages of a topic, which is none of the broker's own, are for MQTT's subscribers as well: traces and the like
+/// are not.
+#[must_use]
+pub fn is_published(topic: &str) -> bool {
+    !topic.starts_with("RMQ_SYS_")
+}
+
 /// The topic that messages of an MQTT topic are stored under.
 #[must_use]
 pub fn stored_under(mqtt_topic: &str) -> TopicName {
-    /// The broker's own topics, beside those that it tells from others by themselves.
-    const SYSTEM: &str = "RMQ_SYS_";
     let first = mqtt_topic.split('/').next().unwrap_or_default();
     let name = TopicName::new(first).ok();
-    let plain =
-        name.filter(|name| !name.is_system() && !first.starts_with(SYSTEM) && !first.starts_with('%'));
+    let plain = name.filter(|name| !name.is_system() && is_published(first) && !first.starts_with('%'));
     plain.unwrap_or_else(|| TopicName::new(CATCH_ALL_TOPIC).expect("a name"))
 }
 

@@ -41,6 +41,8 @@ pub const OFFSET_MOVED_TOPIC: &str = "OFFSET_MOVED_EVENT";
 pub const TRACE_TOPIC: &str = "RMQ_SYS_TRACE_TOPIC";
 /// Where timer messages wait.
 pub const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
+/// Where messages are stored once more that are in more light queues than one record can name.
+pub const OVERFLOW_TOPIC: &str = "rmq_sys_LMQ_OVERFLOW";
 /// A name that stores use internally and no topic may have.
 pub const CHECKPOINT_TOPIC: &str = "CHECKPOINT_TOPIC";
 /// Topics that brokers own, beside those with [`SYSTEM_PREFIX`].

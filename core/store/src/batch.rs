@@ -56,6 +56,9 @@ pub struct Batch {
     pub(crate) bytes: Vec<u8>,
     pub(crate) waiting: Vec<Waiting>,
     pub(crate) placed: Vec<Placed>,
+    /// The same without records that are no message of their own, if there are such.
+    listed: Vec<Placed>,
+    unlisted: usize,
     /// Hashes for the index, with the message that each belongs to, in order.
     pub(crate) key_hashes: Vec<(u32, u32)>,
     /// Queues whose watchers are told behind the append.
@@ -69,13 +72,17 @@ pub(crate) struct Waiting {
     pub(crate) tag: EntryTag,
     /// What few messages have.
     pub(crate) further: Option<Box<Further>>,
+    /// Whether it is no message of its own.
+    unlisted: bool,
 }
 
 /// Queues that a message is in beside its own.
 pub(crate) struct Further {
-    pub(crate) queues: Vec<Arc<Queue>>,
+    pub(crate) queues: Arc<[Arc<Queue>]>,
+    /// The first so many must be there for the message to be stored.
+    pub(crate) needed: usize,
     /// One past its place in each, once it has one.
-    pub(crate) ends: Vec<QueueOffset>,
+    pub(crate) ends: Vec<Option<QueueOffset>>,
 }
 
 impl Further {
@@ -87,18 +94,23 @@ impl Further {
             // Who names a queue twice means one place in it.
             let end = match self.queues[..i].iter().position(|before| Arc::ptr_eq(before, queue)) {
                 Some(before) => self.ends[before],
+                None if queue.is_retired() => None,
                 None => {
                     let pushed = queue.push(entry);
                     if pushed.newly_dirty {
                         dirty(queue);
                     }
-                    pushed.offset.plus(1)
+                    Some(pushed.offset.plus(1))
                 }
             };
             self.ends.push(end);
         }
         let room = record.len() - light::reserved_len(self.queues.len());
-        light::write_places(&mut record[room..], self.ends.iter().map(|end| QueueOffset(end.0 - 1)));
+        light::write_places(&mut record[room..], self.places());
+    }
+
+    fn places(&self) -> impl Iterator<Item = Option<QueueOffset>> {
+        self.ends.iter().map(|end| end.map(|end| QueueOffset(end.0 - 1)))
     }
 }
 
@@ -133,12 +145,14 @@ impl Batch {
         self.push_with_keys(queue, record, tag, keys);
     }
 
-    /// Makes the message added last one of `queues` as well. Its properties must end with what
-    /// [`light::reserve`] makes for so many.
-    pub fn dispatch_last(&mut self, queues: Vec<Arc<Queue>>) {
+    /// Makes the message added last one of `queues` as well. Its properties must end with what [`light::reserve`] makes for
+    /// so many. If one of the first `needed` is deleted by the time of the append, the message is not stored; of the
+    /// others, it is in those that are left.
+    pub fn dispatch_last(&mut self, queues: impl Into<Arc<[Arc<Queue>]>>, needed: usize) {
+        let queues = queues.into();
         debug_assert!(!queues.is_empty() && queues.len() <= light::MAX_FURTHER_QUEUES);
         if let Some(last) = self.waiting.last_mut() {
-            last.further = Some(Box::new(Further { queues, ends: Vec::new() }));
+            last.further = Some(Box::new(Further { queues, needed, ends: Vec::new() }));
         }
     }
 
@@ -155,14 +169,22 @@ impl Batch {
             let message = self.waiting.len() as u32;
             self.key_hashes.extend(keys.iter().map(|key| (message, queue.key_hash().of_key(key))));
         }
-        self.waiting.push(Waiting { at: self.bytes.len(), queue, tag, further: None });
+        self.waiting.push(Waiting { at: self.bytes.len(), queue, tag, further: None, unlisted: false });
         record.encode(&mut self.bytes);
+    }
+
+    /// Adds a record that is no message of its own but goes along with the one that is added next: it is stored, and
+    /// neither counted nor listed. It cannot be found by keys.
+    pub fn push_unlisted(&mut self, queue: Arc<Queue>, record: &NewRecord<'_>, tag: EntryTag) {
+        self.push_with_keys(queue, record, tag, MessageKeys::default());
+        self.waiting.iter_mut().last().into_iter().for_each(|last| last.unlisted = true);
+        self.unlisted += 1;
     }
 
     /// Messages in it.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() - self.unlisted
     }
 
     /// Whether it has no message.
@@ -181,13 +203,22 @@ impl Batch {
     /// listed is stored, the rest is not.
     #[must_use]
     pub fn placed(&self) -> &[Placed] {
-        &self.placed
+        if self.unlisted == 0 { &self.placed } else { &self.listed }
+    }
+
+    /// Lists what an append placed.
+    pub(crate) fn list(&mut self) {
+        if self.unlisted > 0 {
+            let all = self.waiting.iter().zip(&self.placed);
+            self.listed = all.filter(|(waiting, _)| !waiting.unlisted).map(|(_, placed)| *placed).collect();
+        }
     }
 
     /// The topic of a message of it, counted from 0.
     #[must_use]
     pub fn topic_of(&self, message: usize) -> Option<&TopicName> {
-        self.waiting.get(message).map(|waiting| waiting.queue.topic())
+        let mut listed = self.waiting.iter().filter(|waiting| !waiting.unlisted);
+        listed.nth(message).map(|waiting| waiting.queue.topic())
     }
 
     /// Empties it for the next messages.
@@ -196,6 +227,8 @@ impl Batch {
         const KEPT: usize = 1 << 20;
         self.waiting.clear();
         self.placed.clear();
+        self.listed.clear();
+        self.unlisted = 0;
         self.key_hashes.clear();
         self.bytes.clear();
         self.bytes.shrink_to(KEPT);

@@ -284,6 +284,7 @@ impl CommitLog {
     pub(crate) fn append(&self, batch: &mut Batch) -> Result<(), AppendError> {
         self.health.check()?;
         batch.placed.clear();
+        batch.list();
         batch.placed.reserve(batch.waiting.len());
         let mut tail = self.tail.lock();
         // Once more: whoever ends writing and then passes this lock knows that nothing is appended any more.
@@ -291,6 +292,7 @@ impl CommitLog {
         let outcome = self.append_locked(&mut tail, batch);
         let runway = tail.file.as_ref().map_or(0, |file| file.runway());
         drop(tail);
+        batch.list();
         batch.arrived.tell();
         if runway < self.least_runway() {
             self.preparer.raise();
@@ -329,7 +331,7 @@ impl CommitLog {
             for i in first..next {
                 let (at, end) = (batch.waiting[i].at, batch.end_of(i));
                 let waiting = &mut batch.waiting[i];
-                let further = waiting.further.iter().flat_map(|further| &further.queues);
+                let further = waiting.further.iter().flat_map(|further| &further.queues[..further.needed]);
                 if waiting.queue.is_retired() || further.into_iter().any(|queue| queue.is_retired()) {
                     self.finish_run(file, batch, first, stored)?;
                     tail.last_stored = stored;
@@ -419,7 +421,8 @@ impl CommitLog {
             let Waiting { queue, further, .. } = &batch.waiting[i];
             if let Some(further) = further {
                 self.unwritten_entries.fetch_add(further.queues.len() as u64, Ordering::Relaxed);
-                further.queues.iter().zip(&further.ends).for_each(|(queue, &end)| show(queue, end));
+                let placed = further.queues.iter().zip(&further.ends);
+                placed.for_each(|(queue, end)| end.iter().for_each(|&end| show(queue, end)));
             }
             let run_goes_on = i + 1 < batch.placed.len()
                 && batch.waiting.get(i + 1).is_some_and(|next| Arc::ptr_eq(&next.queue, queue));

@@ -37,6 +37,10 @@ pub struct Queue {
     key_hash: TopicHash,
     /// Set once when the queue is deleted: nothing is appended from then on.
     retired: AtomicBool,
+    /// Whether it is a topic filter's.
+    of_filter: AtomicBool,
+    /// Whether clients put messages into it, or did before it was a filter's.
+    of_clients: AtomicBool,
     /// `None` from then on, too: a topic of the same name may have the directory.
     files: RwLock<Option<QueueFiles>>,
 }
@@ -108,6 +112,8 @@ impl Queue {
             arrived: Notify::new(),
             watchers: Watchers::default(),
             retired: AtomicBool::new(false),
+            of_filter: AtomicBool::new(false),
+            of_clients: AtomicBool::new(false),
             files: RwLock::new(Some(QueueFiles::new(dir, file_len, open))),
         }
     }
@@ -182,6 +188,30 @@ impl Queue {
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
+    }
+
+    /// Whether it is the light queue of a topic filter.
+    #[must_use]
+    pub fn is_of_filter(&self) -> bool {
+        self.of_filter.load(Ordering::Acquire)
+    }
+
+    /// Makes it one, or no longer one. `true` if it was otherwise before.
+    pub(crate) fn set_of_filter(&self, is: bool) -> bool {
+        self.of_filter.swap(is, Ordering::AcqRel) != is
+    }
+
+    /// Whether clients use a filter's queue by its name, too: it is not the filter's to delete.
+    #[must_use]
+    pub fn is_of_clients(&self) -> bool {
+        self.of_clients.load(Ordering::Acquire)
+    }
+
+    /// Takes note that they do.
+    pub fn note_clients(&self) {
+        if !self.of_clients.load(Ordering::Relaxed) {
+            self.of_clients.store(true, Ordering::Release);
+        }
     }
 
     /// Begins the hash of each key of the topic.

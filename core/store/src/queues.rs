@@ -16,7 +16,8 @@ use crate::error::OpenError;
 use crate::queue::Queue;
 use crate::queue_file::OpenFiles;
 
-type ByTopic = HashMap<TopicName, HashMap<QueueId, Arc<Queue>, RandomState>, RandomState>;
+type QueuesById = HashMap<QueueId, Arc<Queue>, RandomState>;
+type ByTopic = HashMap<TopicName, QueuesById, RandomState>;
 
 /// The queues there are. A queue comes into being when it is first asked for, and its files with its first entry.
 pub(crate) struct Queues {
@@ -31,10 +32,15 @@ pub(crate) struct Queues {
 #[derive(Default)]
 struct Known {
     by_topic: ByTopic,
-    /// Topics of light queues among them.
+    /// Topics of light queues among them, without those of filters.
     light: usize,
     /// Topics, or single queues, whose files are being deleted: none comes into being before they are gone.
     deleting: HashSet<(TopicName, Option<QueueId>)>,
+}
+
+/// Whether a topic's queue is one of those that there may be only so many of.
+fn is_counted(topic: &TopicName, queues: &QueuesById) -> bool {
+    is_light(topic.as_str()) && !queues.values().any(|queue| queue.is_of_filter())
 }
 
 impl Known {
@@ -52,7 +58,7 @@ impl Known {
         // Handles are made under this lock only, so nobody can get one meanwhile.
         let unused = |queue: &Arc<Queue>| Arc::strong_count(queue) == 1 && queue.next() == QueueOffset::ZERO;
         self.by_topic.retain(|topic, queues| !is_light(topic.as_str()) || !queues.values().all(unused));
-        self.light = self.by_topic.keys().filter(|topic| is_light(topic.as_str())).count();
+        self.light = self.by_topic.iter().filter(|(topic, queues)| is_counted(topic, queues)).count();
         self.light < most
     }
 }
@@ -92,10 +98,29 @@ impl Queues {
     /// The light queue of a topic; `None` if it would be one too many.
     pub(crate) fn find_or_make_light(&self, topic: &TopicName) -> Option<Arc<Queue>> {
         if let Some(queue) = self.find(topic.as_str(), LIGHT_QUEUE) {
+            queue.note_clients();
             return Some(queue);
         }
         let room = self.known.write().make_room_for_light(self.most_light);
-        room.then(|| self.find_or_make(topic, LIGHT_QUEUE))
+        room.then(|| self.find_or_make(topic, LIGHT_QUEUE)).inspect(|queue| queue.note_clients())
+    }
+
+    /// The light queue of a topic that is a filter's from now on, and not counted. Retired if one of the name is just
+    /// being deleted.
+    pub(crate) fn find_or_make_of_filter(&self, topic: &TopicName) -> Arc<Queue> {
+        let queue = self.find_or_make(topic, LIGHT_QUEUE);
+        self.set_of_filter(&queue, true);
+        queue
+    }
+
+    /// Makes a light queue a filter's, or one like the others again.
+    pub(crate) fn set_of_filter(&self, queue: &Arc<Queue>, is: bool) {
+        let mut known = self.known.write();
+        let same = |known: &Arc<Queue>| Arc::ptr_eq(known, queue);
+        let there = known.by_topic.get(queue.topic()).and_then(|queues| queues.get(&LIGHT_QUEUE));
+        if there.is_some_and(same) && queue.set_of_filter(is) {
+            known.light = if is { known.light - 1 } else { known.light + 1 };
+        }
     }
 
     /// The queue that a stored record belongs to; `None` if its topic is no valid name.
@@ -124,17 +149,17 @@ impl Queues {
 
     /// Takes a topic's queues out: nothing is appended to them from the next append on, and their files are left
     /// alone. They can come into being again once [`Queues::delete_files`] is done.
-    pub(crate) fn begin_delete(&self, topic: &TopicName) {
+    pub(crate) fn begin_delete(&self, topic: &TopicName) -> Vec<Arc<Queue>> {
         let removed = {
             let mut known = self.known.write();
             known.deleting.insert((topic.clone(), None));
             let removed = known.by_topic.remove(topic);
-            known.light -= usize::from(removed.is_some() && is_light(topic.as_str()));
+            known.light -= usize::from(removed.as_ref().is_some_and(|queues| is_counted(topic, queues)));
             removed
         };
-        for queue in removed.iter().flat_map(HashMap::values) {
-            queue.retire();
-        }
+        let removed: Vec<_> = removed.into_iter().flat_map(HashMap::into_values).collect();
+        removed.iter().for_each(Queue::retire);
+        removed
     }
 
     /// Deletes the files of a topic whose queues were taken out. Should it fail, the topic takes no messages until
@@ -156,10 +181,11 @@ impl Queues {
         for (topic, id) in gone {
             known.deleting.insert((topic.clone(), Some(*id)));
             let Some(queues) = known.by_topic.get_mut(topic) else { continue };
+            let counted = is_counted(topic, queues);
             queues.remove(id);
             if queues.is_empty() {
                 known.by_topic.remove(topic);
-                known.light -= usize::from(is_light(topic.as_str()));
+                known.light -= usize::from(counted);
             }
         }
     }

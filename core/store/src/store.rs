@@ -376,6 +376,27 @@ impl Store {
         self.inner.queues.find_or_make_light(topic)
     }
 
+    /// The light queue of a topic that is a topic filter's from now on: it is not counted among those that
+    /// `maxLmqConsumeQueueNum` limits, and stays when its messages are gone. Retired if one of the name is just being
+    /// deleted.
+    #[must_use]
+    pub fn filter_queue(&self, topic: &TopicName) -> Arc<Queue> {
+        self.inner.queues.find_or_make_of_filter(topic)
+    }
+
+    /// Makes a filter's queue one like the others again, for the clients who use it.
+    pub fn leave_filter_queue(&self, queue: &Arc<Queue>) {
+        self.inner.queues.set_of_filter(queue, false);
+    }
+
+    /// Deletes light queues, as [`Store::delete_topic`] does, but all at once.
+    ///
+    /// # Errors
+    /// As for [`Store::delete_topic`].
+    pub fn delete_light_queues(&self, topics: &[TopicName]) -> io::Result<()> {
+        self.inner.delete_light_queues(topics)
+    }
+
     /// The queue, if it was ever asked for or has messages.
     #[must_use]
     pub fn find_queue(&self, topic: &str, id: QueueId) -> Option<Arc<Queue>> {

@@ -18,6 +18,11 @@ use support::{
 
 /// Adds a message of the topic T to `batch`, to be in light queues of these names as well.
 fn push(store: &Store, batch: &mut Batch, body: &str, light: &[&str]) {
+    push_needing(store, batch, body, light, light.len());
+}
+
+/// The same, where only the first `needed` light queues must be there.
+fn push_needing(store: &Store, batch: &mut Batch, body: &str, light: &[&str], needed: usize) {
     let mut properties = String::new();
     push_property(&mut properties, property::TAGS, "A");
     let names: Vec<_> = light.iter().map(|name| format!("%LMQ%{name}")).collect();
@@ -38,7 +43,8 @@ fn push(store: &Store, batch: &mut Batch, body: &str, light: &[&str]) {
         properties: &[&properties],
     };
     batch.push(queue, &record, EntryTag::Tags(TagsCode::of(Some("A"))));
-    batch.dispatch_last(names.iter().map(|name| store.light_queue(&topic(name)).unwrap()).collect());
+    let queues: Vec<_> = names.iter().map(|name| store.light_queue(&topic(name)).unwrap()).collect();
+    batch.dispatch_last(queues, needed);
 }
 
 fn send(store: &Store, body: &str, light: &[&str]) {
@@ -257,5 +263,54 @@ fn a_message_for_a_queue_that_was_just_deleted_is_not_stored() {
     assert!(matches!(store.append(&mut batch), Err(AppendError::Deleted)));
     assert_eq!(bodies(&store, "a"), "");
     assert_eq!(store.queue(&topic("T"), QueueId(3)).max(), QueueOffset::ZERO);
+    store.close().unwrap();
+}
+
+#[test]
+fn a_message_goes_without_the_queues_that_it_does_not_need() {
+    let dir = support::scratch();
+    let settings = config(dir.path(), FlushMode::Async);
+    let store = open(settings.clone()).unwrap();
+    fill(&store);
+    let mut batch = Batch::new();
+    push_needing(&store, &mut batch, "6", &["a", "b", "c"], 1);
+    store.delete_light_queues(&[topic("%LMQ%b"), topic("%LMQ%never-used")]).unwrap();
+    store.append(&mut batch).unwrap();
+    send(&store, "7", &["b"]);
+    let expected = ["12456", "7", "46"];
+    assert_eq!(state(&store), expected);
+    let crashed = support::scratch();
+    copy_dir(dir.path(), crashed.path());
+    store.close().unwrap();
+    for root in [dir.path(), crashed.path()] {
+        let settings = StoreConfig { root: root.to_owned(), ..settings.clone() };
+        let store = reopened(&settings);
+        assert_eq!(state(&store), expected);
+        store.close().unwrap();
+        std::fs::remove_dir_all(root.join("consumequeue")).unwrap();
+        let store = reopened(&settings);
+        assert_eq!(state(&store), expected, "rebuilt");
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn queues_of_filters_are_not_counted_and_stay_when_they_are_empty() {
+    let dir = support::scratch();
+    let settings = StoreConfig { max_light_queues: 1, ..config(dir.path(), FlushMode::Async) };
+    let store = open(settings).unwrap();
+    let light = |name: &str| store.light_queue(&topic(&format!("%LMQ%{name}")));
+    let filters: Vec<_> = (0..3).map(|i| store.filter_queue(&topic(&format!("%LMQ%f{i}")))).collect();
+    send(&store, "1", &["a"]);
+    assert!(light("b").is_none());
+    // A client's that is a filter's as well, and then a client's again.
+    let both = store.filter_queue(&topic("%LMQ%a"));
+    let _b = light("b").expect("there is room for another");
+    store.leave_filter_queue(&both);
+    assert!(light("c").is_none());
+    store.delete_light_queues(&[topic("%LMQ%f0"), topic("%LMQ%b")]).unwrap();
+    assert!(filters[0].is_retired() && !filters[1].is_retired() && light("c").is_none());
+    store.delete_topic(&topic("%LMQ%a")).unwrap();
+    assert!(light("c").is_some());
     store.close().unwrap();
 }

@@ -10,7 +10,7 @@
 use std::io;
 use std::sync::Arc;
 
-use ferromq_model::{PhysicalOffset, QueueId, TopicName};
+use ferromq_model::{PhysicalOffset, QueueId, QueueOffset, TopicName};
 
 use super::{Inner, Noted};
 use crate::manifest::{self, Manifest};
@@ -27,6 +27,22 @@ impl Inner {
         self.queues.delete_files(topic)
     }
 
+    /// As [`Inner::delete_topic`], for many light queues at once. Of those that never had a message the log says nothing,
+    /// and nothing is noted.
+    pub(super) fn delete_light_queues(&self, topics: &[TopicName]) -> io::Result<()> {
+        let mut noted = self.noted.lock();
+        let deleted: Vec<_> = topics.iter().map(|topic| (topic, self.queues.begin_delete(topic))).collect();
+        let end = self.log.settled_end();
+        let had_messages =
+            |queues: &[Arc<Queue>]| queues.iter().any(|queue| queue.next() > QueueOffset::ZERO);
+        let used: Vec<_> = deleted.iter().filter(|(_, queues)| had_messages(queues)).collect();
+        if !used.is_empty() {
+            noted.deleted.extend(used.into_iter().map(|&(topic, _)| (topic.clone(), end)));
+            self.write_manifest(&mut noted)?;
+        }
+        topics.iter().try_for_each(|topic| self.queues.delete_files(topic))
+    }
+
     /// Deletes the queues of topics that `may_go` lets go and whose last message lay in a deleted log file.
     pub(super) fn delete_expired_queues(
         &self,
@@ -35,7 +51,9 @@ impl Inner {
         let mut noted = self.noted.lock();
         let log_min = self.log.min();
         let mut expired = Vec::new();
-        for queue in self.queues.all().into_iter().filter(|queue| may_go(queue.topic())) {
+        // A filter's queue is held by who fills it, also when it is empty.
+        let may_go = |queue: &Arc<Queue>| !queue.is_of_filter() && may_go(queue.topic());
+        for queue in self.queues.all().into_iter().filter(may_go) {
             if self.retire_if_expired(&queue, log_min)? {
                 expired.push((queue.topic().clone(), queue.id()));
             }
