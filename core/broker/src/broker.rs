@@ -20,6 +20,7 @@ use tokio::time::MissedTickBehavior;
 use crate::assignment::{RequestModes, Routes};
 use crate::config::BrokerConfig;
 use crate::delay::{self, DelayProgress};
+use crate::fanout::Fanout;
 use crate::filters::Filters;
 use crate::groups::Groups;
 use crate::live::Live;
@@ -34,6 +35,8 @@ use crate::transaction::{self, Transactions};
 
 /// How often silent clients and expired locks are looked for.
 const SCAN_INTERVAL: Duration = Duration::from_secs(10);
+/// How often queues of topic filters that nobody holds are deleted. Each time notes all queues that there are.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// The share of memory that recent messages are taken to be in (RocketMQ: `accessMessageInMemoryMaxRatio`, percent).
 const IN_MEMORY_PERCENT: u64 = 40;
 
@@ -59,6 +62,7 @@ struct Inner {
     groups: Groups,
     offsets: ConsumerOffsets,
     filters: Filters,
+    fanout: Fanout,
     members: Members,
     locks: OrderLocks,
     delays: DelayProgress,
@@ -108,6 +112,7 @@ impl Broker {
         push_property(&mut suffix, property::TRACE_ON, if config.trace_on { "true" } else { "false" });
         push_property(&mut suffix, property::CLUSTER, &config.cluster);
         debug_assert!(suffix.ends_with(PROPERTY_END as char));
+        let fanout = Fanout::open(&store, config.max_topic_filters)?;
         let filters = Filters::new(config.property_filter, config.filter_retries);
         let started = store.now();
         let transactions = Transactions::open(&store, &offsets);
@@ -122,6 +127,7 @@ impl Broker {
                 groups,
                 offsets,
                 filters,
+                fanout,
                 members,
                 locks: OrderLocks::default(),
                 delays,
@@ -181,6 +187,12 @@ impl Broker {
     #[must_use]
     pub fn filters(&self) -> &Filters {
         &self.inner.filters
+    }
+
+    /// Topic filters and their queues.
+    #[must_use]
+    pub fn fanout(&self) -> &Fanout {
+        &self.inner.fanout
     }
 
     /// Who is connected.
@@ -441,6 +453,7 @@ impl Broker {
         self.every(&mut tasks, self.config().delay_offset_interval.duration(), |broker| {
             report("the progress of delayed messages", broker.inner.delays.save(broker.store()));
         });
+        self.every(&mut tasks, SWEEP_INTERVAL, Self::sweep_filters);
         self.every(&mut tasks, stats::TICK.duration(), Self::sample_stats);
         self.every(&mut tasks, self.config().revive_interval.duration(), Self::revive);
         while let Some(ended) = tasks.join_next().await {

@@ -51,6 +51,9 @@ config_keys! {
         /// Told to clients with every send answer: whether they are to trace.
         "traceOn" => trace_on: bool = true, Restart;
 
+        /// The most topic filters that MQTT's subscribers hold at once; each has a queue of its own.
+        "mqttMaxFilters" => max_topic_filters: u32 = 1_000_000, Restart, in 1..=10_000_000;
+
         /// Whether a pull that finds nothing is held open until a message arrives, for as long as its client asks.
         /// Otherwise it is held for `shortPollingTimeMills`.
         "longPollingEnable" => long_polling: bool = true, Live;

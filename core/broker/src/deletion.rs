@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use ferromq_model::light::is_light;
+use ferromq_model::light::{LIGHT_QUEUE, is_light};
 use ferromq_model::{QueueId, TopicName};
 
 use crate::broker::Broker;
@@ -23,6 +23,10 @@ impl Broker {
     /// [`TopicError`].
     pub fn delete_topic(&self, topic: &TopicName) -> Result<(), TopicError> {
         let is_light = self.topics().find(topic.as_str()).is_some_and(|topic| topic.is_light());
+        if self.store().find_queue(topic.as_str(), LIGHT_QUEUE).is_some_and(|queue| queue.is_of_filter()) {
+            // Who subscribes holds it.
+            return Err(TopicError::System(topic.clone()));
+        }
         match self.topics().remove(topic) {
             Err(TopicError::System(_)) if is_light => {}
             // Tools delete on every broker, also where the topic never was.
@@ -100,6 +104,27 @@ impl Broker {
             self.offsets().save()?;
         }
         Ok(gone.len())
+    }
+
+    /// Deletes the queues of topic filters that nobody holds any more. [`Broker::run`] does so by itself. Blocks.
+    pub fn sweep_filters(&self) {
+        let has_settings =
+            |topic: &TopicName| self.topics().find(topic.as_str()).is_some_and(|topic| !topic.is_light());
+        match self.fanout().sweep(has_settings) {
+            // Clients may have looked at them by their names.
+            Ok(gone) if self.store().config().light_queues => {
+                gone.iter().for_each(|topic| self.topics().renew(topic));
+                let forgotten =
+                    gone.iter().filter(|topic| self.offsets().forget_topic(topic.as_str())).count();
+                if forgotten > 0
+                    && let Err(error) = self.offsets().save()
+                {
+                    tracing::error!(%error, "cannot save consumer offsets");
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "cannot delete the queues of topic filters"),
+        }
     }
 
     /// Deletes the queues of topics that do not exist, such as a deletion that failed half-way leaves. Returns of how

@@ -10,6 +10,7 @@
 //! | `pull` | reading a queue, and waiting for messages |
 //! | `pop` | handing out messages of any queue for a while |
 //! | `deferral` | whether a message comes later, and where it waits |
+//! | `light`, `fanout` | queues that a message is in beside its own: those that it names, those of topic filters |
 //! | `copies`, `delivery` | storing messages that have waited, and not twice |
 //! | `delay`, `timer`, `recall` | delivering those of a delay level, those of a time, and taking the latter back |
 //! | `retry`, `dead_letters` | messages that come again, and those that came too often |
@@ -42,6 +43,7 @@ pub mod definitions;
 mod delay;
 mod deletion;
 mod delivery;
+pub mod fanout;
 pub mod filters;
 pub mod groups;
 pub mod inspect;

@@ -22,12 +22,13 @@ use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, HALF_TOPIC, RETRY_PREFI
 use ferromq_model::record::NewRecord;
 use ferromq_model::topic::{Permission, TopicConfig, TopicFilterType};
 use ferromq_model::{GroupName, NameError, PhysicalOffset, QueueId, Timestamp, TopicName, batch};
-use ferromq_store::{AppendError, Batch, EntryTag, MessageKeys, Placed, Queue};
+use ferromq_store::{AppendError, Batch, EntryTag, MessageKeys, Placed};
 
 use crate::broker::Broker;
 use crate::deferral::{self, DeferError, GROWTH_ON_THE_WAY};
+use crate::fanout::{Further, LastLook};
 use crate::groups::GroupError;
-use crate::light::{LightError, light_places};
+use crate::light::{LightError, OnItsWay};
 use crate::recall::RecallHandle;
 use crate::stats::Stage;
 use crate::topics::{Topic, TopicError};
@@ -146,6 +147,8 @@ pub struct SendBatch {
     batch: Batch,
     /// The topic of the last send: senders mostly stay with one.
     last_topic: Option<(u64, Arc<Topic>)>,
+    /// The topic filters that the last message matched.
+    last_look: LastLook,
     /// Handles by which timer messages are taken back, with the message that each belongs to.
     recalls: Vec<(u32, String)>,
     /// Properties with the unique keys that the broker made, with the message that each belongs to, in their order.
@@ -285,9 +288,7 @@ struct Target<'a> {
     /// What the message can be found by.
     keys: MessageKeys<'a>,
     /// Light queues that it is to be in as well.
-    further: Vec<Arc<Queue>>,
-    /// The property with room for its places there.
-    places: String,
+    further: Further,
     /// For a timer message: its real topic, and the slot that it waits in.
     recall: Option<(Arc<Topic>, Timestamp)>,
 }
@@ -328,18 +329,24 @@ impl Broker {
         self.check_size(send.body.len(), send.properties.len())?;
         let found = scan(send.properties);
         let target = if found.special || topic.name().is_derived() {
-            self.redirect(send, topic, queue, &found)?
+            self.redirect(sends, send, topic, queue, &found)?
         } else {
+            let mut properties = Cow::Borrowed(send.properties);
+            let further = if self.fanout().is_empty() {
+                Further::default()
+            } else {
+                let message = self.on_its_way(&topic, send);
+                self.further(&message, Vec::new(), &mut properties, &mut sends.last_look)
+            };
             Target {
                 topic,
                 queue,
-                properties: Cow::Borrowed(send.properties),
+                properties,
                 tag: EntryTag::Tags(TagsCode::of(found.tags)),
                 wait: found.wait,
                 sys_flag: send.sys_flag,
                 keys: found.keys,
-                further: Vec::new(),
-                places: String::new(),
+                further,
                 recall: None,
             }
         };
@@ -358,7 +365,7 @@ impl Broker {
     ) -> Result<Ticket, SendError> {
         self.store().writable()?;
         let first = sends.batch.len() as u32;
-        let target = self.redirect(send, topic, queue, &scan(send.properties))?;
+        let target = self.redirect(sends, send, topic, queue, &scan(send.properties))?;
         self.encode(sends, send, &target)?;
         Ok(Ticket { first, count: 1, queue, wait: target.wait })
     }
@@ -389,15 +396,19 @@ impl Broker {
 
     fn check_size(&self, body: usize, properties: usize) -> Result<(), SendError> {
         let limit = self.store().config().max_message_size.0 as usize;
-        // What the broker adds must fit as well: a separator, a unique key, its suffix.
-        let added = 1 + UNIQUE_KEY_PROPERTY_LEN + self.suffix().len();
-        if body > limit || properties + added > MAX_PROPERTIES_LEN {
+        // What the broker adds must fit as well.
+        if body > limit || properties + self.added_len() > MAX_PROPERTIES_LEN {
             return Err(SendError::Illegal(format!(
                 "the message is illegal, maybe msg body or properties length not matched. \
                  msg body length limit {limit}B, msg properties length limit {MAX_PROPERTIES_LEN}B."
             )));
         }
         Ok(())
+    }
+
+    /// Bytes that the broker adds to a message's properties: a separator, a unique key, its suffix.
+    fn added_len(&self) -> usize {
+        1 + UNIQUE_KEY_PROPERTY_LEN + self.suffix().len()
     }
 
     fn sending_topic(&self, sends: &mut SendBatch, send: &Send<'_>) -> Result<Arc<Topic>, SendError> {
@@ -480,6 +491,7 @@ impl Broker {
     /// properties that only brokers set.
     fn redirect<'a>(
         &self,
+        sends: &mut SendBatch,
         send: &Send<'a>,
         topic: Arc<Topic>,
         queue: QueueId,
@@ -501,6 +513,11 @@ impl Broker {
             property::INNER_MULTI_QUEUE_OFFSET,
         ];
         let mut kept = without_properties(properties, &replaced);
+        let passed_on = find_property(properties, property::INNER_MULTI_QUEUE_OFFSET).is_some();
+        if passed_on && !self.dispatches() {
+            // The list that a broker made of where an earlier message went: not what this sender wants.
+            kept = without_properties(&kept, &[property::INNER_MULTI_DISPATCH]);
+        }
         if !found.wait {
             kept = without_properties(&kept, &[property::WAIT]);
         }
@@ -512,8 +529,7 @@ impl Broker {
             wait: found.wait,
             sys_flag: send.sys_flag,
             keys: found.keys,
-            further: Vec::new(),
-            places: String::new(),
+            further: Further::default(),
             recall: None,
         };
         if let Some(group) = target.topic.name().retry_group() {
@@ -539,13 +555,19 @@ impl Broker {
             target.tag = deferred.tag;
             kept = deferred.properties;
         }
-        target.further = self.further_queues(target.topic.name().as_str(), &kept)?;
-        target.places = light_places(target.further.len());
+        let named = self.named_queues(target.topic.name().as_str(), &kept)?;
+        let mut kept = Cow::Owned(kept);
+        let message = self.on_its_way(&target.topic, send);
+        target.further = self.further(&message, named, &mut kept, &mut sends.last_look);
         // What it is given on its way must fit as well.
         let growth = if target.recall.is_some() { GROWTH_ON_THE_WAY } else { 0 };
-        self.check_size(send.body.len(), kept.len() + target.places.len() + growth)?;
-        target.properties = Cow::Owned(kept);
+        self.check_size(send.body.len(), kept.len() + target.further.properties().len() + growth)?;
+        target.properties = kept;
         Ok(target)
+    }
+
+    fn on_its_way<'a>(&self, topic: &'a Topic, send: &Send<'a>) -> OnItsWay<'a> {
+        OnItsWay { topic: topic.name().as_str(), sent: send.properties, added: self.added_len() }
     }
 
     /// Where a half message is stored. What it asks for beside that counts when it is committed.
@@ -612,7 +634,7 @@ impl Broker {
             reconsume_times: send.reconsume_times,
             prepared_offset: PhysicalOffset::ZERO,
             body: send.body,
-            properties: &[properties, separator, unique_key, self.suffix(), &target.places],
+            properties: &[properties, separator, unique_key, self.suffix(), target.further.properties()],
         };
         if let (Some((topic, slot)), Some(key)) = (&target.recall, keys.unique)
             && topic.name().retry_group().is_none()
@@ -621,11 +643,8 @@ impl Broker {
             sends.recalls.push((sends.batch.len() as u32, handle.encode()));
         }
         let message = sends.batch.len() as u32;
-        sends.batch.push_with_keys(Arc::clone(queue), &record, target.tag, keys);
+        self.push_further(&mut sends.batch, queue, &record, (target.tag, keys), &target.further);
         sends.made_keys.extend(made.map(|made| (message, made)));
-        if !target.further.is_empty() {
-            sends.batch.dispatch_last(target.further.clone());
-        }
         Ok(())
     }
 
@@ -677,7 +696,7 @@ impl Broker {
             if delayed || (found.special && is_half_message(&one)) {
                 return Err(refuse());
             }
-            let target = self.redirect(&one, Arc::clone(topic), queue, &found)?;
+            let target = self.redirect(sends, &one, Arc::clone(topic), queue, &found)?;
             wait &= target.wait;
             targets.push((one, target));
         }

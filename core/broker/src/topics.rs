@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use ferromq_model::light::is_light;
 use ferromq_model::name::{
     AUTO_CREATE_TOPIC, BENCHMARK_TOPIC, HALF_TOPIC, MEMBER_PREFIX, OFFSET_MOVED_TOPIC, OP_HALF_TOPIC,
-    SCHEDULE_TOPIC, SELF_TEST_TOPIC, SYSTEM_TOPICS, TIMER_TOPIC,
+    OVERFLOW_TOPIC, SCHEDULE_TOPIC, SELF_TEST_TOPIC, SYSTEM_TOPICS, TIMER_TOPIC,
 };
 use ferromq_model::topic::{DataVersion, Permission, TopicConfig};
 use ferromq_model::{NameError, QueueId, Timestamp, TopicName};
@@ -224,7 +224,8 @@ impl Topics {
         // The file was lost, or its backup is older than the topic, or a deletion got half-way and was not answered:
         // messages are never what pays for it.
         for topic in store.topics() {
-            if !table.contains_key(&topic) && !is_light(topic.as_str()) {
+            let has_settings = !is_light(topic.as_str()) && topic.as_str() != OVERFLOW_TOPIC;
+            if !table.contains_key(&topic) && has_settings {
                 let queues = store.queues_of(topic.as_str()).last().map_or(1, |queue| queue.id().0 + 1);
                 tracing::warn!(%topic, queues, "topics.json misses a topic: its settings are made from what the store has");
                 table.insert(topic.clone(), Arc::new(Topic::new(TopicConfig::new(topic, queues))));

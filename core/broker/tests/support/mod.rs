@@ -12,6 +12,7 @@ use ferromq_broker::members::{ChannelId, ClientInfo, ClientLink, Consumer, Heart
 use ferromq_broker::send::{Send, SendBatch, SendError, Ticket};
 use ferromq_broker::{Broker, BrokerConfig};
 use ferromq_model::filter::MessageFilter;
+use ferromq_model::light;
 use ferromq_model::message::{SysFlag, TagsCode, find_property};
 use ferromq_model::record::Record;
 use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel};
@@ -148,7 +149,8 @@ impl Rig {
                             let entry = entry
                                 .filter(|&at| queue.physical(at) == Some(record.physical_offset))
                                 .find_map(|at| queue.tags_code(at));
-                            messages.push(Message::of(&record, entry.unwrap()));
+                            let original = light::original(&record).unwrap();
+                            messages.push(Message::of(&original, entry.unwrap()));
                         }
                     }
                     from = found.next;
