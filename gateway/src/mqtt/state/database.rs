@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use fjall::{KeyspaceCreateOptions, PersistMode, Slice};
 
+use super::journal::Rows;
 use super::layout::BadRow;
 
 /// Bytes of keys and values that gather in memory, and in the journal, before they become a table. In memory they take
@@ -165,6 +166,15 @@ impl Database {
             }
         }
         Ok(())
+    }
+
+    /// Writes what opening found to be different, safe against a power cut.
+    pub(super) fn write_at_once(&self, rows: Rows) -> Result<(), OpenError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let written = self.write(rows.into_iter()).and_then(|()| self.sync());
+        written.map_err(|source| OpenError::Database { dir: self.dir.clone(), source })
     }
 
     /// Makes everything that was written survive a power cut. An error is final.

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use super::Log;
 use super::database::{Database, RowKey, Space};
 use super::layout::{self, Layout as _, Meta, NOBODY, Table};
-use super::values::SessionNumber;
+use super::values::{Retained, SessionNumber};
 
 /// How old a change may be that nobody waits for; also how long a written row may wait for its sync where nobody waits
 /// for that.
@@ -85,7 +85,7 @@ impl Durable {
 }
 
 /// Rows that wait. None is a row that is to be removed.
-type Rows = BTreeMap<RowKey, Option<Vec<u8>>>;
+pub(super) type Rows = BTreeMap<RowKey, Option<Vec<u8>>>;
 
 /// What one commit, or one change that may wait, consists of.
 #[derive(Debug, Default)]
@@ -98,12 +98,23 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// A row of the keyspace `sessions`.
     pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.rows.push(((Space::Sessions, key), Some(value)));
     }
 
     pub(super) fn remove(&mut self, key: Vec<u8>) {
         self.rows.push(((Space::Sessions, key), None));
+    }
+
+    pub(super) fn retain(&mut self, topic: &str, message: Option<&Retained>) {
+        let key = (Space::Retained, topic.as_bytes().to_vec());
+        self.rows.push((key, message.map(|message| message.encode())));
+    }
+
+    /// The last change of each key.
+    pub(super) fn into_rows(self) -> Rows {
+        self.rows.into_iter().collect()
     }
 
     fn is_empty(&self) -> bool {
@@ -313,7 +324,12 @@ impl Journal {
         Durable { number, progress: self.shared.progress.subscribe() }
     }
 
-    #[allow(dead_code)]
+    /// Up to where nothing can come any more that the log says.
+    pub(super) fn certain(&self) -> PhysicalOffset {
+        let end = self.shared.log.end();
+        self.shared.pending.lock().certain(end)
+    }
+
     /// Holds the watermark below everything that is appended to the log from now on.
     pub(super) fn hold(&self) -> PhysicalOffset {
         let floor = self.shared.log.end();
@@ -321,7 +337,6 @@ impl Journal {
         floor
     }
 
-    #[allow(dead_code)]
     /// Ends a [`Journal::hold`]: what it was for is among the rows, or was never appended.
     pub(super) fn release(&self, floor: PhysicalOffset) {
         let mut pending = self.shared.pending.lock();

@@ -3,7 +3,7 @@
 //! ```text
 //! keyspace  key                                value behind its version byte
 //! sessions  number:8 00                        level:1 interval:4 away:1 [since:8] begun:8 client
-//!           number:8 01                        delay:4 qos:1 retain:1 text(topic) text(client) text(properties) payload
+//!           number:8 01                        since:8 delay:4 qos:1 retain:1 text(topic) text(client) text(properties) payload
 //!           number:8 02 filter                 qos:1 flags:1 identifier:4 (0 none) next:8
 //!           number:8 03 packet id:2            qos:1 phase:1 order:8 source:1 position:8 filter or topic
 //!           number:8 04 packet id:2            released:1 at:8
@@ -248,6 +248,7 @@ impl Layout for Session {
 
 impl Layout for Will {
     fn write(&self, out: &mut Vec<u8>) {
+        write_u64(out, self.since.0);
         write_u32(out, self.delay);
         out.extend_from_slice(&[self.qos, u8::from(self.retain)]);
         write_text(out, &self.topic);
@@ -258,6 +259,7 @@ impl Layout for Will {
 
     fn read(from: &mut Reader<'_>) -> Result<Self, Problem> {
         Ok(Self {
+            since: PhysicalOffset(from.u64()?),
             delay: from.u32()?,
             qos: from.one_of(3)?,
             retain: from.bool()?,
@@ -439,8 +441,13 @@ mod tests {
             retain: true,
             properties: "k\u{1}v\u{2}".into(),
             delay: 5,
+            since: PhysicalOffset(255),
         };
-        golden(&will, b"\x01\0\0\0\x05\x01\x01\0\0\0\x03a/b\0\0\0\x01c\0\0\0\x04k\x01v\x02gone", 27);
+        golden(
+            &will,
+            b"\x01\0\0\0\0\0\0\0\xff\0\0\0\x05\x01\x01\0\0\0\x03a/b\0\0\0\x01c\0\0\0\x04k\x01v\x02gone",
+            27,
+        );
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What MQTT sessions must not forget: who they are, what they subscribed to and how far they read it, what is on its way
-//! in either direction under a packet identifier, and their wills. Bodies of messages stay in the commit log.
+//! in either direction under a packet identifier, and their wills; and the retained message of each topic. Bodies of all
+//! other messages stay in the commit log.
 //!
 //! ```text
 //! connection ── commit(changes) ──▶ journal ──▶ fjall in <store>/mqtt      awaited before what the client relies on
 //!            ── later(changes) ───▶    "                                   at most a second later
 //!            ◀─ connect: Loaded ──────────────── "
-//! commit log ── replay from the watermark ─▶ identifiers of QoS 2 messages that came in
+//! commit log ── replay from the watermark ─▶ identifiers of QoS 2 messages that came in, retained messages, wills that
+//!                                           were published: see [`recovery`]
 //! ```
 //! Always true:
 //! * what [`Durable::wait`] said is safe survives the death of this process, and with sync flush a power cut;
@@ -21,6 +23,7 @@ mod database;
 mod journal;
 mod layout;
 mod recovery;
+mod retained;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -32,17 +35,20 @@ use std::sync::Arc;
 use ferromq_model::record::Record;
 use ferromq_model::{PhysicalOffset, Timestamp};
 use ferromq_store::{FlushMode, Store};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use database::{Database, Space};
 use journal::{Batch, Journal};
 use layout::{Layout as _, NOBODY, Table};
 use recovery::Recovered;
+use retained::{Outcome, RetainedMessages};
 use sessions::{Sessions, WillTimes};
 
 pub use database::OpenError;
 pub use journal::{Durable, Stopped};
 pub use layout::BadRow;
+pub use recovery::marks;
+pub use retained::{RetainError, RetainLimits};
 pub use values::{
     Change, Expiry, Inbound, Outbound, Phase, Presence, Retained, Session, SessionNumber, SharedGroup,
     Source, Subscription, Will,
@@ -73,6 +79,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// What [`Durable::wait`] waits for: the kernel, or the disk.
     pub flush: FlushMode,
+    /// How much is retained. What is more than that is not kept at the next start either.
+    pub retain: RetainLimits,
 }
 
 /// Everything that a session resumes with.
@@ -150,6 +158,19 @@ struct Inner {
     log: Arc<dyn Log>,
     journal: Journal,
     sessions: Mutex<Sessions>,
+    retained: RwLock<RetainedMessages>,
+}
+
+/// Says that a message is about to be appended which this state is to know of: see [`State::publishing`].
+pub struct Publishing {
+    inner: Arc<Inner>,
+    floor: PhysicalOffset,
+}
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        self.inner.journal.release(self.floor);
+    }
 }
 
 impl State {
@@ -165,10 +186,12 @@ impl State {
         mut found: impl FnMut(SessionNumber, &Arc<str>, &Subscription),
     ) -> Result<Self, OpenError> {
         let database = Arc::new(Database::open(&options.dir)?);
-        let Recovered { meta, sessions, released, batch } = Recovered::read(&database, now, &mut found)?;
+        let Recovered { meta, sessions, retained, released, batch, .. } =
+            Recovered::read(&database, &*log, options.retain, now, &mut found)?;
+        database.write_at_once(batch.into_rows())?;
         let journal = Journal::start(Arc::clone(&database), Arc::clone(&log), options.flush, meta, released)?;
-        journal.commit(batch).leave();
-        Ok(Self { inner: Arc::new(Inner { database, log, journal, sessions: Mutex::new(sessions) }) })
+        let (sessions, retained) = (Mutex::new(sessions), RwLock::new(retained));
+        Ok(Self { inner: Arc::new(Inner { database, log, journal, sessions, retained }) })
     }
 
     /// Writes what waits, makes it safe, and ends. Blocking.
@@ -238,7 +261,9 @@ impl State {
             begun,
         };
         put(&mut sessions, &mut batch, number, session);
-        set_will(&mut sessions, &mut batch, number, connect.will.as_deref());
+        let since = self.inner.log.end();
+        let will = connect.will.map(|will| Will { since, ..*will });
+        set_will(&mut sessions, &mut batch, number, will.as_ref());
         let durable = self.inner.journal.commit(batch);
         Ok(Connected { number, resumed, ended, durable })
     }
@@ -392,6 +417,74 @@ impl State {
     /// Everything that was changed so far.
     pub fn flush(&self) -> Durable {
         self.inner.journal.flush()
+    }
+
+    /// To be held from before a message is appended that is of QoS 2, retained, or a will, until what follows from it was
+    /// said here: until then recovery will look for its record. Dropped also if it was not appended.
+    #[must_use = "recovery looks for the record only while this is held"]
+    pub fn publishing(&self) -> Publishing {
+        Publishing { inner: Arc::clone(&self.inner), floor: self.inner.journal.hold() }
+    }
+
+    /// Retains a message that the log has, in place of the topic's, unless that one lies behind it. The log keeps it until
+    /// it is written.
+    ///
+    /// # Errors
+    /// [`RetainError`]: the topic has no retained message any more.
+    pub fn retain(&self, topic: &Arc<str>, message: Retained) -> Result<(), RetainError> {
+        let mut batch = Batch::default();
+        let certain = self.inner.journal.certain();
+        let mut retained = self.inner.retained.write();
+        let message = Arc::new(message);
+        let outcome = retained.put(topic, Arc::clone(&message), certain);
+        match outcome {
+            Outcome::Kept => batch.retain(topic, Some(&message)),
+            Outcome::NoRoom => batch.retain(topic, None),
+            Outcome::Late => return Ok(()),
+        }
+        // Under the lock, so that rows follow each other as the messages do.
+        self.inner.journal.later(batch);
+        if outcome == Outcome::NoRoom { Err(RetainError(retained.limits())) } else { Ok(()) }
+    }
+
+    /// Removes the retained message of a topic because of the empty message at `at`, unless it lies behind that.
+    pub fn clear_retained(&self, topic: &Arc<str>, at: PhysicalOffset) {
+        let mut batch = Batch::default();
+        let certain = self.inner.journal.certain();
+        let mut retained = self.inner.retained.write();
+        if retained.clear(topic, at, certain) {
+            batch.retain(topic, None);
+            self.inner.journal.later(batch);
+        }
+    }
+
+    /// Forgets up to `limit` retained messages that have expired. Says how many it were.
+    pub fn expire_retained(&self, now: Timestamp, limit: usize) -> usize {
+        let mut batch = Batch::default();
+        let mut retained = self.inner.retained.write();
+        let expired = retained.expire(now, limit);
+        expired.iter().for_each(|topic| batch.retain(topic, None));
+        self.inner.journal.later(batch);
+        expired.len()
+    }
+
+    /// The retained message of a topic.
+    #[must_use]
+    pub fn retained(&self, topic: &Arc<str>, now: Timestamp) -> Option<Arc<Retained>> {
+        self.inner.retained.read().of(topic, now)
+    }
+
+    /// The retained messages of all topics that a filter matches, without `$share/…`, in the order of their levels.
+    #[must_use]
+    pub fn retained_matching(&self, filter: &str, now: Timestamp) -> Vec<(Arc<str>, Arc<Retained>)> {
+        self.inner.retained.read().matching(filter, now)
+    }
+
+    /// How many messages are retained, and how many bytes they take.
+    #[must_use]
+    pub fn retained_size(&self) -> (usize, usize) {
+        let retained = self.inner.retained.read();
+        (retained.len(), retained.bytes())
     }
 
     fn batch(&self, changes: impl IntoIterator<Item = Change>) -> Batch {

@@ -1,40 +1,111 @@
-//! What opening makes of the rows: all sessions, with the loss of every connection that the last run had.
+//! What opening makes of the rows, and of what the commit log says beyond them.
+//!
+//! The log is read from the watermark on, and what it says is put where no row says something later:
+//!
+//! ```text
+//! record with                              becomes
+//! mqttPacketId, clientId                   that identifier is held, if the session is not younger than the record
+//! mqttRetain, originMqttTopic              the topic's retained message, or none if it is empty
+//! mqttWill                                 that session's will is published, if it is not younger than the record
+//! ```
+//! A power cut may have left the log shorter than the rows say. Its positions are given again, so rows that name such a
+//! position are made to name the end: else a message yet to come would be taken for one that was there.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use ferromq_model::message::find_property;
+use ferromq_model::record::Record;
 use ferromq_model::{PhysicalOffset, Timestamp};
+use memchr::memmem;
 
+use super::Log;
 use super::database::{Database, OpenError, Space};
 use super::journal::Batch;
 use super::layout::{self, BadRow, Layout as _, Meta, NOBODY, Problem, Table};
+use super::retained::{Outcome, RetainLimits, RetainedMessages};
 use super::sessions::{Sessions, WillTimes};
-use super::values::{Inbound, Presence, Session, SessionNumber, Subscription, Will};
+use super::values::{Inbound, Presence, Retained, Session, SessionNumber, Subscription, Will};
+
+/// Properties of a record that recovery understands.
+pub mod marks {
+    /// The MQTT topic.
+    pub const TOPIC: &str = "originMqttTopic";
+    /// The client that published.
+    pub const CLIENT_ID: &str = "clientId";
+    /// The quality of service that it was published with.
+    pub const QOS_LEVEL: &str = "qosLevel";
+    /// The packet identifier of a QoS 2 message.
+    pub const PACKET_ID: &str = "mqttPacketId";
+    /// On a message that is retained.
+    pub const RETAIN: &str = "mqttRetain";
+    /// When the message expires, in milliseconds since 1970.
+    pub const EXPIRES_AT: &str = "mqttExpiresAt";
+    /// On a message whose body stands for none.
+    pub const IS_EMPTY: &str = "IS_EMPTY_MSG";
+    /// On a will: the session that it is of, as [`SessionNumber::mark`](super::SessionNumber::mark) says.
+    pub const WILL: &str = "mqttWill";
+}
 
 /// What was found, and what is to be written because of that.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Recovered {
     pub(super) meta: Meta,
     pub(super) sessions: Sessions,
+    pub(super) retained: RetainedMessages,
     /// Released packet identifiers that the log may contradict, with their records.
     pub(super) released: HashMap<Vec<u8>, PhysicalOffset>,
     pub(super) batch: Batch,
+    /// What is known of packet identifiers.
+    inbound: HashMap<Vec<u8>, Inbound>,
+    /// Where the log ended when each will was set.
+    wills: HashMap<SessionNumber, PhysicalOffset>,
+    end: PhysicalOffset,
+    now: Timestamp,
 }
 
 impl Recovered {
-    /// Reads every row. `found` is told each subscription.
+    /// Reads every row, then the log. `found` is told each subscription.
     pub(super) fn read(
         database: &Database,
+        log: &dyn Log,
+        limits: RetainLimits,
         now: Timestamp,
         found: &mut impl FnMut(SessionNumber, &Arc<str>, &Subscription),
     ) -> Result<Self, OpenError> {
         let dir = database.dir();
-        let mut recovered = Self { meta: Meta { next_number: 1, ..Meta::default() }, ..Self::default() };
-        for row in database.rows(Space::Sessions, b"") {
-            let (key, value) = row.map_err(|source| OpenError::Database { dir: dir.to_owned(), source })?;
-            recovered.take(&key, &value, now, found).map_err(|problem| bad_row(dir, &key, problem))?;
+        let mut recovered = Self {
+            meta: Meta { next_number: 1, ..Meta::default() },
+            sessions: Sessions::default(),
+            retained: RetainedMessages::new(limits),
+            released: HashMap::new(),
+            batch: Batch::default(),
+            inbound: HashMap::new(),
+            wills: HashMap::new(),
+            end: log.end(),
+            now,
+        };
+        for space in [Space::Sessions, Space::Retained] {
+            for row in database.rows(space, b"") {
+                let (key, value) =
+                    row.map_err(|source| OpenError::Database { dir: dir.to_owned(), source })?;
+                match space {
+                    Space::Sessions => recovered.take(&key, &value, found),
+                    Space::Retained => recovered.take_retained(&key, &value),
+                }
+                .map_err(|problem| bad_row(dir, space, &key, problem))?;
+            }
         }
+        if recovered.meta.watermark > recovered.end {
+            recovered.meta.watermark = recovered.end;
+            recovered.batch.put(layout::key(NOBODY, Table::Meta, b""), recovered.meta.encode());
+        }
+        log.each_record(recovered.meta.watermark, &mut |record| {
+            recovered.replay(record);
+            true
+        });
         Ok(recovered)
     }
 
@@ -42,7 +113,6 @@ impl Recovered {
         &mut self,
         key: &[u8],
         value: &[u8],
-        now: Timestamp,
         found: &mut impl FnMut(SessionNumber, &Arc<str>, &Subscription),
     ) -> Result<(), Problem> {
         let (number, table, rest) = layout::split_key(key)?;
@@ -51,14 +121,24 @@ impl Recovered {
             Table::Session => {
                 let mut session = Session::decode(value)?;
                 if session.presence == Presence::Connected {
-                    session.presence = Presence::Away { since: now };
+                    session.presence = Presence::Away { since: self.now };
+                    self.batch.put(key.to_vec(), session.encode());
+                }
+                if session.begun > self.end {
+                    session.begun = self.end;
                     self.batch.put(key.to_vec(), session.encode());
                 }
                 self.sessions.put(number, session);
             }
             Table::Will => {
-                let Will { delay, .. } = Will::decode(value)?;
-                let will = WillTimes { delay, due: Some(now) };
+                let mut will = Will::decode(value)?;
+                if will.since > self.end {
+                    will.since = self.end;
+                    self.batch.put(key.to_vec(), will.encode());
+                }
+                let Will { delay, since, .. } = will;
+                self.wills.insert(number, since);
+                let will = WillTimes { delay, due: Some(self.now) };
                 // The session's row came before this one. A session that has none ended.
                 let will = match self.sessions.session(number) {
                     Some(session) => match session.presence {
@@ -83,16 +163,102 @@ impl Recovered {
                 found(number, &layout::key_text(rest)?, &Subscription::decode(value)?);
             }
             Table::Outbound => {}
-            Table::Inbound => {
-                if let Inbound::Released(at) = Inbound::decode(value)? {
+            Table::Inbound => match Inbound::decode(value)? {
+                Inbound::Held(at) => {
+                    let held = Inbound::Held(at.min(self.end));
+                    if at > self.end {
+                        self.batch.put(key.to_vec(), held.encode());
+                    }
+                    self.inbound.insert(key.to_vec(), held);
+                }
+                Inbound::Released(at) if at >= self.end => self.batch.remove(key.to_vec()),
+                Inbound::Released(at) => {
+                    self.inbound.insert(key.to_vec(), Inbound::Released(at));
                     self.released.insert(key.to_vec(), at);
                 }
-            }
+            },
         }
         Ok(())
     }
+
+    fn take_retained(&mut self, key: &[u8], value: &[u8]) -> Result<(), Problem> {
+        let topic = layout::key_text(key)?;
+        let mut message = Retained::decode(value)?;
+        if message.at > self.end {
+            message.at = self.end;
+            self.batch.retain(&topic, Some(&message));
+        }
+        // Where the limits were lowered, some have no room any more.
+        if self.retained.put(&topic, Arc::new(message), self.end) == Outcome::NoRoom {
+            self.batch.retain(&topic, None);
+        }
+        Ok(())
+    }
+
+    /// Takes what a record of the log says.
+    fn replay(&mut self, record: &Record<'_>) {
+        // Most records of a log that others use too say nothing.
+        if memmem::find(record.properties.as_bytes(), b"mqtt").is_none() {
+            return;
+        }
+        let at = record.physical_offset;
+        let of = |name| find_property(record.properties, name);
+        if let Some(packet_id) = of(marks::PACKET_ID).and_then(|id| id.parse::<u16>().ok()) {
+            self.replay_inbound(of(marks::CLIENT_ID), packet_id, at);
+        }
+        if let (Some(_), Some(topic)) = (of(marks::RETAIN), of(marks::TOPIC)) {
+            let topic: Arc<str> = topic.into();
+            if of(marks::IS_EMPTY).is_some() {
+                if self.retained.clear(&topic, at, self.end) {
+                    self.batch.retain(&topic, None);
+                }
+            } else {
+                self.replay_retained(&topic, record);
+            }
+        }
+        if let Some(number) = of(marks::WILL).and_then(SessionNumber::from_mark)
+            && self.wills.get(&number).is_some_and(|since| *since <= at)
+        {
+            self.wills.remove(&number);
+            self.sessions.set_will(number, None);
+            self.batch.remove(layout::key(number, Table::Will, b""));
+        }
+    }
+
+    fn replay_inbound(&mut self, client: Option<&str>, packet_id: u16, at: PhysicalOffset) {
+        let Some(number) = client.and_then(|client| self.sessions.find(client)) else { return };
+        if self.sessions.session(number).is_none_or(|session| session.begun > at) {
+            return;
+        }
+        let key = layout::key(number, Table::Inbound, &packet_id.to_be_bytes());
+        if let Some(Inbound::Held(known) | Inbound::Released(known)) = self.inbound.get(&key)
+            && *known >= at
+        {
+            return;
+        }
+        self.released.remove(&key);
+        self.inbound.insert(key.clone(), Inbound::Held(at));
+        self.batch.put(key, Inbound::Held(at).encode());
+    }
+
+    fn replay_retained(&mut self, topic: &Arc<str>, record: &Record<'_>) {
+        let number = |name| find_property(record.properties, name).and_then(|text| text.parse().ok());
+        let message = Arc::new(Retained {
+            at: record.physical_offset,
+            stored: record.stored,
+            expires: number(marks::EXPIRES_AT).map(Timestamp),
+            qos: number(marks::QOS_LEVEL).map_or(0, |qos| qos.clamp(0, 2) as u8),
+            properties: record.properties.into(),
+            payload: Bytes::copy_from_slice(record.body),
+        });
+        match self.retained.put(topic, Arc::clone(&message), self.end) {
+            Outcome::Kept => self.batch.retain(topic, Some(&message)),
+            Outcome::NoRoom => self.batch.retain(topic, None),
+            Outcome::Late => {}
+        }
+    }
 }
 
-fn bad_row(dir: &Path, key: &[u8], problem: Problem) -> OpenError {
-    OpenError::Row { dir: dir.to_owned(), row: BadRow::new(Space::Sessions.name(), key, problem) }
+fn bad_row(dir: &Path, space: Space, key: &[u8], problem: Problem) -> OpenError {
+    OpenError::Row { dir: dir.to_owned(), row: BadRow::new(space.name(), key, problem) }
 }

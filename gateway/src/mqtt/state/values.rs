@@ -25,6 +25,16 @@ impl SessionNumber {
         self.0 & !Self::TRANSIENT
     }
 
+    /// How a record says that it is the will of this session.
+    #[must_use]
+    pub fn mark(self) -> String {
+        self.0.to_string()
+    }
+
+    pub(super) fn from_mark(mark: &str) -> Option<Self> {
+        mark.parse().ok().map(Self)
+    }
+
     /// Whether the session ends with its connection.
     #[must_use]
     pub const fn is_transient(self) -> bool {
@@ -208,6 +218,8 @@ pub struct Will {
     pub properties: Arc<str>,
     /// How many seconds after the connection's loss it is published, unless the session ends before.
     pub delay: u32,
+    /// Where the commit log ended when the client set it. [`State::connect`](super::State::connect) fills this in.
+    pub since: PhysicalOffset,
 }
 
 /// The retained message of one topic.
