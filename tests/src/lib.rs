@@ -22,6 +22,7 @@ pub mod client;
 pub mod http;
 pub mod member;
 pub mod mqadmin;
+pub mod mqtt;
 pub mod process;
 pub mod proxy;
 pub mod random;

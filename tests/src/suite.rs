@@ -154,7 +154,7 @@ async fn all(scenarios: Vec<(&'static str, Running)>) -> BTreeMap<String, Result
     verdicts
 }
 
-fn message(payload: &(dyn Any + Send)) -> String {
+pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
     match (payload.downcast_ref::<String>(), payload.downcast_ref::<&str>()) {
         (Some(text), _) => text.clone(),
         (_, Some(text)) => (*text).to_owned(),

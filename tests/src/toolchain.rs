@@ -174,6 +174,19 @@ pub fn node_clients() -> PathBuf {
     })
 }
 
+/// The `mosquitto` server.
+///
+/// # Panics
+/// When it is not installed.
+pub fn mosquitto() -> PathBuf {
+    // It is no command of users: Debian keeps it where the PATH of many does not lead.
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut dirs = env::split_paths(&path).chain(["/usr/sbin".into()]);
+    dirs.find_map(|dir| Some(dir.join("mosquitto")).filter(|program| program.is_file())).unwrap_or_else(
+        || panic!("the MQTT tests need `mosquitto`: Debian has it as apt-get install mosquitto"),
+    )
+}
+
 /// A Chromium that tests can drive.
 ///
 /// # Panics
