@@ -90,11 +90,9 @@ pub fn decode(
     }
     if packet_type == PacketType::Publish {
         let packet = buffer.split_to(frame.total).freeze();
-        return publish::decode(packet, first, frame.header, version, limits, from).map(Some);
+        return publish::decode(packet, first, frame.header, version, limits, from);
     }
-    if let &[high, low] = &buffer[frame.header..frame.total]
-        && let Some(decoded) = exchange::plain(packet_type, u16::from_be_bytes([high, low]))
-    {
+    if let Some(decoded) = exchange::plain(packet_type, &buffer[frame.header..frame.total]) {
         // The most frequent packets next to PUBLISH: nothing of them needs the buffer.
         buffer.advance(frame.total);
         return decoded.map(Some);

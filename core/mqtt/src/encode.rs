@@ -17,7 +17,7 @@ use bytes::{BufMut, BytesMut};
 pub use publish::encode_publish_head;
 
 use crate::packet::{Packet, PacketType};
-use crate::properties::{Keep, Section};
+use crate::properties::{Keep, Section, Sparse};
 use crate::reason::ReasonCode;
 use crate::values::Version;
 
@@ -106,11 +106,14 @@ impl Output<'_> {
     }
 
     /// What of a section fits behind `rest` other bytes, and its size.
-    fn fitting(&self, section: &impl Section, rest: usize) -> Properties {
+    fn fitting(&self, section: &Sparse<impl Section>, rest: usize) -> Properties {
         if !self.is_v5() {
             return Properties { keep: Keep::All, size: 0, total: 0 };
         }
         let mut chosen = Properties::of(section, Keep::All);
+        if section.is_absent() {
+            return chosen;
+        }
         for keep in [Keep::NotReason, Keep::NotReasonNorUser] {
             if packet_size(rest + chosen.total) <= self.max_packet as usize {
                 break;
@@ -121,7 +124,7 @@ impl Output<'_> {
     }
 
     /// All of a section, which must fit.
-    fn whole(&self, section: &impl Section) -> Properties {
+    fn whole(&self, section: &Sparse<impl Section>) -> Properties {
         if self.is_v5() {
             Properties::of(section, Keep::All)
         } else {
@@ -130,10 +133,12 @@ impl Output<'_> {
     }
 
     /// Writes a section, or nothing in 3.1.1.
-    fn section(&mut self, section: &impl Section, properties: Properties) {
+    fn section(&mut self, section: &Sparse<impl Section>, properties: Properties) {
         if self.is_v5() {
             put_variable(self.out, properties.size);
-            section.write(properties.keep, self.out);
+            if properties.size != 0 {
+                section.write(properties.keep, self.out);
+            }
         }
     }
 }
@@ -149,8 +154,8 @@ struct Properties {
 }
 
 impl Properties {
-    fn of(section: &impl Section, keep: Keep) -> Self {
-        let size = section.size(keep);
+    fn of(section: &Sparse<impl Section>, keep: Keep) -> Self {
+        let size = if section.is_absent() { 0 } else { section.size(keep) };
         Self { keep, size, total: variable_size(size) + size }
     }
 }

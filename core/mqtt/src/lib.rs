@@ -12,7 +12,8 @@
 //! * what is decoded obeys every rule that can be judged from one packet and its sender alone: a [`Publish`] of QoS 1
 //!   has an identifier, a topic [`Name`](topic::Name) has no wildcard, a property stands where it may and once. What
 //!   needs more than that (is this identifier in use, is this alias known) is the session's;
-//! * texts and payloads are slices of the packet that was read: nothing is copied;
+//! * payloads, binary data and long texts are slices of the packet that was read; short texts are copied, which costs
+//!   less and lets the buffer go;
 //! * what was encoded decodes to the same value, and nothing is half written: an error leaves the output as it was.
 //!
 //! | module | what it holds |

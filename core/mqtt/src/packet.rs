@@ -14,7 +14,7 @@ pub use subscribe::{
     Unsubscribe,
 };
 
-use crate::properties::{AckProperties, AuthProperties, DisconnectProperties};
+use crate::properties::{AckProperties, AuthProperties, DisconnectProperties, Sparse};
 use crate::reason::ReasonCode;
 use crate::values::{PacketId, Side};
 
@@ -175,7 +175,7 @@ pub struct Ack {
     /// How it went; always success in 3.1.1.
     pub reason: ReasonCode,
     /// 5.0 only.
-    pub properties: AckProperties,
+    pub properties: Sparse<AckProperties>,
 }
 
 impl Ack {
@@ -188,7 +188,7 @@ impl Ack {
     /// It went as the code says.
     #[must_use]
     pub fn with_reason(id: PacketId, reason: ReasonCode) -> Self {
-        Self { id, reason, properties: AckProperties::default() }
+        Self { id, reason, properties: Sparse::default() }
     }
 }
 
@@ -198,14 +198,14 @@ pub struct Disconnect {
     /// The cause; always success in 3.1.1.
     pub reason: ReasonCode,
     /// 5.0 only.
-    pub properties: DisconnectProperties,
+    pub properties: Sparse<DisconnectProperties>,
 }
 
 impl Disconnect {
     /// Without a word more.
     #[must_use]
     pub fn new(reason: ReasonCode) -> Self {
-        Self { reason, properties: DisconnectProperties::default() }
+        Self { reason, properties: Sparse::default() }
     }
 }
 
@@ -215,5 +215,5 @@ pub struct Auth {
     /// Done, go on, or anew.
     pub reason: ReasonCode,
     /// The method is always among them, but in an AUTH from a server that says success and nothing else.
-    pub properties: AuthProperties,
+    pub properties: Sparse<AuthProperties>,
 }

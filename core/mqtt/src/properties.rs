@@ -17,8 +17,10 @@ use crate::values::{PayloadFormat, QoS, SessionExpiry, SubscriptionId};
 use std::num::{NonZeroU16, NonZeroU32};
 
 mod slot;
+mod sparse;
 
 use slot::Slot;
+pub use sparse::{Absent, Sparse};
 
 macro_rules! table {
     ($($property:ident = $id:literal, $name:literal;)*) => {
@@ -101,15 +103,16 @@ impl Keep {
 }
 
 /// The properties of one kind of packet.
-pub(crate) trait Section: Default {
+pub(crate) trait Section: Absent {
     /// Reads length and properties; `other` is asked for those that are not of the section and says whether it took it.
     fn read_with(
         reader: &mut Reader<'_>,
         other: impl FnMut(Property, &mut Reader<'_>) -> Result<bool, DecodeError>,
-    ) -> Result<Self, DecodeError>;
+    ) -> Result<Sparse<Self>, DecodeError>;
 
     /// Reads length and properties.
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    #[inline]
+    fn read(reader: &mut Reader<'_>) -> Result<Sparse<Self>, DecodeError> {
         Self::read_with(reader, |_, _| Ok(false))
     }
 
@@ -128,13 +131,20 @@ macro_rules! sections {
             $($(#[$field_meta])* pub $field: $type,)*
         }
 
+        impl Absent for $section {
+            fn absent() -> &'static Self {
+                static ABSENT: $section = $section { $($field: <$type as Slot>::ABSENT,)* };
+                &ABSENT
+            }
+        }
+
         impl Section for $section {
             #[inline]
             fn read_with(
                 reader: &mut Reader<'_>,
                 mut other: impl FnMut(Property, &mut Reader<'_>) -> Result<bool, DecodeError>,
-            ) -> Result<Self, DecodeError> {
-                let mut found = Self::default();
+            ) -> Result<Sparse<Self>, DecodeError> {
+                let mut found = Sparse::<Self>::default();
                 let outer = reader.begin_section()?;
                 while !reader.is_empty() {
                     match reader.property()? {

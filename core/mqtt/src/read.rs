@@ -3,12 +3,14 @@
 //! Always true: it never looks past the end of the packet, or of the section of properties within it. A field that
 //! would is malformed, as there is nothing left to wait for.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::decode::{DecodeError, Limits};
 use crate::properties::Property;
-use crate::text::{Binary, Text};
-use crate::topic::Name;
+use crate::text::{self, Binary, Text};
+use crate::topic::{Name, NameError, check_name};
 use crate::values::PacketId;
 
 const EARLY: DecodeError = DecodeError::Malformed("ends within a field");
@@ -85,31 +87,48 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Bytes behind a length of two.
+    /// Bytes behind a length of two: where they are.
     #[inline]
-    fn counted(&mut self) -> Result<Bytes, DecodeError> {
+    fn counted(&mut self) -> Result<Range<usize>, DecodeError> {
         let length = usize::from(self.u16()?);
         if length > self.len() {
             return Err(EARLY);
         }
         let start = self.at;
         self.at += length;
-        Ok(self.packet.slice(start..self.at))
+        Ok(start..self.at)
     }
 
     pub(crate) fn binary(&mut self) -> Result<Binary, DecodeError> {
-        self.counted().map(Binary::counted)
+        let range = self.counted()?;
+        Ok(Binary::counted(self.packet.slice(range)))
     }
 
     pub(crate) fn text(&mut self) -> Result<Text, DecodeError> {
-        Ok(Text::new(self.counted()?)?)
+        let range = self.counted()?;
+        text::check(&self.packet[range.clone()])?;
+        Ok(Text::of_checked(&self.packet[range.start..], range.len(), || self.packet.slice(range)))
     }
 
-    /// A topic name; `None` for no bytes at all.
-    #[inline]
-    pub(crate) fn name(&mut self) -> Result<Option<Name>, DecodeError> {
-        let bytes = self.counted()?;
-        if bytes.is_empty() { Ok(None) } else { Ok(Some(Name::new(bytes)?)) }
+    /// Where a topic name is, which is one or nothing at all.
+    #[inline(always)]
+    pub(crate) fn name_or_nothing(&mut self) -> Result<Range<usize>, DecodeError> {
+        let range = self.counted()?;
+        if !range.is_empty() {
+            check_name(&self.packet[range.clone()])?;
+        }
+        Ok(range)
+    }
+
+    /// The topic name that is there.
+    #[inline(always)]
+    pub(crate) fn name_at(&self, range: Range<usize>) -> Name {
+        Name::of_checked(&self.packet[range.start..], range.len(), || self.packet.slice(range))
+    }
+
+    pub(crate) fn name(&mut self) -> Result<Name, DecodeError> {
+        let range = self.name_or_nothing()?;
+        if range.is_empty() { Err(NameError::Empty.into()) } else { Ok(self.name_at(range)) }
     }
 
     #[inline]

@@ -1,9 +1,10 @@
-//! The two kinds of counted bytes: texts and binary data, both at most 65 535 bytes and slices of what was read.
+//! The two kinds of counted bytes: texts and binary data, both at most 65 535 bytes.
 //!
 //! Always true: a [`Text`] is UTF-8 without U+0000. A byte order mark is data like any other character.
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::ops::Deref;
 
 use bytes::Bytes;
@@ -11,9 +12,30 @@ use bytes::Bytes;
 /// The most bytes that the two bytes of a length can count.
 pub const MAX_COUNTED: usize = 65_535;
 
+/// The longest text that is kept in place: as much as a handle of shared bytes takes.
+const SHORT: usize = 32;
+
 /// A text of the protocol. Cheap to clone.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Text(Bytes);
+///
+/// A short one is a copy of its bytes, which costs less than to share them and does not keep alive the buffer that it
+/// was read into; a long one is a slice of it.
+#[derive(Clone)]
+pub struct Text(Kept);
+
+#[derive(Clone)]
+enum Kept {
+    /// The length is one too much: its zero says `Long`, so that kind and length are one word, as quickly moved.
+    Short {
+        one_more: NonZeroUsize,
+        bytes: Words,
+    },
+    Long(Bytes),
+}
+
+/// Aligned, so that they are moved word by word.
+#[derive(Clone, Copy)]
+#[repr(align(8))]
+struct Words([u8; SHORT]);
 
 /// Why bytes are no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,17 +57,8 @@ impl Text {
     /// # Errors
     /// When they are no text of the protocol.
     pub fn new(bytes: Bytes) -> Result<Self, TextError> {
-        if bytes.len() > MAX_COUNTED {
-            return Err(TextError::TooLong);
-        }
-        let seen = scan(&bytes);
-        if seen.null {
-            return Err(TextError::Null);
-        }
-        if seen.beyond_ascii && std::str::from_utf8(&bytes).is_err() {
-            return Err(TextError::NotUtf8);
-        }
-        Ok(Self(bytes))
+        check(&bytes)?;
+        Ok(Self::of_checked_whole(bytes))
     }
 
     /// The text without copying it.
@@ -60,33 +73,109 @@ impl Text {
     /// As Rust's own.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // SAFETY: every way to make a `Text` checks that the bytes are UTF-8, and `Bytes` do not change.
-        unsafe { std::str::from_utf8_unchecked(&self.0) }
+        // SAFETY: every way to make a `Text` checks that the bytes are UTF-8, and they do not change.
+        unsafe { std::str::from_utf8_unchecked(self.as_bytes()) }
     }
 
     /// The bytes, which are UTF-8.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Kept::Short { one_more, bytes } => &bytes.0[..one_more.get() - 1],
+            Kept::Long(bytes) => bytes,
+        }
     }
 
-    /// The bytes with their owner.
+    /// The bytes with their owner; those of a short text are copied for that.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
-        self.0
+        match self.0 {
+            Kept::Short { .. } => Bytes::copy_from_slice(self.as_bytes()),
+            Kept::Long(bytes) => bytes,
+        }
     }
 
-    /// Takes bytes that a [`scan`] found to be ASCII without zeros, at most [`MAX_COUNTED`] of them.
-    pub(crate) fn plain(bytes: Bytes) -> Self {
-        debug_assert!(bytes.len() <= MAX_COUNTED && bytes.is_ascii() && !bytes.contains(&0));
-        Self(bytes)
+    /// Keeps the first bytes of some, which were [checked](check); `share` gives them with their owner, if they are long.
+    #[inline]
+    pub(crate) fn of_checked(bytes: &[u8], length: usize, share: impl FnOnce() -> Bytes) -> Self {
+        debug_assert_eq!(check(&bytes[..length]), Ok(()));
+        if length > SHORT {
+            return Self(Kept::Long(share()));
+        }
+        let short = match bytes.first_chunk::<SHORT>() {
+            // A copy of a fixed size costs a third of one that is as long as the text; nobody looks behind the text.
+            Some(chunk) => *chunk,
+            None => {
+                let mut short = [0; SHORT];
+                short[..length].copy_from_slice(&bytes[..length]);
+                short
+            }
+        };
+        Self(Kept::Short { one_more: NonZeroUsize::MIN.saturating_add(length), bytes: Words(short) })
     }
 
-    /// A part that begins and ends between characters, without copying.
-    pub(crate) fn part(&self, range: impl std::ops::RangeBounds<usize>) -> Self {
-        let part = Self(self.0.slice(range));
-        debug_assert!(std::str::from_utf8(part.as_bytes()).is_ok(), "cut within a character");
-        part
+    /// Keeps bytes that were [checked](check).
+    pub(crate) fn of_checked_whole(bytes: Bytes) -> Self {
+        if bytes.len() > SHORT {
+            return Self(Kept::Long(bytes));
+        }
+        Self::of_checked(&bytes, bytes.len(), || unreachable!("it is short"))
+    }
+
+    /// The text from this byte on, which begins a character; without copying if it is long.
+    pub(crate) fn from(&self, start: usize) -> Self {
+        let rest = &self.as_bytes()[start..];
+        Self::of_checked(rest, rest.len(), || match &self.0 {
+            Kept::Long(bytes) => bytes.slice(start..),
+            Kept::Short { .. } => unreachable!("a part of a short text is short"),
+        })
+    }
+}
+
+/// Whether bytes are a text of the protocol.
+pub(crate) fn check(bytes: &[u8]) -> Result<(), TextError> {
+    check_scanned(bytes, scan(bytes))
+}
+
+/// The same with what a look at them found.
+#[inline]
+pub(crate) fn check_scanned(bytes: &[u8], seen: Seen) -> Result<(), TextError> {
+    if bytes.len() > MAX_COUNTED {
+        return Err(TextError::TooLong);
+    }
+    if seen.null {
+        return Err(TextError::Null);
+    }
+    if seen.beyond_ascii && std::str::from_utf8(bytes).is_err() {
+        return Err(TextError::NotUtf8);
+    }
+    Ok(())
+}
+
+impl Default for Text {
+    /// The empty one.
+    fn default() -> Self {
+        Self(Kept::Short { one_more: NonZeroUsize::MIN, bytes: Words([0; SHORT]) })
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_bytes().cmp(other.as_bytes())
     }
 }
 
@@ -121,7 +210,8 @@ impl TryFrom<&str> for Text {
     type Error = TextError;
 
     fn try_from(text: &str) -> Result<Self, TextError> {
-        Self::new(Bytes::copy_from_slice(text.as_bytes()))
+        check(text.as_bytes())?;
+        Ok(Self::of_checked(text.as_bytes(), text.len(), || Bytes::copy_from_slice(text.as_bytes())))
     }
 }
 

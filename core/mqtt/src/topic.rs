@@ -11,6 +11,7 @@ mod filter;
 mod name;
 
 pub use filter::{AnyFilter, Filter, FilterError, FilterFault, InvalidFilter, SharedFilter};
+pub(crate) use name::check as check_name;
 pub use name::{Name, NameError};
 
 #[cfg(test)]

@@ -4,10 +4,9 @@ use bytes::BytesMut;
 
 use super::{ConnectError, DecodeError, Frame, Limits};
 use crate::packet::{ConnAck, Connect, Packet, PacketType, Will};
-use crate::properties::{ConnAckProperties, ConnectProperties, Property, Section, WillProperties};
+use crate::properties::{ConnAckProperties, ConnectProperties, Property, Section, Sparse, WillProperties};
 use crate::read::Reader;
 use crate::reason::ReasonCode;
-use crate::topic::NameError;
 use crate::values::{QoS, Side, Version};
 
 /// The first byte of a CONNECT.
@@ -81,7 +80,7 @@ fn connect(reader: &mut Reader<'_>, version: Version) -> Result<Connect, DecodeE
         return Err(DecodeError::Malformed("password without user name"));
     }
     let keep_alive = reader.u16()?;
-    let mut properties = ConnectProperties::default();
+    let mut properties = Sparse::default();
     if version == Version::V5 {
         properties = ConnectProperties::read(reader)?;
         if properties.authentication_data.is_some() && properties.authentication_method.is_none() {
@@ -106,11 +105,11 @@ fn connect(reader: &mut Reader<'_>, version: Version) -> Result<Connect, DecodeE
 }
 
 fn read_will(reader: &mut Reader<'_>, version: Version, qos: QoS, retain: bool) -> Result<Will, DecodeError> {
-    let mut properties = WillProperties::default();
+    let mut properties = Sparse::default();
     if version == Version::V5 {
         properties = WillProperties::read(reader)?;
     }
-    let topic = reader.name()?.ok_or(NameError::Empty)?;
+    let topic = reader.name()?;
     Ok(Will { topic, payload: reader.binary()?, qos, retain, properties })
 }
 
@@ -123,7 +122,7 @@ pub(super) fn acknowledgement(reader: &mut Reader<'_>, version: Version) -> Resu
     let code = reader.u8()?;
     let refused = DecodeError::Reason { packet: PacketType::ConnAck, code };
     let (reason, properties) = match version {
-        Version::V3 => (ReasonCode::from_return_code(code), ConnAckProperties::default()),
+        Version::V3 => (ReasonCode::from_return_code(code), Sparse::default()),
         Version::V5 => {
             let reason =
                 ReasonCode::from_u8(code).filter(|code| code.is_allowed(PacketType::ConnAck, Side::Server));

@@ -16,15 +16,21 @@ fn packet(packet_type: PacketType, ack: Ack) -> Packet {
     }
 }
 
-/// An acknowledgement that is two bytes long, so that they are its identifier; `None` for other types of packet.
+/// The packets that most often come as short as they can be: acknowledgements that are an identifier alone, and those
+/// that are nothing but their type. `None` for all others.
 #[inline]
-pub(super) fn plain(packet_type: PacketType, id: u16) -> Option<Result<Packet, DecodeError>> {
-    match packet_type {
-        PacketType::PubAck | PacketType::PubRec | PacketType::PubRel | PacketType::PubComp => Some(
-            PacketId::new(id)
+pub(super) fn plain(packet_type: PacketType, body: &[u8]) -> Option<Result<Packet, DecodeError>> {
+    match (packet_type, body) {
+        (
+            PacketType::PubAck | PacketType::PubRec | PacketType::PubRel | PacketType::PubComp,
+            &[high, low],
+        ) => Some(
+            PacketId::new(u16::from_be_bytes([high, low]))
                 .map(|id| packet(packet_type, Ack::new(id)))
                 .ok_or(DecodeError::Protocol("packet identifier 0")),
         ),
+        (PacketType::PingReq, []) => Some(Ok(Packet::PingReq)),
+        (PacketType::PingResp, []) => Some(Ok(Packet::PingResp)),
         _ => None,
     }
 }

@@ -5,8 +5,8 @@ use crate::packet::{
     Packet, PacketType, RequestedFilter, SubAck, Subscribe, Subscription, SubscriptionOptions, UnsubAck,
     Unsubscribe,
 };
-use crate::properties::Section;
 use crate::properties::{AckProperties, SubscribeProperties, UnsubscribeProperties};
+use crate::properties::{Section, Sparse};
 use crate::read::Reader;
 use crate::reason::ReasonCode;
 use crate::topic::AnyFilter;
@@ -34,7 +34,7 @@ fn filter(reader: &mut Reader<'_>) -> Result<RequestedFilter, DecodeError> {
 
 pub(super) fn subscribe(reader: &mut Reader<'_>, version: Version) -> Result<Packet, DecodeError> {
     let id = reader.packet_id()?;
-    let mut properties = SubscribeProperties::default();
+    let mut properties = Sparse::default();
     if version == Version::V5 {
         properties = SubscribeProperties::read(reader)?;
     }
@@ -66,7 +66,7 @@ fn options(byte: u8, version: Version) -> Result<SubscriptionOptions, DecodeErro
 
 pub(super) fn unsubscribe(reader: &mut Reader<'_>, version: Version) -> Result<Packet, DecodeError> {
     let id = reader.packet_id()?;
-    let mut properties = UnsubscribeProperties::default();
+    let mut properties = Sparse::default();
     if version == Version::V5 {
         properties = UnsubscribeProperties::read(reader)?;
     }
@@ -94,7 +94,7 @@ fn reasons(
 /// SUBACK.
 pub(super) fn subscribed(reader: &mut Reader<'_>, version: Version) -> Result<Packet, DecodeError> {
     let id = reader.packet_id()?;
-    let mut properties = AckProperties::default();
+    let mut properties = Sparse::default();
     if version == Version::V5 {
         properties = AckProperties::read(reader)?;
     }

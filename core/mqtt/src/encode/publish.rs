@@ -34,7 +34,8 @@ pub fn encode_publish_head(
         Version::V3 if name.is_empty() => return Err(EncodeError::NotInVersion(PacketType::Publish)),
         Version::V3 => alias = None,
         Version::V5 => {
-            properties = publish.properties.size(Keep::All) + alias.map_or(0, |_| ALIAS);
+            properties = if publish.properties.is_absent() { 0 } else { publish.properties.size(Keep::All) };
+            properties += alias.map_or(0, |_| ALIAS);
             remaining += variable_size(properties) + properties;
         }
     }

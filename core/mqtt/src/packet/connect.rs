@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::properties::{ConnAckProperties, ConnectProperties, WillProperties};
+use crate::properties::{ConnAckProperties, ConnectProperties, Sparse, WillProperties};
 use crate::reason::ReasonCode;
 use crate::text::{Binary, Text};
 use crate::topic::Name;
@@ -26,7 +26,7 @@ pub struct Connect {
     /// In 3.1.1 never without a user name.
     pub password: Option<Binary>,
     /// 5.0 only.
-    pub properties: ConnectProperties,
+    pub properties: Sparse<ConnectProperties>,
 }
 
 impl Connect {
@@ -41,7 +41,7 @@ impl Connect {
             will: None,
             user_name: None,
             password: None,
-            properties: ConnectProperties::default(),
+            properties: Sparse::default(),
         }
     }
 
@@ -98,14 +98,14 @@ pub struct Will {
     /// As if the client had published it so.
     pub retain: bool,
     /// 5.0 only.
-    pub properties: WillProperties,
+    pub properties: Sparse<WillProperties>,
 }
 
 impl Will {
     /// A will of QoS 0, not retained.
     #[must_use]
     pub fn new(topic: Name, payload: Binary) -> Self {
-        Self { topic, payload, qos: QoS::AtMostOnce, retain: false, properties: WillProperties::default() }
+        Self { topic, payload, qos: QoS::AtMostOnce, retain: false, properties: Sparse::default() }
     }
 
     /// The payload as a message's.
@@ -123,13 +123,13 @@ pub struct ConnAck {
     /// Success, or why not.
     pub reason: ReasonCode,
     /// 5.0 only.
-    pub properties: ConnAckProperties,
+    pub properties: Sparse<ConnAckProperties>,
 }
 
 impl ConnAck {
     /// A refusal.
     #[must_use]
     pub fn refused(reason: ReasonCode) -> Self {
-        Self { session_present: false, reason, properties: ConnAckProperties::default() }
+        Self { session_present: false, reason, properties: Sparse::default() }
     }
 }

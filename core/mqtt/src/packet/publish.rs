@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::properties::PublishProperties;
+use crate::properties::{PublishProperties, Sparse};
 use crate::topic::Name;
 use crate::values::{PacketId, PayloadFormat, QoS, TopicAlias};
 
@@ -16,7 +16,7 @@ pub struct Publish {
     /// To the server: keep it for later subscribers. To a client: it was kept.
     pub retain: bool,
     /// 5.0 only.
-    pub properties: PublishProperties,
+    pub properties: Sparse<PublishProperties>,
     /// A slice of the packet; may be empty.
     pub payload: Bytes,
 }
@@ -29,7 +29,7 @@ impl Publish {
             topic: PublishTopic::Name(topic),
             delivery: Delivery::AtMostOnce,
             retain: false,
-            properties: PublishProperties::default(),
+            properties: Sparse::default(),
             payload,
         }
     }

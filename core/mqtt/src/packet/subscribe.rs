@@ -1,6 +1,6 @@
 //! [`Subscribe`] and [`Unsubscribe`], and their answers.
 
-use crate::properties::{AckProperties, SubscribeProperties, UnsubscribeProperties};
+use crate::properties::{AckProperties, Sparse, SubscribeProperties, UnsubscribeProperties};
 use crate::reason::ReasonCode;
 use crate::topic::{AnyFilter, InvalidFilter};
 use crate::values::{PacketId, QoS};
@@ -16,7 +16,7 @@ pub struct Subscribe {
     /// At least one.
     pub filters: Vec<Subscription>,
     /// 5.0 only. The identifier among them is for all filters.
-    pub properties: SubscribeProperties,
+    pub properties: Sparse<SubscribeProperties>,
 }
 
 /// One filter of a [`Subscribe`].
@@ -102,14 +102,14 @@ pub struct SubAck {
     /// At least one.
     pub reasons: Vec<ReasonCode>,
     /// 5.0 only.
-    pub properties: AckProperties,
+    pub properties: Sparse<AckProperties>,
 }
 
 impl SubAck {
     /// Without a word more.
     #[must_use]
     pub fn new(id: PacketId, reasons: Vec<ReasonCode>) -> Self {
-        Self { id, reasons, properties: AckProperties::default() }
+        Self { id, reasons, properties: Sparse::default() }
     }
 }
 
@@ -121,7 +121,7 @@ pub struct Unsubscribe {
     /// At least one.
     pub filters: Vec<RequestedFilter>,
     /// 5.0 only.
-    pub properties: UnsubscribeProperties,
+    pub properties: Sparse<UnsubscribeProperties>,
 }
 
 /// In 5.0 one code for each filter of an [`Unsubscribe`], in its order; in 3.1.1 none.
@@ -132,13 +132,13 @@ pub struct UnsubAck {
     /// At least one in 5.0; not written in 3.1.1.
     pub reasons: Vec<ReasonCode>,
     /// 5.0 only.
-    pub properties: AckProperties,
+    pub properties: Sparse<AckProperties>,
 }
 
 impl UnsubAck {
     /// Without a word more.
     #[must_use]
     pub fn new(id: PacketId, reasons: Vec<ReasonCode>) -> Self {
-        Self { id, reasons, properties: AckProperties::default() }
+        Self { id, reasons, properties: Sparse::default() }
     }
 }

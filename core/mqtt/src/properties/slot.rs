@@ -14,7 +14,9 @@ use crate::topic::Name;
 use crate::values::{PayloadFormat, QoS, SessionExpiry, SubscriptionId};
 
 /// The place of one property in its packet.
-pub(super) trait Slot {
+pub(super) trait Slot: Sized {
+    /// Nothing in it.
+    const ABSENT: Self;
     /// Reads one more value; the number was read.
     fn read(&mut self, property: Property, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
     /// What [`write`](Self::write) will write.
@@ -24,6 +26,8 @@ pub(super) trait Slot {
 }
 
 impl<V: Value> Slot for Option<V> {
+    const ABSENT: Self = None;
+
     fn read(&mut self, property: Property, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         if self.is_some() {
             return Err(DecodeError::Repeated(property));
@@ -47,6 +51,8 @@ impl<V: Value> Slot for Option<V> {
 }
 
 impl Slot for Vec<SubscriptionId> {
+    const ABSENT: Self = Self::new();
+
     fn read(&mut self, property: Property, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         self.push(SubscriptionId::read(property, reader)?);
         Ok(())
@@ -67,6 +73,8 @@ impl Slot for Vec<SubscriptionId> {
 }
 
 impl Slot for super::UserProperties {
+    const ABSENT: Self = Self::new();
+
     fn read(&mut self, _: Property, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         let limit = reader.limits().user_properties;
         if self.len() >= limit {

@@ -81,8 +81,8 @@ fn subscription_id() -> impl Strategy<Value = SubscriptionId> {
     prop_oneof![1..300_u32, 1..=268_435_455_u32].prop_map(|id| SubscriptionId::new(id).unwrap())
 }
 
-fn nothing_in_v3<P: Default>(version: Version, properties: P) -> P {
-    if version == Version::V5 { properties } else { P::default() }
+fn nothing_in_v3<P: Absent>(version: Version, properties: P) -> Sparse<P> {
+    if version == Version::V5 { properties.into() } else { Sparse::default() }
 }
 
 prop_compose! {
@@ -255,7 +255,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn ack_properties(version: Version)(reason_string in of(text()), user in user()) -> AckProperties {
+    fn ack_properties(version: Version)(reason_string in of(text()), user in user()) -> Sparse<AckProperties> {
         nothing_in_v3(version, AckProperties { reason_string, user })
     }
 }
@@ -323,7 +323,7 @@ fn auth(from: Side) -> impl Strategy<Value = Auth> {
                 reason_string,
                 user,
             };
-            Auth { reason, properties }
+            Auth { reason, properties: properties.into() }
         },
     )
 }

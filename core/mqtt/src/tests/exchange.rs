@@ -1,7 +1,7 @@
 //! The four acknowledgements, DISCONNECT and AUTH.
 
 use super::*;
-use crate::properties::AckProperties;
+use crate::properties::Sparse;
 
 const ID: &[u8] = &[0x12, 0x34];
 
@@ -25,7 +25,7 @@ fn an_acknowledgement_may_leave_out_properties_and_success() {
             let ack = ack_of(one(Version::V5, from, &raw(first, &[ID, &[failure]])).unwrap());
             assert_eq!(ack.reason.code(), failure);
             let ack = ack_of(one(Version::V5, from, &raw(first, &[ID, &[failure, 0]])).unwrap());
-            assert_eq!((ack.reason.code(), ack.properties), (failure, AckProperties::default()));
+            assert_eq!((ack.reason.code(), ack.properties), (failure, Sparse::default()));
             let ack = ack_of(one(Version::V5, from, &raw(first, &[ID, &[0, 4, 0x1F, 0, 1, b'!']])).unwrap());
             assert_eq!(ack.properties.reason_string.as_deref(), Some("!"));
             for more in [&[0][..], &[0, 0], &[0x92]] {

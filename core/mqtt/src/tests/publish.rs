@@ -140,7 +140,7 @@ fn the_properties_of_a_message_survive_reading_and_writing() {
 #[test]
 fn a_payload_may_be_checked_against_the_format_that_it_says() {
     let with = |format, payload: &'static [u8]| Publish {
-        properties: PublishProperties { payload_format: format, ..PublishProperties::default() },
+        properties: PublishProperties { payload_format: format, ..PublishProperties::default() }.into(),
         ..Publish::new(Name::from_static("t"), payload.into())
     };
     assert!(with(Some(PayloadFormat::Utf8), "ä".as_bytes()).has_the_format_it_says());
@@ -150,13 +150,15 @@ fn a_payload_may_be_checked_against_the_format_that_it_says() {
 }
 
 #[test]
-fn topic_and_payload_are_slices_of_what_was_read() {
-    let mut buffer = BytesMut::from(&raw(0x30, &[&counted(b"topic"), &[0], b"payload"])[..]);
-    let range = buffer.as_ptr_range();
-    let packet = decode(&mut buffer, Version::V5, &Limits::default(), Side::Client);
-    let Ok(Some(Packet::Publish(publish))) = packet else { panic!("not a PUBLISH") };
-    assert!(range.contains(&publish.payload.as_ptr()));
-    assert!(range.contains(&publish.topic.name().unwrap().as_ptr()));
+fn payload_and_long_topic_are_slices_of_what_was_read_and_a_short_topic_is_not() {
+    for (length, is_slice) in [(32, false), (33, true)] {
+        let mut buffer = BytesMut::from(&raw(0x30, &[&counted(&vec![b't'; length]), &[0], b"payload"])[..]);
+        let range = buffer.as_ptr_range();
+        let packet = decode(&mut buffer, Version::V5, &Limits::default(), Side::Client);
+        let Ok(Some(Packet::Publish(publish))) = packet else { panic!("not a PUBLISH") };
+        assert!(range.contains(&publish.payload.as_ptr()));
+        assert_eq!(range.contains(&publish.topic.name().unwrap().as_ptr()), is_slice);
+    }
 }
 
 #[test]
@@ -183,4 +185,11 @@ fn an_alias_is_for_5_0() {
     let error = encode(&Packet::Publish(message), Version::V3, u32::MAX, &mut out);
     assert_eq!(error, Err(EncodeError::NotInVersion(PacketType::Publish)));
     assert_eq!(out, b"before"[..]);
+}
+
+/// They are moved from hand to hand: what is rare belongs behind a pointer.
+#[test]
+fn packets_are_small() {
+    assert!(size_of::<Publish>() <= 104, "{}", size_of::<Publish>());
+    assert!(size_of::<Packet>() <= 104, "{}", size_of::<Packet>());
 }

@@ -177,10 +177,10 @@ impl SharedFilter {
         &self.text[SHARE.len()..self.filter - 1]
     }
 
-    /// What they share, without copying.
+    /// What they share.
     #[must_use]
     pub fn filter(&self) -> Filter {
-        Filter(self.text.part(self.filter..))
+        Filter(self.text.from(self.filter))
     }
 
     /// Whether the group wants messages of this topic.

@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
-use crate::text::{MAX_COUNTED, Text, TextError, scan};
+use crate::text::{self, Text, TextError, scan};
 
 /// A topic name: 1 to 65 535 bytes of text without wildcards. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,18 +32,15 @@ impl Name {
     /// # Errors
     /// When they are no topic name.
     pub fn new(bytes: Bytes) -> Result<Self, NameError> {
-        if bytes.is_empty() {
-            return Err(NameError::Empty);
-        }
-        if bytes.len() > MAX_COUNTED {
-            return Err(TextError::TooLong.into());
-        }
-        let seen = scan(&bytes);
-        if !(seen.null | seen.beyond_ascii | seen.wildcard) {
-            return Ok(Self(Text::plain(bytes)));
-        }
-        let text = Text::new(bytes)?;
-        if seen.wildcard { Err(NameError::Wildcard) } else { Ok(Self(text)) }
+        check(&bytes)?;
+        Ok(Self(Text::of_checked_whole(bytes)))
+    }
+
+    /// Keeps the first bytes of some, which were [checked](check); `share` gives them with their owner, if they are long.
+    #[inline]
+    pub(crate) fn of_checked(bytes: &[u8], length: usize, share: impl FnOnce() -> Bytes) -> Self {
+        debug_assert_eq!(check(&bytes[..length]), Ok(()));
+        Self(Text::of_checked(bytes, length, share))
     }
 
     /// The name without copying it.
@@ -79,6 +76,17 @@ impl Name {
     }
 }
 
+/// Whether bytes are a topic name.
+#[inline]
+pub(crate) fn check(bytes: &[u8]) -> Result<(), NameError> {
+    if bytes.is_empty() {
+        return Err(NameError::Empty);
+    }
+    let seen = scan(bytes);
+    text::check_scanned(bytes, seen)?;
+    if seen.wildcard { Err(NameError::Wildcard) } else { Ok(()) }
+}
+
 impl Deref for Name {
     type Target = str;
 
@@ -103,7 +111,7 @@ impl TryFrom<&str> for Name {
     type Error = NameError;
 
     fn try_from(name: &str) -> Result<Self, NameError> {
-        Self::new(Bytes::copy_from_slice(name.as_bytes()))
+        Text::try_from(name)?.try_into()
     }
 }
 
@@ -111,7 +119,8 @@ impl TryFrom<Text> for Name {
     type Error = NameError;
 
     fn try_from(text: Text) -> Result<Self, NameError> {
-        Self::new(text.into_bytes())
+        check(text.as_bytes())?;
+        Ok(Self(text))
     }
 }
 
