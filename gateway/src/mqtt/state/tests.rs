@@ -1,6 +1,7 @@
 //! The state from outside: what is promised, and what a killed process leaves.
 
 mod durability;
+mod model;
 mod replay;
 
 use std::fs;
@@ -99,27 +100,28 @@ fn open(dir: &Path) -> State {
     open_found(dir, NOON).0
 }
 
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+            continue;
+        }
+        let mut bytes = fs::read(entry.path()).unwrap();
+        if target.extension().is_some_and(|extension| extension == "jnl") {
+            // The hole that follows is 64 MiB.
+            bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+        }
+        fs::write(target, bytes).unwrap();
+    }
+}
+
 /// A copy of what the kernel has of a directory: what a kill at this moment leaves.
 fn killed(dir: &Path) -> TempDir {
-    fn copy(from: &Path, to: &Path) {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            let target = to.join(entry.file_name());
-            if entry.file_type().unwrap().is_dir() {
-                copy(&entry.path(), &target);
-                continue;
-            }
-            let mut bytes = fs::read(entry.path()).unwrap();
-            if target.extension().is_some_and(|extension| extension == "jnl") {
-                // The hole that follows is 64 MiB.
-                bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
-            }
-            fs::write(target, bytes).unwrap();
-        }
-    }
     let image = tempfile::tempdir().unwrap();
-    copy(dir, image.path());
+    copy_dir(dir, image.path());
     image
 }
 

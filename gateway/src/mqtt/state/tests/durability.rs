@@ -20,3 +20,40 @@ async fn after_a_failed_sync_nothing_is_called_safe_any_more() {
     assert!(state.flush().wait().await.is_err());
     assert!(matches!(state.close(), Err(Stopped::Failed(_))));
 }
+
+/// The image of a state to which `commits` pairs of subscriptions were added, each by one commit.
+async fn pairs(commits: usize) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let session = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().number;
+    for n in 0..commits {
+        let pair = [subscribe(session, &format!("a{n:02}"), 1), subscribe(session, &format!("b{n:02}"), 1)];
+        state.commit(pair).wait().await.unwrap();
+    }
+    killed(dir.path())
+}
+
+/// Which pairs there are; none may be half there, nor one without those before it.
+fn whole_pairs(found: &Found) -> usize {
+    let filters: Vec<_> = found.iter().map(|(_, filter, _)| filter.to_string()).collect();
+    let expected = |count: usize| {
+        let of = |letter| (0..count).map(move |n| format!("{letter}{n:02}"));
+        of('a').chain(of('b')).collect::<Vec<_>>()
+    };
+    assert_eq!(filters, expected(filters.len() / 2));
+    filters.len() / 2
+}
+
+#[tokio::test]
+async fn a_journal_that_ends_anywhere_opens_with_whole_commits() {
+    let image = pairs(6).await;
+    let path = image.path().join("0.jnl");
+    let journal = fs::read(&path).unwrap();
+    let mut most = 0;
+    for cut in (0..=journal.len()).rev().step_by(53) {
+        let state = killed(image.path());
+        fs::write(state.path().join("0.jnl"), &journal[..cut]).unwrap();
+        most = most.max(whole_pairs(&open_found(state.path(), NOON).1));
+    }
+    assert_eq!(most, 6);
+}
