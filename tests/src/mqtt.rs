@@ -10,9 +10,11 @@
 pub mod connection;
 pub mod differences;
 pub mod packet;
+pub mod page;
 pub mod peer;
 pub mod properties;
 pub mod scene;
+pub mod statements;
 
 pub use connection::Connection;
 pub use packet::{BOTH, ConnAck, Connect, Packet, Publish, Version, Will};

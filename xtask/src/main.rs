@@ -93,7 +93,7 @@ fn test(arguments: &[OsString]) -> Result<()> {
 }
 
 /// Pages of docs/ that are printed from tables in the code.
-const PAGES: [&str; 4] = ["configuration", "compatibility", "metrics", "mqadmin"];
+const PAGES: [&str; 5] = ["configuration", "compatibility", "metrics", "mqadmin", "mqtt-conformance"];
 
 fn docs() -> Result<()> {
     for page in PAGES {
@@ -108,6 +108,7 @@ fn printed(page: &str) -> Result<String> {
     match page {
         // What the comparison with the official tool accepts.
         "mqadmin" => print.args(["ferromq-tests", "--example", "mqadmin_page"]),
+        "mqtt-conformance" => print.args(["ferromq-tests", "--example", "mqtt_page"]),
         _ => print.args(["ferromq", "--", "config", "--page", page]),
     };
     let output = print.stderr(Stdio::inherit()).output()?;
