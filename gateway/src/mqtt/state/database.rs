@@ -22,6 +22,7 @@ use fjall::{KeyspaceCreateOptions, PersistMode, Slice};
 
 use super::journal::Rows;
 use super::layout::BadRow;
+use super::torn::{self, Cut};
 
 /// Bytes of keys and values that gather in memory, and in the journal, before they become a table. In memory they take
 /// about three times that.
@@ -79,6 +80,16 @@ pub enum OpenError {
     Thread(#[from] std::io::Error),
 }
 
+fn open(dir: &Path) -> Result<fjall::Database, fjall::Error> {
+    fjall::Database::builder(dir)
+        .worker_threads(1)
+        .cache_size(CACHE)
+        .max_cached_files(Some(OPEN_FILES))
+        .max_journaling_size(JOURNALS)
+        .manual_journal_persist(true)
+        .open()
+}
+
 /// A key of a keyspace.
 pub(super) type RowKey = (Space, Vec<u8>);
 
@@ -97,14 +108,22 @@ impl Database {
     /// Opens or creates the database in `dir`.
     pub(super) fn open(dir: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Database { dir: dir.to_owned(), source };
-        let fjall = fjall::Database::builder(dir)
-            .worker_threads(1)
-            .cache_size(CACHE)
-            .max_cached_files(Some(OPEN_FILES))
-            .max_journaling_size(JOURNALS)
-            .manual_journal_persist(true)
-            .open()
-            .map_err(failed)?;
+        let fjall = match open(dir) {
+            Err(fjall::Error::JournalRecovery(why)) => {
+                // Torn by a power cut? Then it opens without the batch that was not synced.
+                match torn::cut_newest(dir).map_err(|error| failed(error.into()))? {
+                    Some(Cut { journal, kept, len }) => tracing::warn!(
+                        "cut {} to {len} bytes, behind which a batch was written in part; kept as {}",
+                        journal.display(),
+                        kept.display()
+                    ),
+                    None => return Err(failed(fjall::Error::JournalRecovery(why))),
+                }
+                open(dir)
+            }
+            opened => opened,
+        }
+        .map_err(failed)?;
         let keyspace = |space: Space| {
             fjall
                 .keyspace(space.name(), || KeyspaceCreateOptions::default().max_memtable_size(u64::MAX))

@@ -27,6 +27,7 @@ mod retained;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod torn;
 mod values;
 
 use std::path::PathBuf;

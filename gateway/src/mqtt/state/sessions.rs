@@ -17,6 +17,8 @@ pub(super) struct Sessions {
     deadlines: BTreeSet<(Timestamp, SessionNumber)>,
     /// Wills that are to be published, also of sessions that ended.
     wills: BTreeSet<(Timestamp, SessionNumber)>,
+    /// Of the latter, when they are.
+    left: HashMap<SessionNumber, Timestamp>,
 }
 
 #[derive(Debug)]
@@ -64,7 +66,7 @@ impl Sessions {
     pub(super) fn has_will(&self, number: SessionNumber) -> bool {
         match self.by_number.get(&number) {
             Some(entry) => entry.will.is_some(),
-            None => self.wills.iter().any(|(_, of)| *of == number),
+            None => self.left.contains_key(&number),
         }
     }
 
@@ -73,10 +75,12 @@ impl Sessions {
     }
 
     /// Adds a session, or replaces what is known of it.
-    pub(super) fn put(&mut self, number: SessionNumber, session: Session) {
+    pub(super) fn put(&mut self, number: SessionNumber, mut session: Session) {
         let will = match self.by_number.remove(&number) {
             Some(old) => {
                 self.forget_deadline(number, &old.session);
+                // One text for both tables.
+                session.client_id = old.session.client_id;
                 old.will
             }
             None => {
@@ -91,12 +95,13 @@ impl Sessions {
     /// Removes a session, whose will, if it has one, is due at once.
     pub(super) fn remove(&mut self, number: SessionNumber, now: Timestamp) -> Option<Session> {
         let will = self.will(number);
-        self.set_will(number, will.map(|will| WillTimes { due: Some(now), ..will }));
+        self.set_will(number, None);
         let Entry { session, .. } = self.by_number.remove(&number)?;
         self.forget_deadline(number, &session);
         if self.find(&session.client_id) == Some(number) {
             self.by_client.remove(&session.client_id);
         }
+        self.set_will(number, will.map(|will| WillTimes { due: Some(now), ..will }));
         Some(session)
     }
 
@@ -106,24 +111,20 @@ impl Sessions {
         }
     }
 
-    /// Sets or removes a session's will.
+    /// Sets or removes a session's will. Of a session that ended only the time is kept.
     pub(super) fn set_will(&mut self, number: SessionNumber, will: Option<WillTimes>) {
-        let Some(entry) = self.by_number.get_mut(&number) else {
-            // Of a session that ended only the time is kept. These wills are due, so they come first.
-            let old = self.wills.iter().find(|(_, of)| *of == number).copied();
-            if let Some(old) = old {
-                self.wills.remove(&old);
-            }
-            self.wills.extend(will.and_then(|will| will.due).map(|due| (due, number)));
-            return;
+        let due = will.and_then(|will| will.due);
+        let old = match self.by_number.get_mut(&number) {
+            Some(entry) => std::mem::replace(&mut entry.will, will).and_then(|old| old.due),
+            None => match due {
+                Some(due) => self.left.insert(number, due),
+                None => self.left.remove(&number),
+            },
         };
-        if let Some(due) = entry.will.and_then(|old| old.due) {
-            self.wills.remove(&(due, number));
+        if let Some(old) = old {
+            self.wills.remove(&(old, number));
         }
-        entry.will = will;
-        if let Some(due) = will.and_then(|will| will.due) {
-            self.wills.insert((due, number));
-        }
+        self.wills.extend(due.map(|due| (due, number)));
     }
 
     /// Sessions whose time has come, the earliest first.

@@ -57,3 +57,29 @@ async fn a_journal_that_ends_anywhere_opens_with_whole_commits() {
     }
     assert_eq!(most, 6);
 }
+
+#[tokio::test]
+async fn a_page_that_a_power_cut_took_from_the_last_batch_costs_that_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let session = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().number;
+    state.commit([subscribe(session, "a00", 1), subscribe(session, "b00", 1)]).wait().await.unwrap();
+    let before = fs::read(killed(dir.path()).path().join("0.jnl")).unwrap().len();
+    // A row over several pages, between two small ones.
+    let large: Arc<str> = format!("b01{}", "x".repeat(30_000)).into();
+    state.commit([subscribe(session, "a01", 1), subscribe(session, &large, 1)]).wait().await.unwrap();
+    let image = killed(dir.path());
+    let journal = fs::read(image.path().join("0.jnl")).unwrap();
+    for page in (before.next_multiple_of(4096)..journal.len() - 4096).step_by(4096) {
+        let image = killed(image.path());
+        let mut torn = journal.clone();
+        torn[page..page + 4096].fill(0);
+        fs::write(image.path().join("0.jnl"), &torn).unwrap();
+        let (state, found) = open_found(image.path(), NOON);
+        assert_eq!(whole_pairs(&found), 1, "without the page at {page}");
+        // It is of use again, and what was there can be looked at.
+        state.commit([subscribe(session, "c", 1)]).wait().await.unwrap();
+        assert_eq!(open_found(killed(image.path()).path(), NOON).1.len(), 3);
+        assert_eq!(fs::read(image.path().join("0.jnl.torn")).unwrap(), torn);
+    }
+}
