@@ -4,14 +4,15 @@
 //! keyspace  key                                value behind its version byte
 //! sessions  number:8 00                        level:1 interval:4 away:1 [since:8] begun:8 client
 //!           number:8 01                        since:8 delay:4 qos:1 retain:1 text(topic) text(client) text(properties) payload
-//!           number:8 02 filter                 qos:1 flags:1 identifier:4 (0 none) next:8
+//!           number:8 02 filter                 qos:1 flags:1 identifier:4 (0 none) next:8 [filter]
 //!           number:8 03 packet id:2            qos:1 phase:1 order:8 source:1 position:8 filter or topic
 //!           number:8 04 packet id:2            released:1 at:8
-//!           0:8      05 filter                 next:8, and 8 for each that was returned
+//!           0:8      05 filter                 next:8 count:4, 8 for each that was returned [filter]
 //!           0:8      06                        watermark:8 next number:8
 //! retained  topic                              at:8 stored:8 expires:8 (0 none) qos:1 text(properties) payload
 //! ```
-//! Numbers are big-endian, a text has its length in four bytes before it. A session's rows lie side by side, so that it
+//! A filter of more than 1024 bytes has `00` and its SHA-256 for a key, and stands at the end of its value: fjall takes no
+//! key that is longer than MQTT's longest filter. Numbers are big-endian, a text has its length in four bytes before it. A session's rows lie side by side, so that it
 //! is loaded, and ended, by one short walk. What cannot be read is an error that names the row, never a panic: a
 //! version that is not known is that of a newer program.
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ferromq_model::{PhysicalOffset, QueueOffset, Timestamp};
+use sha2::{Digest as _, Sha256};
 
 use super::values::{
     Expiry, Inbound, Outbound, Phase, Presence, Retained, Session, SessionNumber, SharedGroup, Source,
@@ -112,6 +114,40 @@ pub(super) fn split_key(key: &[u8]) -> Result<(SessionNumber, Table, &[u8]), Pro
     Ok((SessionNumber(u64::from_be_bytes(*number)), table, rest))
 }
 
+/// The longest filter that is a key itself.
+const MAX_KEY_FILTER: usize = 1024;
+/// Before the digest of a longer one. No filter has this byte.
+const LONG_FILTER: u8 = 0;
+
+/// The key of what is kept under a filter.
+pub(super) fn filter_key(session: SessionNumber, table: Table, filter: &str) -> Vec<u8> {
+    if filter.len() <= MAX_KEY_FILTER {
+        return key(session, table, filter.as_bytes());
+    }
+    let mut rest = vec![LONG_FILTER];
+    rest.extend_from_slice(&Sha256::digest(filter));
+    key(session, table, &rest)
+}
+
+/// What is kept under a filter, as its row's value.
+pub(super) fn encode_under<T: Layout>(filter: &str, value: &T) -> Vec<u8> {
+    let mut out = value.encode();
+    if filter.len() > MAX_KEY_FILTER {
+        out.extend_from_slice(filter.as_bytes());
+    }
+    out
+}
+
+/// A filter, by the end of its key, and what is kept under it.
+pub(super) fn decode_under<T: Layout>(rest: &[u8], value: &[u8]) -> Result<(Arc<str>, T), Problem> {
+    let (value, tail) = T::decode_with_tail(value)?;
+    match (rest.first(), tail) {
+        (Some(&LONG_FILTER), filter) => Ok((key_text(filter)?, value)),
+        (_, []) => Ok((key_text(rest)?, value)),
+        _ => Err(LONG),
+    }
+}
+
 /// The text at the end of a key.
 pub(super) fn key_text(rest: &[u8]) -> Result<Arc<str>, Problem> {
     std::str::from_utf8(rest).map(Into::into).map_err(|_| TEXT)
@@ -134,12 +170,16 @@ pub(super) trait Layout: Sized {
     }
 
     fn decode(value: &[u8]) -> Result<Self, Problem> {
+        let (value, tail) = Self::decode_with_tail(value)?;
+        if tail.is_empty() { Ok(value) } else { Err(LONG) }
+    }
+
+    fn decode_with_tail(value: &[u8]) -> Result<(Self, &[u8]), Problem> {
         let mut reader = Reader(value);
         if reader.u8()? != VERSION {
             return Err(NEWER);
         }
-        let value = Self::read(&mut reader)?;
-        if reader.0.is_empty() { Ok(value) } else { Err(LONG) }
+        Ok((Self::read(&mut reader)?, reader.0))
     }
 }
 
@@ -351,6 +391,8 @@ impl Layout for Inbound {
 impl Layout for SharedGroup {
     fn write(&self, out: &mut Vec<u8>) {
         write_u64(out, self.next.0);
+        // Nobody holds as many as that.
+        write_u32(out, self.returned.len() as u32);
         for offset in &self.returned {
             write_u64(out, offset.0);
         }
@@ -358,11 +400,8 @@ impl Layout for SharedGroup {
 
     fn read(from: &mut Reader<'_>) -> Result<Self, Problem> {
         let next = QueueOffset(from.u64()?);
-        let mut returned = Vec::new();
-        while !from.0.is_empty() {
-            returned.push(QueueOffset(from.u64()?));
-        }
-        Ok(Self { next, returned })
+        let returned = (0..from.u32()?).map(|_| from.u64().map(QueueOffset));
+        Ok(Self { next, returned: returned.collect::<Result<_, _>>()? })
     }
 }
 
@@ -488,7 +527,7 @@ mod tests {
     #[test]
     fn positions_and_retained_messages_lie_as_written_down() {
         let group = SharedGroup { next: QueueOffset(3), returned: vec![QueueOffset(1)] };
-        golden(&group, b"\x01\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x01", 9);
+        golden(&group, b"\x01\0\0\0\0\0\0\0\x03\0\0\0\x01\0\0\0\0\0\0\0\x01", 21);
         let meta = Meta { watermark: PhysicalOffset(1), next_number: 2 };
         golden(&meta, b"\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02", 17);
         let retained = Retained {
@@ -514,6 +553,15 @@ mod tests {
         assert_eq!(split_key(b"\0\0\0\0\0\0\0\x01"), Err(SHORT));
         assert_eq!(split_key(b"\0\0\0\0\0\0\0\x01\x07"), Err(NEWER));
         assert!(key_of(1, Table::Inbound, b"\xff\xff") < key_of(2, Table::Session, b""));
+        let long = "a".repeat(MAX_KEY_FILTER + 1);
+        let group = SharedGroup { next: QueueOffset(3), returned: vec![QueueOffset(1)] };
+        for filter in [&long[1..], &long] {
+            let (key, value) = (filter_key(NOBODY, Table::Group, filter), encode_under(filter, &group));
+            assert_eq!(key.len(), if filter.len() == long.len() { 9 + 33 } else { 9 + 1024 });
+            assert_eq!(decode_under(&key[9..], &value), Ok((filter.into(), group.clone())));
+            assert_eq!(decode_under::<SharedGroup>(&key[9..], &value[..20]), Err(SHORT));
+        }
+        assert_eq!(decode_under::<SharedGroup>(b"a", &encode_under(&long, &group)), Err(LONG));
         let transient = SessionNumber::new(1, Expiry::AtClose);
         assert!(transient.is_transient() && transient.counted() == 1);
         let bad = BadRow::new("sessions", b"\x00\xab", SHORT);

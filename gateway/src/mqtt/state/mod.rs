@@ -389,7 +389,7 @@ impl State {
             let mut groups = Vec::new();
             for row in database.rows(Space::Sessions, &layout::key(NOBODY, Table::Group, b"")) {
                 let (key, value) = row?;
-                groups.push((key_text(&key)?, decode(&key, &value)?));
+                groups.push(decode_under(&key, &value)?);
             }
             Ok(groups)
         })
@@ -496,15 +496,16 @@ impl State {
                     set_will(&mut self.inner.sessions.lock(), &mut batch, session, None);
                 }
                 Change::Group { filter, group } => {
-                    let key = layout::key(NOBODY, Table::Group, filter.as_bytes());
-                    batch.rows.push(((Space::Sessions, key), group.map(|group| group.encode())));
+                    let key = layout::filter_key(NOBODY, Table::Group, &filter);
+                    let value = group.map(|group| layout::encode_under(&filter, &group));
+                    batch.rows.push(((Space::Sessions, key), value));
                 }
                 Change::Subscription { session, filter, subscription } if !session.is_transient() => {
-                    let key = layout::key(session, Table::Subscription, filter.as_bytes());
-                    batch.put(key, subscription.encode());
+                    let key = layout::filter_key(session, Table::Subscription, &filter);
+                    batch.put(key, layout::encode_under(&filter, &subscription));
                 }
                 Change::Unsubscribed { session, filter } if !session.is_transient() => {
-                    batch.remove(layout::key(session, Table::Subscription, filter.as_bytes()));
+                    batch.remove(layout::filter_key(session, Table::Subscription, &filter));
                 }
                 Change::Outbound { session, packet_id, outbound } if !session.is_transient() => {
                     let key = layout::key(session, Table::Outbound, &packet_id.to_be_bytes());
@@ -564,9 +565,10 @@ fn decode<T: layout::Layout>(key: &[u8], value: &[u8]) -> Result<T, BadRow> {
     T::decode(value).map_err(|problem| BadRow::new(Space::Sessions.name(), key, problem))
 }
 
-fn key_text(key: &[u8]) -> Result<Arc<str>, BadRow> {
-    let text = layout::split_key(key).and_then(|(_, _, rest)| layout::key_text(rest));
-    text.map_err(|problem| BadRow::new(Space::Sessions.name(), key, problem))
+/// A filter and what is kept under it.
+fn decode_under<T: layout::Layout>(key: &[u8], value: &[u8]) -> Result<(Arc<str>, T), BadRow> {
+    let row = layout::split_key(key).and_then(|(_, _, rest)| layout::decode_under(rest, value));
+    row.map_err(|problem| BadRow::new(Space::Sessions.name(), key, problem))
 }
 
 fn key_packet_id(key: &[u8]) -> Result<u16, BadRow> {
@@ -583,9 +585,7 @@ impl Loaded {
             let (_, table, _) = layout::split_key(&key)
                 .map_err(|problem| BadRow::new(Space::Sessions.name(), &key, problem))?;
             match table {
-                Table::Subscription => {
-                    loaded.subscriptions.push((key_text(&key)?, decode(&key, &value)?));
-                }
+                Table::Subscription => loaded.subscriptions.push(decode_under(&key, &value)?),
                 Table::Outbound => loaded.outbound.push((key_packet_id(&key)?, decode(&key, &value)?)),
                 Table::Inbound => {
                     if let Inbound::Held(at) = decode(&key, &value)? {

@@ -160,7 +160,8 @@ impl Recovered {
                 self.batch.remove(key.to_vec());
             }
             Table::Subscription => {
-                found(number, &layout::key_text(rest)?, &Subscription::decode(value)?);
+                let (filter, subscription) = layout::decode_under(rest, value)?;
+                found(number, &filter, &subscription);
             }
             Table::Outbound => {}
             Table::Inbound => match Inbound::decode(value)? {

@@ -358,6 +358,41 @@ async fn a_will_waits_for_its_delay_or_the_sessions_end_unless_the_client_comes_
 }
 
 #[tokio::test]
+async fn the_longest_filters_and_topics_are_kept_like_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let session = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().number;
+    let longest = |last: &str| -> Arc<str> { format!("{}{last}", "x".repeat(65_534)).into() };
+    let group = Some(SharedGroup::default());
+    let changes = [
+        subscribe(session, &longest("a"), 1),
+        subscribe(session, &longest("b"), 2),
+        subscribe(session, &longest("c"), 3),
+        Change::Group { filter: longest("d"), group },
+    ];
+    state.commit(changes).leave();
+    state.commit([Change::Unsubscribed { session, filter: longest("b") }]).leave();
+    let retained = Retained {
+        at: PhysicalOffset::ZERO,
+        stored: NOON,
+        expires: None,
+        qos: 0,
+        properties: "".into(),
+        payload: Bytes::from_static(b"x"),
+    };
+    state.retain(&longest("e"), retained).unwrap();
+    state.flush().wait().await.unwrap();
+    let image = killed(dir.path());
+    let (state, mut found) = open_found(image.path(), NOON);
+    found.sort_by_key(|(_, _, subscription)| subscription.next);
+    let filters: Vec<_> = found.iter().map(|(_, filter, _)| Arc::clone(filter)).collect();
+    assert_eq!(filters, [longest("a"), longest("c")]);
+    assert_eq!(state.load(session).await.unwrap().subscriptions.len(), 2);
+    assert_eq!(state.groups().await.unwrap()[0].0, longest("d"));
+    assert!(state.retained(&longest("e"), NOON).is_some());
+}
+
+#[tokio::test]
 async fn shared_groups_are_kept_beside_the_sessions() {
     let dir = tempfile::tempdir().unwrap();
     let state = open(dir.path());
