@@ -145,7 +145,11 @@ impl Setup {
         for setting in &self.settings {
             match setting {
                 Setting::Persistent => {
-                    line(format_args!("persistence true\npersistence_location {}/\n", self.dir.display()));
+                    // By default it drops what waits for a session beyond a thousand messages.
+                    let dir = self.dir.display();
+                    line(format_args!(
+                        "persistence true\npersistence_location {dir}/\nmax_queued_messages 0\n"
+                    ));
                 }
                 Setting::Users(users) => {
                     anonymous = false;
@@ -241,12 +245,11 @@ impl MqttServer {
         }
     }
 
-    /// Ends it as a crash does: ours by SIGKILL. Mosquitto writes its state when it ends and now and then, so that by
-    /// SIGKILL it would lose what it acknowledged: it is stopped.
-    pub fn crash(self) {
+    /// Kills it by SIGKILL. Mosquitto loses what it has not written since its start.
+    pub fn kill(self) {
         match self.running {
+            Running::Mosquitto(process) => process.kill(),
             Running::Ferromq(server) => server.kill(),
-            Running::Mosquitto(_) => self.stop(),
         }
     }
 
