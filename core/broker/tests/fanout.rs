@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -17,8 +20,8 @@ use ferromq_model::message::{MAX_PROPERTIES_LEN, SysFlag};
 use ferromq_model::mqtt::light_queue_of;
 use ferromq_model::record::Record;
 use ferromq_model::{Millis, QueueId, QueueOffset, TopicName};
-use ferromq_store::{Read, ReadLimit};
-use support::{Rig, bodies, message, properties};
+use ferromq_store::{FlushMode, Read, ReadLimit, StoreConfig};
+use support::{Rig, TestHost, bodies, broker_at, message, properties};
 
 /// Sends a message of an MQTT topic.
 fn publish(rig: &Rig, topic: &str, body: &str) {
@@ -58,7 +61,7 @@ fn a_message_is_in_the_queue_of_each_filter_that_matches() {
 fn a_producer_that_names_light_queues_reaches_the_filters_that_it_aims_at() {
     for (light, named) in [(false, ""), (true, "1")] {
         let settings: fn(&mut _) = if light {
-            |store: &mut ferromq_store::StoreConfig| (store.light_queues, store.multi_dispatch) = (true, true)
+            |store: &mut StoreConfig| (store.light_queues, store.multi_dispatch) = (true, true)
         } else {
             |_| {}
         };
@@ -377,4 +380,96 @@ fn subscribers_who_come_and_go_miss_nothing_and_fail_no_send() {
     let stored = stored.into_inner();
     assert_eq!(rig.messages("T", 0).len() as u64, stored);
     assert!(rig.broker.store().find_queue("T", LIGHT_QUEUE).is_some());
+}
+
+/// Where the process that is killed has its store, and what flushes it.
+const KILLED_IN: &str = "FERROMQ_TEST_KILLED_IN";
+
+/// Settings under which a crash has much to find.
+fn killed_settings(flush: &str) -> fn(&mut StoreConfig) {
+    match flush {
+        "sync" => |store| (store.flush, store.queue_flush_interval) = (FlushMode::Sync, Millis(1)),
+        _ => |store| store.queue_flush_interval = Millis(1),
+    }
+}
+
+#[test]
+#[ignore = "the process that the next test kills"]
+fn sends_and_subscribes_until_it_is_killed() {
+    let Ok(place) = std::env::var(KILLED_IN) else { return };
+    let (flush, root) = place.split_once(':').unwrap();
+    let broker = broker_at(Path::new(root), &TestHost::new(), killed_settings(flush));
+    let fanout = broker.fanout();
+    for filter in ["T/+", "T/#", "#"] {
+        fanout.attach(filter).unwrap();
+    }
+    fanout.drop_unheld();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            loop {
+                let filter = fanout.attach("+/x").unwrap();
+                std::thread::sleep(std::time::Duration::from_micros(300));
+                fanout.detach(&filter);
+                broker.sweep_filters();
+            }
+        });
+        let first = broker.queue("T", QueueId(0)).map_or(0, |queue| queue.next().0);
+        let mut sends = SendBatch::new();
+        let says = properties(&[("originMqttTopic", "T/x")]);
+        for number in first.. {
+            sends.clear();
+            let body = number.to_string();
+            let send = Send { properties: &says, ..message("T", &body) };
+            let ticket = broker.prepare(&mut sends, &send).unwrap();
+            broker.commit(&mut sends).unwrap();
+            if broker.store().flushes_before_ack() {
+                runtime.block_on(broker.store().flushed_to(sends.placed(ticket)[0].end)).unwrap();
+            }
+            // Acknowledged; the place in the line is what tells it from what the test harness prints.
+            writeln!(std::io::stdout(), "\nstored {number}").unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_was_acknowledged_is_in_every_filters_queue_however_the_process_is_killed() {
+    const ROUNDS: u64 = 8;
+    for flush in ["async", "sync"] {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..ROUNDS {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["sends_and_subscribes_until_it_is_killed", "--exact", "--ignored", "--nocapture"])
+                .env(KILLED_IN, format!("{flush}:{}", dir.path().display()))
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+            let mut stored = said.filter_map(|line| line.strip_prefix("stored ")?.parse::<u64>().ok());
+            let some = stored.by_ref().take(20 + 17 * round as usize).last();
+            child.kill().unwrap();
+            // What it said before it was killed counts as well.
+            let last = stored.last().or(some).expect("it stored something");
+            assert!(!child.wait().unwrap().success());
+
+            let broker = broker_at(dir.path(), &TestHost::new(), killed_settings(flush));
+            let all = |filter: &str| {
+                let filter = broker.fanout().attach(filter).unwrap();
+                numbers(&broker, &filter, filter.queue().min())
+            };
+            let got = all("T/#");
+            assert!(got.iter().copied().eq(0..got.len() as u64), "{got:?}");
+            assert!(got.len() as u64 > last, "{last} was acknowledged, {} are there", got.len());
+            assert_eq!(broker.queue("T", QueueId(0)).unwrap().next().0, got.len() as u64);
+            for filter in ["T/+", "#"] {
+                assert_eq!(all(filter), got, "{filter}");
+            }
+            let passing = all("+/x");
+            assert!(passing.windows(2).all(|pair| pair[0] < pair[1]), "{passing:?}");
+            broker.fanout().drop_unheld();
+            broker.sweep_filters();
+            broker.stop();
+            broker.store().close().unwrap();
+        }
+    }
 }

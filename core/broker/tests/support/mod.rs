@@ -28,6 +28,10 @@ pub struct TestHost {
 }
 
 impl TestHost {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { clock: AtomicI64::new(1_700_000_000_000) })
+    }
+
     pub fn advance(&self, span: Millis) {
         self.clock.fetch_add(span.0 as i64, Ordering::SeqCst);
     }
@@ -79,7 +83,7 @@ impl Rig {
     pub fn with_store(change: impl FnOnce(&mut BrokerConfig), change_store: fn(&mut StoreConfig)) -> Self {
         let mut config = BrokerConfig { name: "broker-a".to_owned(), ..BrokerConfig::default() };
         change(&mut config);
-        let host = Arc::new(TestHost { clock: AtomicI64::new(1_700_000_000_000) });
+        let host = TestHost::new();
         let dir = tempfile::tempdir().unwrap();
         Self { broker: open(&config, &host, dir.path(), change_store), host, dir, config, change_store }
     }
@@ -168,6 +172,12 @@ impl Rig {
         self.broker.heartbeat(&peer, heartbeat(group, client, topics));
         peer
     }
+}
+
+/// A broker of its own over the store in `root`.
+pub fn broker_at(root: &Path, host: &Arc<TestHost>, change_store: fn(&mut StoreConfig)) -> Broker {
+    let config = BrokerConfig { name: "broker-a".to_owned(), ..BrokerConfig::default() };
+    open(&config, host, root, change_store)
 }
 
 fn open(
