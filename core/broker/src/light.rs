@@ -82,8 +82,8 @@ impl Broker {
             own: (!named.is_empty()).then(|| Arc::new(Dispatch::of_named(named))),
             rest: Vec::new(),
         };
-        let is_for_filters = light::is_dispatched(message.topic) && mqtt::is_published(message.topic);
-        if self.fanout().is_empty() || !is_for_filters {
+        let is_for_filters = || light::is_dispatched(message.topic) && mqtt::is_published(message.topic);
+        if self.fanout().is_empty() || !is_for_filters() {
             return of_named(named);
         }
         let matched = self.fanout().matching_again(&mqtt::address(message.topic, message.sent), last);

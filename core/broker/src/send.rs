@@ -237,6 +237,8 @@ struct Scan<'a> {
     keys: MessageKeys<'a>,
     /// Something that only a rewritten string can hold.
     special: bool,
+    /// Places in light queues, which brokers give: it is an earlier message, passed on.
+    passed_on: bool,
 }
 
 /// Looks at the names that matter. The string stays as it is unless `special` says otherwise.
@@ -262,8 +264,11 @@ fn scan(properties: &str) -> Scan<'_> {
             | "TIMER_DELAY_SEC"
             | "TIMER_DELAY_MS"
             | "TIMER_DELIVER_MS"
-            | "INNER_MULTI_DISPATCH"
-            | "INNER_MULTI_QUEUE_OFFSET" => {
+            | "INNER_MULTI_DISPATCH" => {
+                found.special = true;
+            }
+            "INNER_MULTI_QUEUE_OFFSET" => {
+                found.passed_on = true;
                 found.special = true;
             }
             _ => {}
@@ -513,9 +518,8 @@ impl Broker {
             property::INNER_MULTI_QUEUE_OFFSET,
         ];
         let mut kept = without_properties(properties, &replaced);
-        let passed_on = find_property(properties, property::INNER_MULTI_QUEUE_OFFSET).is_some();
-        if passed_on && !self.dispatches() {
-            // The list that a broker made of where an earlier message went: not what this sender wants.
+        if found.passed_on && !self.dispatches() {
+            // The list of queues is a broker's, too: not what this sender wants.
             kept = without_properties(&kept, &[property::INNER_MULTI_DISPATCH]);
         }
         if !found.wait {

@@ -167,7 +167,11 @@ impl Batch {
         debug_assert!(record.topic == queue.topic().as_str() && record.queue_id == queue.id());
         if record.sys_flag.0 & SysFlag::TRANSACTION_MASK != SysFlag::TRANSACTION_ROLLBACK {
             let message = self.waiting.len() as u32;
-            self.key_hashes.extend(keys.iter().map(|key| (message, queue.key_hash().of_key(key))));
+            let mut add = |key| self.key_hashes.push((message, queue.key_hash().of_key(key)));
+            keys.unique.into_iter().for_each(&mut add);
+            if let Some(keys) = keys.keys {
+                keys.split(' ').filter(|key| !key.is_empty()).for_each(add);
+            }
         }
         self.waiting.push(Waiting { at: self.bytes.len(), queue, tag, further: None, unlisted: false });
         record.encode(&mut self.bytes);
