@@ -22,6 +22,8 @@
 mod database;
 mod journal;
 mod layout;
+mod lifecycle;
+mod load;
 mod recovery;
 mod retained;
 mod sessions;
@@ -43,11 +45,13 @@ use journal::{Batch, Journal};
 use layout::{Layout as _, NOBODY, Table};
 use recovery::Recovered;
 use retained::{Outcome, RetainedMessages};
-use sessions::{Sessions, WillTimes};
+use sessions::Sessions;
 
 pub use database::OpenError;
 pub use journal::{Durable, Stopped};
 pub use layout::BadRow;
+pub use lifecycle::{Connect, Connected, Ended};
+pub use load::{LoadError, Loaded};
 pub use recovery::marks;
 pub use retained::{RetainError, RetainLimits};
 pub use values::{
@@ -82,70 +86,6 @@ pub struct Options {
     pub flush: FlushMode,
     /// How much is retained. What is more than that is not kept at the next start either.
     pub retain: RetainLimits,
-}
-
-/// Everything that a session resumes with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Loaded {
-    /// Its subscriptions, in the order of their filters.
-    pub subscriptions: Vec<(Arc<str>, Subscription)>,
-    /// What is on its way to the client, by packet identifier, in the order it was first sent.
-    pub outbound: Vec<(u16, Outbound)>,
-    /// Packet identifiers of QoS 2 messages from the client that were not released, with their records.
-    pub inbound: Vec<(u16, PhysicalOffset)>,
-}
-
-/// A session that is no more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// Which.
-    pub number: SessionNumber,
-    /// What it was.
-    pub session: Session,
-    /// What it had.
-    pub loaded: Loaded,
-}
-
-/// Why a session could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// Nothing is kept any more.
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
-    /// The database cannot be read.
-    #[error("cannot read MQTT state: {0}")]
-    Database(#[from] fjall::Error),
-    /// What is kept of it is damaged. The session can be ended, not resumed.
-    #[error("cannot read MQTT state: {0}")]
-    Row(#[from] BadRow),
-}
-
-/// What a CONNECT says about its session.
-#[derive(Clone, Debug)]
-pub struct Connect {
-    /// Whose.
-    pub client_id: Arc<str>,
-    /// The protocol level, 4 or 5.
-    pub version: u8,
-    /// Whether it begins anew.
-    pub clean_start: bool,
-    /// How long it is to outlive the connection.
-    pub expiry: Expiry,
-    /// The will, not yet due.
-    pub will: Option<Box<Will>>,
-}
-
-/// A session with a connection.
-#[derive(Debug)]
-pub struct Connected {
-    /// Its number.
-    pub number: SessionNumber,
-    /// What it resumes with; none when it begins: Session Present 0.
-    pub resumed: Option<Loaded>,
-    /// The session of this client that ended for it.
-    pub ended: Option<Ended>,
-    /// To be awaited before CONNACK.
-    pub durable: Durable,
 }
 
 /// The state of all sessions: a handle.
@@ -224,185 +164,6 @@ impl State {
     /// Looks at every session, in no order. No other session is changed meanwhile.
     pub fn each_session(&self, mut look: impl FnMut(SessionNumber, &Session)) {
         self.inner.sessions.lock().each().for_each(|(number, session)| look(number, session));
-    }
-
-    /// Begins or resumes the session of a client.
-    ///
-    /// # Errors
-    /// [`LoadError`]: the client is refused, and its session stays as it was.
-    pub async fn connect(&self, connect: Connect, now: Timestamp) -> Result<Connected, LoadError> {
-        let old = match self.find(&connect.client_id) {
-            Some(number) => match self.load(number).await {
-                // What cannot be read can still be left behind.
-                Err(LoadError::Row(_)) if connect.clean_start => Some((number, Loaded::default())),
-                loaded => Some((number, loaded?)),
-            },
-            None => None,
-        };
-        let mut batch = Batch::default();
-        let mut sessions = self.inner.sessions.lock();
-        // It may have expired meanwhile.
-        let old = old.and_then(|(number, loaded)| Some((number, sessions.session(number)?.clone(), loaded)));
-        let begin = || SessionNumber::new(self.inner.journal.next_number(), connect.expiry);
-        let (number, begun, resumed, ended) = match old {
-            Some((number, session, loaded)) if !connect.clean_start && !number.is_transient() => {
-                (number, session.begun, Some(loaded), None)
-            }
-            Some((number, session, loaded)) => {
-                end(&mut sessions, &mut batch, number, now);
-                (begin(), self.inner.log.end(), None, Some(Ended { number, session, loaded }))
-            }
-            None => (begin(), self.inner.log.end(), None, None),
-        };
-        let session = Session {
-            client_id: connect.client_id,
-            version: connect.version,
-            expiry: connect.expiry,
-            presence: Presence::Connected,
-            begun,
-        };
-        put(&mut sessions, &mut batch, number, session);
-        let since = self.inner.log.end();
-        let will = connect.will.map(|will| Will { since, ..*will });
-        set_will(&mut sessions, &mut batch, number, will.as_ref());
-        let durable = self.inner.journal.commit(batch);
-        Ok(Connected { number, resumed, ended, durable })
-    }
-
-    /// The connection of a session is gone. `expiry` is what a DISCONNECT changed it to; the will is dropped if the client
-    /// said goodbye. Says whether the session ended with it.
-    ///
-    /// Nobody needs to wait for this: a restart before it is written counts as this loss.
-    pub fn disconnected(
-        &self,
-        number: SessionNumber,
-        expiry: Option<Expiry>,
-        keep_will: bool,
-        now: Timestamp,
-    ) -> bool {
-        let mut batch = Batch::default();
-        let mut sessions = self.inner.sessions.lock();
-        let Some(mut session) = sessions.session(number).cloned() else { return false };
-        if !keep_will {
-            set_will(&mut sessions, &mut batch, number, None);
-        }
-        session.expiry = expiry.unwrap_or(session.expiry);
-        session.presence = Presence::Away { since: now };
-        let ends = session.expiry == Expiry::AtClose || number.is_transient();
-        if ends {
-            end(&mut sessions, &mut batch, number, now);
-        } else {
-            let will = sessions.will(number).map(|will| will.after_loss(&session, now));
-            put(&mut sessions, &mut batch, number, session);
-            sessions.set_will(number, will);
-        }
-        self.inner.journal.commit(batch).leave();
-        ends
-    }
-
-    /// Ends a session, whether its time has come or not. Its connection, if it has one, is to be closed before.
-    ///
-    /// # Errors
-    /// [`LoadError`]: it stays as it was.
-    pub async fn end(&self, number: SessionNumber, now: Timestamp) -> Result<Option<Ended>, LoadError> {
-        let loaded = self.load(number).await?;
-        let mut batch = Batch::default();
-        let mut sessions = self.inner.sessions.lock();
-        let ended = end(&mut sessions, &mut batch, number, now);
-        self.inner.journal.commit(batch).leave();
-        Ok(ended.map(|session| Ended { number, session, loaded }))
-    }
-
-    /// Ends up to `limit` sessions whose time has come.
-    ///
-    /// # Errors
-    /// [`LoadError`]: some may have ended all the same.
-    pub async fn expire(&self, now: Timestamp, limit: usize) -> Result<Vec<Ended>, LoadError> {
-        let numbers: Vec<_> = self.inner.sessions.lock().expired(now).take(limit).collect();
-        let mut all = Vec::new();
-        for number in numbers {
-            let loaded = match self.load(number).await {
-                Err(LoadError::Row(_)) => Loaded::default(),
-                loaded => loaded?,
-            };
-            let mut batch = Batch::default();
-            let mut sessions = self.inner.sessions.lock();
-            // The client may have come back meanwhile.
-            if sessions.session(number).and_then(Session::ends).is_some_and(|end| end <= now) {
-                let ended = end(&mut sessions, &mut batch, number, now);
-                all.extend(ended.map(|session| Ended { number, session, loaded }));
-                self.inner.journal.commit(batch).leave();
-            }
-        }
-        Ok(all)
-    }
-
-    /// Up to `limit` wills that are to be published. Each is given again until [`Change::NoWill`] says that it was.
-    ///
-    /// # Errors
-    /// [`LoadError`].
-    pub async fn due_wills(
-        &self,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<(SessionNumber, Will)>, LoadError> {
-        let numbers: Vec<_> = self.inner.sessions.lock().due_wills(now).take(limit).collect();
-        let mut wills = Vec::new();
-        for number in numbers {
-            self.inner.journal.settle(number).wait().await?;
-            let key = layout::key(number, Table::Will, b"");
-            let row =
-                self.read(move |database| Ok(database.row(Space::Sessions, &key)?.map(|row| (key, row))));
-            match row.await? {
-                Some((key, row)) => wills.push((number, decode::<Will>(&key, &row)?)),
-                None => self.inner.sessions.lock().set_will(number, None),
-            }
-        }
-        Ok(wills)
-    }
-
-    /// When the next session ends or the next will is due.
-    #[must_use]
-    pub fn next_time(&self) -> Option<Timestamp> {
-        self.inner.sessions.lock().next_time()
-    }
-
-    /// Everything that is kept of a session.
-    ///
-    /// # Errors
-    /// [`LoadError`].
-    pub async fn load(&self, number: SessionNumber) -> Result<Loaded, LoadError> {
-        if number.is_transient() {
-            return Ok(Loaded::default());
-        }
-        self.inner.journal.settle(number).wait().await?;
-        self.read(move |database| Loaded::read(database, number)).await
-    }
-
-    /// The groups of shared subscriptions, by their whole filters.
-    ///
-    /// # Errors
-    /// [`LoadError`].
-    pub async fn groups(&self) -> Result<Vec<(Arc<str>, SharedGroup)>, LoadError> {
-        self.inner.journal.settle(NOBODY).wait().await?;
-        self.read(|database| {
-            let mut groups = Vec::new();
-            for row in database.rows(Space::Sessions, &layout::key(NOBODY, Table::Group, b"")) {
-                let (key, value) = row?;
-                groups.push(decode_under(&key, &value)?);
-            }
-            Ok(groups)
-        })
-        .await
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Database) -> Result<T, LoadError> + Send + 'static,
-    ) -> Result<T, LoadError> {
-        let database = Arc::clone(&self.inner.database);
-        // The runtime ends a task of this kind only when it ends itself.
-        tokio::task::spawn_blocking(move || read(&database)).await.unwrap_or(Err(Stopped::Closed.into()))
     }
 
     /// Makes changes as one: all of them are kept, or none.
@@ -493,7 +254,7 @@ impl State {
         for change in changes {
             match change {
                 Change::NoWill { session } => {
-                    set_will(&mut self.inner.sessions.lock(), &mut batch, session, None);
+                    lifecycle::set_will(&mut self.inner.sessions.lock(), &mut batch, session, None);
                 }
                 Change::Group { filter, group } => {
                     let key = layout::filter_key(NOBODY, Table::Group, &filter);
@@ -530,72 +291,5 @@ impl State {
             }
         }
         batch
-    }
-}
-
-/// Adds or replaces a session here and among the rows.
-fn put(sessions: &mut Sessions, batch: &mut Batch, number: SessionNumber, session: Session) {
-    if !number.is_transient() {
-        batch.put(layout::key(number, Table::Session, b""), session.encode());
-    }
-    sessions.put(number, session);
-}
-
-/// Sets or removes the will of a session here and among the rows.
-fn set_will(sessions: &mut Sessions, batch: &mut Batch, number: SessionNumber, will: Option<&Will>) {
-    let key = layout::key(number, Table::Will, b"");
-    match will {
-        Some(will) => batch.put(key, will.encode()),
-        None if sessions.has_will(number) => batch.remove(key),
-        None => {}
-    }
-    sessions.set_will(number, will.map(|will| WillTimes { delay: will.delay, due: None }));
-}
-
-/// Ends a session here and among the rows. Its will stays, and is due.
-fn end(sessions: &mut Sessions, batch: &mut Batch, number: SessionNumber, now: Timestamp) -> Option<Session> {
-    let session = sessions.remove(number, now)?;
-    if !number.is_transient() {
-        batch.ended.push(number);
-    }
-    Some(session)
-}
-
-fn decode<T: layout::Layout>(key: &[u8], value: &[u8]) -> Result<T, BadRow> {
-    T::decode(value).map_err(|problem| BadRow::new(Space::Sessions.name(), key, problem))
-}
-
-/// A filter and what is kept under it.
-fn decode_under<T: layout::Layout>(key: &[u8], value: &[u8]) -> Result<(Arc<str>, T), BadRow> {
-    let row = layout::split_key(key).and_then(|(_, _, rest)| layout::decode_under(rest, value));
-    row.map_err(|problem| BadRow::new(Space::Sessions.name(), key, problem))
-}
-
-fn key_packet_id(key: &[u8]) -> Result<u16, BadRow> {
-    let id = layout::split_key(key).and_then(|(_, _, rest)| layout::key_packet_id(rest));
-    id.map_err(|problem| BadRow::new(Space::Sessions.name(), key, problem))
-}
-
-impl Loaded {
-    fn read(database: &Database, number: SessionNumber) -> Result<Self, LoadError> {
-        let mut loaded = Self::default();
-        let prefix = layout::key(number, Table::Session, b"");
-        for row in database.rows(Space::Sessions, &prefix[..8]) {
-            let (key, value) = row?;
-            let (_, table, _) = layout::split_key(&key)
-                .map_err(|problem| BadRow::new(Space::Sessions.name(), &key, problem))?;
-            match table {
-                Table::Subscription => loaded.subscriptions.push(decode_under(&key, &value)?),
-                Table::Outbound => loaded.outbound.push((key_packet_id(&key)?, decode(&key, &value)?)),
-                Table::Inbound => {
-                    if let Inbound::Held(at) = decode(&key, &value)? {
-                        loaded.inbound.push((key_packet_id(&key)?, at));
-                    }
-                }
-                Table::Session | Table::Will | Table::Group | Table::Meta => {}
-            }
-        }
-        loaded.outbound.sort_by_key(|(_, outbound)| outbound.order);
-        Ok(loaded)
     }
 }

@@ -125,6 +125,23 @@ fn killed(dir: &Path) -> TempDir {
     image
 }
 
+/// Connections and their owners run on any thread.
+#[test]
+fn what_is_awaited_can_be_awaited_anywhere() {
+    fn anywhere<T: Send>(_: T) {}
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let session = SessionNumber::new(1, Expiry::Never);
+    anywhere(state.connect(hello("one", Expiry::Never), NOON));
+    anywhere(state.end(session, NOON));
+    anywhere(state.expire(NOON, 1));
+    anywhere(state.due_wills(NOON, 1));
+    anywhere(state.load(session));
+    anywhere(state.groups());
+    anywhere(state.flush().wait());
+    anywhere(state.publishing());
+}
+
 fn hello(client: &str, expiry: Expiry) -> Connect {
     Connect { client_id: client.into(), version: 5, clean_start: false, expiry, will: None }
 }

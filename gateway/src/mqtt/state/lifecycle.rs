@@ -1,0 +1,230 @@
+//! How sessions begin, lose their connections, resume and end, and what becomes of their wills.
+
+use std::sync::Arc;
+
+use ferromq_model::Timestamp;
+
+use super::State;
+use super::database::Space;
+use super::journal::{Batch, Durable};
+use super::layout::{self, Layout as _, Table};
+use super::load::{LoadError, Loaded, decode};
+use super::sessions::{Sessions, WillTimes};
+use super::values::{Expiry, Presence, Session, SessionNumber, Will};
+
+/// What a CONNECT says about its session.
+#[derive(Clone, Debug)]
+pub struct Connect {
+    /// Whose.
+    pub client_id: Arc<str>,
+    /// The protocol level, 4 or 5.
+    pub version: u8,
+    /// Whether it begins anew.
+    pub clean_start: bool,
+    /// How long it is to outlive the connection.
+    pub expiry: Expiry,
+    /// The will, not yet due.
+    pub will: Option<Box<Will>>,
+}
+
+/// A session with a connection.
+#[derive(Debug)]
+pub struct Connected {
+    /// Its number.
+    pub number: SessionNumber,
+    /// What it resumes with; none when it begins: Session Present 0.
+    pub resumed: Option<Loaded>,
+    /// The session of this client that ended for it.
+    pub ended: Option<Ended>,
+    /// To be awaited before CONNACK.
+    pub durable: Durable,
+}
+
+/// A session that is no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Which.
+    pub number: SessionNumber,
+    /// What it was.
+    pub session: Session,
+    /// What it had.
+    pub loaded: Loaded,
+}
+
+impl State {
+    /// Begins or resumes the session of a client.
+    ///
+    /// # Errors
+    /// [`LoadError`]: the client is refused, and its session stays as it was.
+    pub async fn connect(&self, connect: Connect, now: Timestamp) -> Result<Connected, LoadError> {
+        let old = match self.find(&connect.client_id) {
+            Some(number) if connect.clean_start => Some((number, self.load_to_end(number).await?)),
+            Some(number) => Some((number, self.load(number).await?)),
+            None => None,
+        };
+        let mut batch = Batch::default();
+        let mut sessions = self.inner.sessions.lock();
+        // It may have expired meanwhile.
+        let old = old.and_then(|(number, loaded)| Some((number, sessions.session(number)?.clone(), loaded)));
+        let begin = || SessionNumber::new(self.inner.journal.next_number(), connect.expiry);
+        let (number, begun, resumed, ended) = match old {
+            Some((number, session, loaded)) if !connect.clean_start && !number.is_transient() => {
+                (number, session.begun, Some(loaded), None)
+            }
+            Some((number, session, loaded)) => {
+                end(&mut sessions, &mut batch, number, now);
+                (begin(), self.inner.log.end(), None, Some(Ended { number, session, loaded }))
+            }
+            None => (begin(), self.inner.log.end(), None, None),
+        };
+        let session = Session {
+            client_id: connect.client_id,
+            version: connect.version,
+            expiry: connect.expiry,
+            presence: Presence::Connected,
+            begun,
+        };
+        put(&mut sessions, &mut batch, number, session);
+        let since = self.inner.log.end();
+        let will = connect.will.map(|will| Will { since, ..*will });
+        set_will(&mut sessions, &mut batch, number, will.as_ref());
+        let durable = self.inner.journal.commit(batch);
+        Ok(Connected { number, resumed, ended, durable })
+    }
+
+    /// The connection of a session is gone. `expiry` is what a DISCONNECT changed it to; the will is dropped if the client
+    /// said goodbye. Says whether the session ended with it.
+    ///
+    /// Nobody needs to wait for this: a restart before it is written counts as this loss.
+    pub fn disconnected(
+        &self,
+        number: SessionNumber,
+        expiry: Option<Expiry>,
+        keep_will: bool,
+        now: Timestamp,
+    ) -> bool {
+        let mut batch = Batch::default();
+        let mut sessions = self.inner.sessions.lock();
+        let Some(mut session) = sessions.session(number).cloned() else { return false };
+        if !keep_will {
+            set_will(&mut sessions, &mut batch, number, None);
+        }
+        session.expiry = expiry.unwrap_or(session.expiry);
+        session.presence = Presence::Away { since: now };
+        let ends = session.expiry == Expiry::AtClose || number.is_transient();
+        if ends {
+            end(&mut sessions, &mut batch, number, now);
+        } else {
+            let will = sessions.will(number).map(|will| will.after_loss(&session, now));
+            put(&mut sessions, &mut batch, number, session);
+            sessions.set_will(number, will);
+        }
+        self.inner.journal.commit(batch).leave();
+        ends
+    }
+
+    /// Ends a session, whether its time has come or not. Its connection, if it has one, is to be closed before.
+    ///
+    /// # Errors
+    /// [`LoadError`]: it stays as it was.
+    pub async fn end(&self, number: SessionNumber, now: Timestamp) -> Result<Option<Ended>, LoadError> {
+        let loaded = self.load_to_end(number).await?;
+        let mut batch = Batch::default();
+        let mut sessions = self.inner.sessions.lock();
+        let ended = end(&mut sessions, &mut batch, number, now);
+        self.inner.journal.commit(batch).leave();
+        Ok(ended.map(|session| Ended { number, session, loaded }))
+    }
+
+    /// What a session has that ends: what cannot be read can still be left behind.
+    async fn load_to_end(&self, number: SessionNumber) -> Result<Loaded, LoadError> {
+        match self.load(number).await {
+            Err(LoadError::Row(_)) => Ok(Loaded::default()),
+            loaded => loaded,
+        }
+    }
+
+    /// Ends up to `limit` sessions whose time has come.
+    ///
+    /// # Errors
+    /// [`LoadError`]: some may have ended all the same.
+    pub async fn expire(&self, now: Timestamp, limit: usize) -> Result<Vec<Ended>, LoadError> {
+        let numbers: Vec<_> = self.inner.sessions.lock().expired(now).take(limit).collect();
+        let mut all = Vec::new();
+        for number in numbers {
+            let loaded = self.load_to_end(number).await?;
+            let mut batch = Batch::default();
+            let mut sessions = self.inner.sessions.lock();
+            // The client may have come back meanwhile.
+            if sessions.session(number).and_then(Session::ends).is_some_and(|end| end <= now) {
+                let ended = end(&mut sessions, &mut batch, number, now);
+                all.extend(ended.map(|session| Ended { number, session, loaded }));
+                self.inner.journal.commit(batch).leave();
+            }
+        }
+        Ok(all)
+    }
+
+    /// Up to `limit` wills that are to be published. Each is given again until [`Change::NoWill`](super::Change::NoWill) says that it was.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub async fn due_wills(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(SessionNumber, Will)>, LoadError> {
+        let numbers: Vec<_> = self.inner.sessions.lock().due_wills(now).take(limit).collect();
+        let mut wills = Vec::new();
+        for number in numbers {
+            self.inner.journal.settle(number).wait().await?;
+            let key = layout::key(number, Table::Will, b"");
+            let row =
+                self.read(move |database| Ok(database.row(Space::Sessions, &key)?.map(|row| (key, row))));
+            match row.await? {
+                Some((key, row)) => wills.push((number, decode::<Will>(&key, &row)?)),
+                None => self.inner.sessions.lock().set_will(number, None),
+            }
+        }
+        Ok(wills)
+    }
+
+    /// When the next session ends or the next will is due.
+    #[must_use]
+    pub fn next_time(&self) -> Option<Timestamp> {
+        self.inner.sessions.lock().next_time()
+    }
+}
+
+/// Adds or replaces a session here and among the rows.
+fn put(sessions: &mut Sessions, batch: &mut Batch, number: SessionNumber, session: Session) {
+    if !number.is_transient() {
+        batch.put(layout::key(number, Table::Session, b""), session.encode());
+    }
+    sessions.put(number, session);
+}
+
+/// Sets or removes the will of a session here and among the rows.
+pub(super) fn set_will(
+    sessions: &mut Sessions,
+    batch: &mut Batch,
+    number: SessionNumber,
+    will: Option<&Will>,
+) {
+    let key = layout::key(number, Table::Will, b"");
+    match will {
+        Some(will) => batch.put(key, will.encode()),
+        None if sessions.has_will(number) => batch.remove(key),
+        None => {}
+    }
+    sessions.set_will(number, will.map(|will| WillTimes { delay: will.delay, due: None }));
+}
+
+/// Ends a session here and among the rows. Its will stays, and is due.
+fn end(sessions: &mut Sessions, batch: &mut Batch, number: SessionNumber, now: Timestamp) -> Option<Session> {
+    let session = sessions.remove(number, now)?;
+    if !number.is_transient() {
+        batch.ended.push(number);
+    }
+    Some(session)
+}
