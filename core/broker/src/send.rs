@@ -10,8 +10,8 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use ferromq_model::message::{
@@ -21,7 +21,7 @@ use ferromq_model::message::{
 use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, HALF_TOPIC, RETRY_PREFIX, TRACE_TOPIC};
 use ferromq_model::record::NewRecord;
 use ferromq_model::topic::{Permission, TopicConfig, TopicFilterType};
-use ferromq_model::{GroupName, NameError, PhysicalOffset, QueueId, Timestamp, TopicName, batch};
+use ferromq_model::{GroupName, NameError, PhysicalOffset, QueueId, Timestamp, TopicName, batch, hex};
 use ferromq_store::{AppendError, Batch, EntryTag, MessageKeys, Placed};
 
 use crate::broker::Broker;
@@ -717,12 +717,19 @@ impl Broker {
             std::net::IpAddr::V4(ip) => u32::from(ip),
             std::net::IpAddr::V6(ip) => ip.octets()[12..].iter().fold(0, |n, &b| n << 8 | u32::from(b)),
         };
-        let pid = std::process::id() & 0xFFFF;
+        // Asked of the kernel each time, which takes as long as half of a send.
+        static PID: LazyLock<u16> = LazyLock::new(|| std::process::id() as u16);
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let now = Timestamp::now().0 as u64;
-        let key = format!("{ip:08X}{pid:04X}{:08X}{:08X}{:04X}", count >> 16, now as u32, count & 0xFFFF);
+        let now = Timestamp::now().0 as u32;
+        // Address, process, the upper half of the count, milliseconds, its lower half.
+        let mut key = [0; 16];
+        key[..4].copy_from_slice(&ip.to_be_bytes());
+        key[4..6].copy_from_slice(&PID.to_be_bytes());
+        key[6..10].copy_from_slice(&(count >> 16).to_be_bytes());
+        key[10..14].copy_from_slice(&now.to_be_bytes());
+        key[14..].copy_from_slice(&(count as u16).to_be_bytes());
         let mut text = String::with_capacity(48);
-        push_property(&mut text, property::UNIQUE_KEY, &key);
+        push_property(&mut text, property::UNIQUE_KEY, hex::write(&key, &mut [0; 32]));
         debug_assert_eq!(text.len(), UNIQUE_KEY_PROPERTY_LEN);
         text
     }

@@ -28,6 +28,7 @@ pub mod delay;
 pub mod dialect;
 pub mod filter;
 pub mod group;
+pub mod hex;
 pub mod histogram;
 pub mod ids;
 pub mod light;

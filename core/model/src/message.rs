@@ -3,10 +3,10 @@
 //! Properties travel and rest as one string, `name 0x01 value 0x02` repeated. It is passed through as it came,
 //! unknown names included; code that needs a value looks it up, code that needs a change rewrites the string.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::PhysicalOffset;
+use crate::{PhysicalOffset, hex};
 
 /// Names of properties that brokers and clients give a meaning to.
 pub mod property {
@@ -337,12 +337,24 @@ pub struct MessageId {
 impl MessageId {
     /// Appends the id to `out`: upper-case hex of address, port and offset (32 digits, 56 for IPv6).
     pub fn write_hex(&self, out: &mut impl Extend<u8>) {
-        match self.host.ip() {
-            IpAddr::V4(ip) => hex_upper(&ip.octets(), out),
-            IpAddr::V6(ip) => hex_upper(&ip.octets(), out),
-        }
-        hex_upper(&u32::from(self.host.port()).to_be_bytes(), out);
-        hex_upper(&self.offset.0.to_be_bytes(), out);
+        out.extend(self.hex(&mut [0; 56]).bytes());
+    }
+
+    fn hex<'a>(&self, digits: &'a mut [u8; 56]) -> &'a str {
+        let mut bytes = [0; 28];
+        let ip_len = match self.host.ip() {
+            IpAddr::V4(ip) => {
+                bytes[..4].copy_from_slice(&ip.octets());
+                4
+            }
+            IpAddr::V6(ip) => {
+                bytes[..16].copy_from_slice(&ip.octets());
+                16
+            }
+        };
+        bytes[ip_len..ip_len + 4].copy_from_slice(&u32::from(self.host.port()).to_be_bytes());
+        bytes[ip_len + 4..ip_len + 12].copy_from_slice(&self.offset.0.to_be_bytes());
+        hex::write(&bytes[..ip_len + 12], digits)
     }
 
     /// Reads the hex form; `None` if it is not one.
@@ -370,16 +382,9 @@ impl MessageId {
     }
 }
 
-fn hex_upper(bytes: &[u8], out: &mut impl Extend<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    out.extend(bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]));
-}
-
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Vec::with_capacity(56);
-        self.write_hex(&mut text);
-        text.iter().try_for_each(|&digit| f.write_char(digit as char))
+        f.write_str(self.hex(&mut [0; 56]))
     }
 }
 
