@@ -240,8 +240,10 @@ async fn no_route(uri: axum::http::Uri) -> Problem {
 
 /// An answer of JSON.
 pub(super) fn json(status: StatusCode, body: &impl serde::Serialize) -> axum::response::Response {
-    match serde_json::to_vec(body) {
-        Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
+    // Most are one message's.
+    let mut text = Vec::with_capacity(256);
+    match serde_json::to_writer(&mut text, body) {
+        Ok(()) => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(error) => Kind::Internal.because(error.to_string()).into_response(),
     }
 }

@@ -1,18 +1,21 @@
 //! What holds for every request: its id, who asks, from which page, and how refusals are written.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use ferromq_model::hex;
 use tower::Service as _;
 use tracing::Instrument as _;
 
 use super::api::Api;
 use super::auth;
 use super::problem::{Kind, Problem};
+use super::send;
 use crate::spans;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,10 +35,17 @@ pub(super) async fn answer(api: &Api, mut router: Router, peer: Peer, request: R
     let mut response = match admit(api, &request) {
         Err(problem) => problem.into_response(),
         Ok(()) => {
-            let mut request = request;
-            request.extensions_mut().insert(peer);
             let span = spans::http(&request);
-            let Ok(response) = router.call(request).instrument(span.clone()).await;
+            // Pages of other origins need what only the router adds to an answer.
+            let is_direct = api.http().cors_origins.is_empty() && send::direct_topic(&request).is_some();
+            let response = if is_direct {
+                send::directly(api, peer.0, request).instrument(span.clone()).await
+            } else {
+                let mut request = request;
+                request.extensions_mut().insert(peer);
+                let Ok(response) = router.call(request).instrument(span.clone()).await;
+                response
+            };
             span.record("http.response.status_code", response.status().as_u16());
             response
         }
@@ -63,14 +73,18 @@ pub(super) async fn answer(api: &Api, mut router: Router, peer: Peer, request: R
 
 /// The client's own, if it can be shown in a log; else a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
+    /// Of the next request; the process's number stands above them, so that those of two starts differ in a log.
+    static NEXT: LazyLock<AtomicU64> =
+        LazyLock::new(|| AtomicU64::new(u64::from(std::process::id() & 0xFFFF) << 48));
     let is_sane = |id: &&HeaderValue| {
         let id = id.as_bytes();
         (1..=MAX_REQUEST_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
     };
     headers.get(REQUEST_ID).filter(is_sane).cloned().unwrap_or_else(|| {
-        let id = format!("{:04x}-{:010x}", std::process::id() & 0xFFFF, NEXT.fetch_add(1, Ordering::Relaxed));
-        HeaderValue::try_from(id).expect("hex digits")
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mut digits = [0; 16];
+        hex::write(&number.to_be_bytes(), &mut digits);
+        HeaderValue::from_bytes(&digits).expect("hex digits")
     })
 }
 

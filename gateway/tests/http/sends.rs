@@ -4,7 +4,7 @@ use ferromq_model::QueueId;
 use ferromq_store::FlushMode;
 use serde_json::json;
 
-use crate::rig::Http;
+use crate::rig::{Answer, Http};
 
 const TO_T: &str = "/v1/topics/T/messages";
 
@@ -39,6 +39,42 @@ async fn many_messages_are_answered_one_by_one() {
     let results = some.json()["results"].clone();
     assert_eq!(results[1]["error"]["code"], "no-queue");
     assert!(results[0]["messageId"].is_string() && results[2]["messageId"].is_string());
+    http.stop().await;
+}
+
+/// A topic, headers, and a body.
+type Sending<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8]);
+
+/// Without parameters a send goes past the router; with any, through it.
+#[tokio::test]
+async fn a_send_is_answered_alike_past_the_router_and_through_it() {
+    let http = Http::start().await;
+    let json = ("Content-Type", "application/json");
+    let sends: [Sending<'_>; 8] = [
+        ("T", &[("Content-Type", "text/plain"), ("FerroMQ-Queue", "1")], b"raw"),
+        ("T", &[json], br#"{"text":"one","queueId":1}"#),
+        ("T", &[json], br#"{"messages":[{"text":"1","queueId":1},{"text":"2","queueId":99}]}"#),
+        ("T", &[("Content-Type", "application/x-ndjson")], b"{\"text\":\"1\",\"queueId\":1}\n{}\n"),
+        ("T", &[json], b"{"),
+        ("T", &[("FerroMQ-Queue", "99")], b"raw"),
+        ("RMQ_SYS_TRACE_TOPIC_", &[("Idempotency-Key", "")], b"raw"),
+        ("T", &[("Content-Encoding", "br")], b"raw"),
+    ];
+    for (topic, headers, body) in sends {
+        let path = format!("/v1/topics/{topic}/messages");
+        let direct = http.ask("POST", &path, headers, body).await;
+        let routed = http.ask("POST", &format!("{path}?results=all"), headers, body).await;
+        let shown = |answer: &Answer| {
+            let mut headers: Vec<_> = answer.headers.iter().map(|(name, _)| name.clone()).collect();
+            headers.sort_unstable();
+            // Ids and places differ from one message to the next, and the id of a request from every other.
+            let words = answer.text();
+            let words: Vec<_> =
+                words.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| w.len() > 3).collect();
+            (answer.status, headers, words.join(" "))
+        };
+        assert_eq!(shown(&direct), shown(&routed), "{headers:?}");
+    }
     http.stop().await;
 }
 
