@@ -117,7 +117,7 @@ impl Report {
     }
 
     /// Reads lines `ok NAME 0.8s` and `FAILED NAME 0.8s: REASON`, and skips all others.
-    fn parse(output: String) -> Self {
+    pub fn parse(output: String) -> Self {
         let mut verdicts = BTreeMap::new();
         for line in output.lines() {
             if let Some(rest) = line.strip_prefix("ok ") {
