@@ -334,6 +334,7 @@ fn subscribers_who_come_and_go_miss_nothing_and_fail_no_send() {
     let (preparing, stored, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
     let wait_beyond = |number: u64| {
         while stored.load(Ordering::Acquire) <= number {
+            assert!(!stop.load(Ordering::Acquire), "sending failed");
             std::thread::yield_now();
         }
     };
@@ -348,7 +349,10 @@ fn subscribers_who_come_and_go_miss_nothing_and_fail_no_send() {
                 sends.clear();
                 let body = number.to_string();
                 rig.broker.prepare(&mut sends, &message("T", &body)).unwrap();
-                rig.broker.commit(&mut sends).expect("whoever unsubscribes fails no send");
+                if let Err(error) = rig.broker.commit(&mut sends) {
+                    stop.store(true, Ordering::Release);
+                    panic!("whoever unsubscribes fails no send: {error}");
+                }
                 stored.store(number, Ordering::Release);
             }
         });
@@ -397,6 +401,11 @@ fn killed_settings(flush: &str) -> fn(&mut StoreConfig) {
 #[ignore = "the process that the next test kills"]
 fn sends_and_subscribes_until_it_is_killed() {
     let Ok(place) = std::env::var(KILLED_IN) else { return };
+    // Whatever fails, a closed pipe included, ends all of its threads: nobody waits for it then.
+    std::panic::set_hook(Box::new(|panic| {
+        let _ = writeln!(std::io::stderr(), "{panic}");
+        std::process::exit(1);
+    }));
     let (flush, root) = place.split_once(':').unwrap();
     let broker = broker_at(Path::new(root), &TestHost::new(), killed_settings(flush));
     let fanout = broker.fanout();
