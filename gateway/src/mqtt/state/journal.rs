@@ -266,7 +266,10 @@ impl Journal {
         });
         let thread = std::thread::Builder::new().name("mqtt-state".to_owned()).spawn({
             let shared = Arc::clone(&shared);
-            move || shared.run(meta)
+            move || {
+                let _told = TellsOfItsEnd(&shared);
+                shared.run(meta);
+            }
         })?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
@@ -382,6 +385,17 @@ impl Pending {
             self.last += 1;
         }
         self.last
+    }
+}
+
+/// Tells those who wait that nobody writes any more, also if the thread should panic.
+struct TellsOfItsEnd<'a>(&'a Shared);
+
+impl Drop for TellsOfItsEnd<'_> {
+    fn drop(&mut self) {
+        if self.0.progress.borrow().stopped.is_none() {
+            self.0.stop(Stopped::Failed(Arc::new(fjall::Error::Poisoned)));
+        }
     }
 }
 
