@@ -123,13 +123,22 @@ pub fn mqadmin_driver(version: &str) -> String {
 /// # Panics
 /// When it cannot be built.
 pub fn go_client() -> PathBuf {
-    let module = interop().join("go");
+    go_program("go")
+}
+
+/// The program of the module `tests/interop/PROJECT`.
+///
+/// # Panics
+/// When it cannot be built.
+pub fn go_program(project: &str) -> PathBuf {
+    let module = interop().join(project);
     let mut parts = sources(&module, "go");
     parts.extend([module.join("go.mod"), module.join("go.sum")]);
-    let name = format!("go-{}", digest(&parts));
+    let name = format!("{project}-{}", digest(&parts));
     provide(&name, |into| {
-        need("go", "version", "Go, 1.21 or later (https://go.dev/dl)");
-        fetched("go", &name, "the Go scenarios cannot be built", |command| {
+        need("go", "version", "Go, 1.24 or later (https://go.dev/dl)");
+        let what = format!("the Go program of {} cannot be built", module.display());
+        fetched("go", &name, &what, |command| {
             command.args(["build", "-o"]).arg(into.join("interop")).arg(".").current_dir(&module)
         });
     })

@@ -18,6 +18,7 @@ mqtt_tests! {
     aiomqtt,
     gmqtt,
     npm_mqtt,
+    paho_for_go,
     mosquitto_pub_publishes,
     mosquitto_sub_subscribes,
     mosquitto_sub_resumes_its_session,
@@ -77,6 +78,12 @@ fn npm_mqtt(scene: &Scene) {
     let five: &[&str] = &["publish", "retained", "will", "resumed", "shared", "request"];
     let names = named(&[("3", three), ("5", five), ("3_web", three), ("5_web", five)]);
     expect_ok(scene, command, &names.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+fn paho_for_go(scene: &Scene) {
+    let names = named(&[("5", &ALL), ("5", &["request"])]);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    expect_ok(scene, Command::new(toolchain::go_program("go-mqtt")), &names);
 }
 
 /// One of mosquitto's clients, told where the server is.
