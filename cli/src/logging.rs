@@ -26,13 +26,16 @@ enum LogFormat {
     Json,
 }
 
+/// What servers log by default: of the database that MQTT sessions are kept in, trouble only.
+const LEVELS: &str = "info,fjall=warn,lsm_tree=warn";
+
 impl LogArgs {
     /// Begins to log.
     ///
     /// # Errors
     /// When the operator's level cannot be read.
     pub(crate) fn init(&self) -> Result<(), ParseError> {
-        self.init_with("info")
+        self.init_with(LEVELS)
     }
 
     /// The same, and gives spans to `traces` where there is a collector for them.
@@ -47,7 +50,7 @@ impl LogArgs {
             LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
-        let lines = lines.with_filter(self.filter("info")?);
+        let lines = lines.with_filter(self.filter(LEVELS)?);
         tracing_subscriber::registry().with(lines).with(traces.layer()).init();
         Ok(())
     }

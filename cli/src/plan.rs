@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use ferromq_broker::config::BrokerConfig;
-use ferromq_gateway::config::{BrokerAddressConfig, HttpConfig, ListenConfig, NamesrvAddressConfig};
+use ferromq_gateway::config::{
+    BrokerAddressConfig, HttpConfig, ListenConfig, MqttConfig, NamesrvAddressConfig,
+};
 use ferromq_gateway::otlp::config::OtlpConfig;
 use ferromq_namesrv::config::NamesrvConfig;
 use ferromq_store::config::StoreConfig;
@@ -38,6 +40,8 @@ pub(crate) struct BrokerPlan {
     pub(crate) advertised: IpAddr,
     /// Its HTTP API.
     pub(crate) http: HttpConfig,
+    /// Its MQTT.
+    pub(crate) mqtt: MqttConfig,
     /// Its engine.
     pub(crate) engine: BrokerConfig,
     /// Its store.

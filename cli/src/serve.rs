@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferromq_broker::{Broker, StateError};
-use ferromq_gateway::config::{BrokerAddressConfig, HttpConfig, ListenConfig};
+use ferromq_gateway::config::{BrokerAddressConfig, HttpConfig, ListenConfig, MqttConfig};
 use ferromq_gateway::http::{self, Api, Credentials, CredentialsError};
 use ferromq_gateway::metrics::Sources;
+use ferromq_gateway::mqtt::Mqtt;
 use ferromq_gateway::otlp::MetricsExport;
 use ferromq_gateway::otlp::collector::Collector;
 use ferromq_gateway::remoting::listen::Listeners;
@@ -53,8 +54,11 @@ pub(crate) enum StartError {
     #[error("the store was not closed cleanly; the next start recovers it")]
     Close(#[source] io::Error),
     /// Who may use HTTP cannot be read.
-    #[error("httpCredentialsFile")]
+    #[error("httpCredentialsFile or mqttCredentialsFile")]
     Credentials(#[from] CredentialsError),
+    /// What is kept of MQTT sessions cannot be used.
+    #[error("cannot open the MQTT sessions")]
+    Mqtt(#[from] ferromq_gateway::mqtt::state::OpenError),
     /// A bug.
     #[error("an internal task failed")]
     Task(#[from] JoinError),
@@ -87,6 +91,10 @@ pub(crate) async fn run(
         Some(plan) if plan.http.port > 0 => Some(ports.take_http(&plan.http)?),
         _ => None,
     };
+    let mqtt = match &broker {
+        Some(plan) if plan.mqtt.port > 0 => Some(ports.take_mqtt(&plan.mqtt)?),
+        _ => None,
+    };
 
     let mut serving = JoinSet::new();
     let own_namesrv = match (namesrv, namesrv_port) {
@@ -95,7 +103,7 @@ pub(crate) async fn run(
     };
     let running = match (broker, broker_ports) {
         (Some(plan), Some(ports)) => {
-            let http_config = plan.http.clone();
+            let (http_config, mqtt_config) = (plan.http.clone(), plan.mqtt.clone());
             let namesrvs = plan.address.namesrvs.clone().with(own_namesrv.map(|own| own.to_string()));
             let (identity, interval) = (telemetry::identity(&plan), plan.otlp.interval.duration());
             let running = start_broker(plan, &listen, own_namesrv, ports, &listeners, &mut serving).await?;
@@ -106,6 +114,23 @@ pub(crate) async fn run(
                 registered: registration.registered(),
                 nameservers: registration.nameservers(),
             };
+            if let Some((port, credentials)) = mqtt {
+                let (broker, traffic) = (broker.clone(), Arc::clone(listeners.traffic()));
+                // Sessions are read for as long as it takes.
+                let opened = tokio::task::spawn_blocking({
+                    let broker = broker.clone();
+                    move || Mqtt::open(broker, mqtt_config, credentials, traffic)
+                });
+                match opened.await? {
+                    Ok(mqtt) => drop(serving.spawn(mqtt.serve(port, stopped.clone()))),
+                    Err(error) => {
+                        if let Err(error) = broker.store().close() {
+                            error!(%error, "the store was not closed cleanly");
+                        }
+                        return Err(error.into());
+                    }
+                }
+            }
             if let Some((port, credentials)) = http {
                 let api = Api::new(sources.clone(), http_config, credentials);
                 if !namesrvs.addresses().is_empty() {
@@ -201,7 +226,7 @@ async fn start_broker(
     listeners: &Listeners,
     serving: &mut JoinSet<()>,
 ) -> Result<Running, StartError> {
-    let BrokerPlan { address, advertised, http, engine, store, otlp } = plan;
+    let BrokerPlan { address, advertised, http, mqtt, engine, store, otlp } = plan;
     let host = SocketAddr::new(advertised, address.port);
     info!(store = %store.root.display(), flush = ?store.flush, "opening the store");
     // Recovery reads files for as long as it takes.
@@ -221,7 +246,7 @@ async fn start_broker(
     let broker = opened.await??;
     let own = own_namesrv.map(|own| own.to_string());
     let address = BrokerAddressConfig { namesrvs: address.namesrvs.with(own), ..address };
-    broker.show_beside([&address as &dyn Settings, listen, &http, &otlp]);
+    broker.show_beside([&address as &dyn Settings, listen, &http, &mqtt, &otlp]);
     for port in [port, fast_port] {
         let (this, broker) = (listeners.clone(), broker.clone());
         serving.spawn(async move { this.serve_broker(port, broker).await });
@@ -306,6 +331,25 @@ impl Ports<'_> {
         match (&credentials, address.ip().is_loopback()) {
             (Some(_), false) => {
                 warn!(%address, "secrets and messages cross the network unencrypted: put TLS in front of HTTP");
+            }
+            (None, false) => {
+                warn!(%address, "whoever reaches this address may read and write: there is no authentication");
+            }
+            (_, true) => {}
+        }
+        Ok((listener, credentials))
+    }
+
+    /// So has MQTT.
+    fn take_mqtt(&self, mqtt: &MqttConfig) -> Result<(TcpListener, Option<Credentials>), StartError> {
+        let address = SocketAddr::new(mqtt.bind_address, mqtt.port);
+        let what = "MQTT (mqttPort; 0 serves none)";
+        let listener = self.bind(address).map_err(|source| StartError::Listen { what, address, source })?;
+        info!(%address, "listening for MQTT");
+        let credentials = mqtt.credentials.as_deref().map(Credentials::load).transpose()?;
+        match (&credentials, address.ip().is_loopback()) {
+            (Some(_), false) => {
+                warn!(%address, "passwords and messages cross the network unencrypted: put TLS in front of MQTT");
             }
             (None, false) => {
                 warn!(%address, "whoever reaches this address may read and write: there is no authentication");

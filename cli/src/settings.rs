@@ -12,7 +12,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ferromq_broker::config::BrokerConfig;
-use ferromq_gateway::config::{BrokerAddressConfig, HttpConfig, ListenConfig, NamesrvAddressConfig};
+use ferromq_gateway::config::{
+    BrokerAddressConfig, HttpConfig, ListenConfig, MqttConfig, NamesrvAddressConfig,
+};
 use ferromq_gateway::otlp::config::OtlpConfig;
 use ferromq_model::ByteSize;
 use ferromq_model::config::{Key, SetError, Settings, properties};
@@ -68,6 +70,7 @@ pub(crate) struct Config {
     namesrv_address: NamesrvAddressConfig,
     broker_address: BrokerAddressConfig,
     http: HttpConfig,
+    mqtt: MqttConfig,
     broker: BrokerConfig,
     store: StoreConfig,
     namesrv: NamesrvConfig,
@@ -83,13 +86,14 @@ pub(crate) struct Room<'a> {
 
 impl Config {
     /// All tables in the order in which people are shown them.
-    pub(crate) fn rooms(&mut self) -> [Room<'_>; 8] {
+    pub(crate) fn rooms(&mut self) -> [Room<'_>; 9] {
         let room = |title, part, settings| Room { title, part, settings };
         [
             room("Broker: addresses", Part::Broker, &mut self.broker_address as &mut dyn Settings),
             room("NameServer: addresses", Part::Namesrv, &mut self.namesrv_address),
             room("Listeners", Part::Both, &mut self.listen),
             room("HTTP", Part::Broker, &mut self.http),
+            room("MQTT", Part::Broker, &mut self.mqtt),
             room("Broker", Part::Broker, &mut self.broker),
             room("Store", Part::Broker, &mut self.store),
             room("NameServer", Part::Namesrv, &mut self.namesrv),
@@ -231,7 +235,7 @@ impl Effective {
 
     /// What to serve.
     pub(crate) fn plan(self) -> Plan {
-        let Config { listen, namesrv_address, broker_address, http, broker, store, namesrv, otlp } =
+        let Config { listen, namesrv_address, broker_address, http, mqtt, broker, store, namesrv, otlp } =
             self.config;
         Plan {
             listen,
@@ -243,6 +247,7 @@ impl Effective {
                 address: broker_address,
                 advertised,
                 http,
+                mqtt,
                 engine: broker,
                 store,
                 otlp,
@@ -365,6 +370,19 @@ impl Loading {
             problem("httpBindAddress", origin("httpBindAddress"), reason);
         }
         let told = config.broker_address.advertised;
+        let mqtt = &config.mqtt;
+        if mqtt.port > 0
+            && !mqtt.bind_address.is_loopback()
+            && mqtt.credentials.is_none()
+            && !mqtt.allow_anonymous
+        {
+            let reason = format!(
+                "others than this machine reach {}, and nobody would be asked who they are; set mqttCredentialsFile, or \
+                 mqttAllowAnonymous=true if that is what you want, or mqttPort=0",
+                mqtt.bind_address
+            );
+            problem("mqttBindAddress", origin("mqttBindAddress"), reason);
+        }
         match address::advertised(config.listen.bind_address, told, address::local) {
             Ok(found) => {
                 warnings.extend(found.warning.clone());

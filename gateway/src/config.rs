@@ -1,6 +1,6 @@
 //! The listeners' settings: addresses, ports, and the limits that keep one client from hurting another.
 //!
-//! Four tables, because a NameServer alone has no use for the broker's addresses, nor the other way round.
+//! Five tables, because a NameServer alone has no use for the broker's addresses, nor the other way round.
 //! Names, defaults and units are RocketMQ's where it has the key; `bindAddress` differs on purpose in its default.
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -96,6 +96,48 @@ config_keys! {
         /// For how long a repeated `Idempotency-Key` is answered with the first result.
         "httpIdempotencyWindow" => idempotency_window: Millis = Millis::hours(24), Restart,
             in Millis::secs(1)..=Millis::hours(168);
+    }
+}
+
+config_keys! {
+    /// Where MQTT is served, to whom, and what one client may cost.
+    pub struct MqttConfig {
+        /// The port of MQTT over TCP; 0 serves no MQTT.
+        "mqttPort" => port: u16 = 1_883, Restart;
+        /// The address that MQTT is served at, whatever `bindAddress` says. One that others than this machine reach needs
+        /// `mqttCredentialsFile`, or `mqttAllowAnonymous=true`.
+        "mqttBindAddress" => bind_address: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST), Restart;
+        /// A file that says who may use MQTT, a line each: `user NAME PASSWORD`, where `sha256:HEX` may stand for a
+        /// password. Without it, nobody is asked who they are.
+        "mqttCredentialsFile" => credentials: Option<PathBuf> = None, Restart;
+        /// Serve MQTT to whoever reaches an address that is not this machine's own, without asking who they are.
+        "mqttAllowAnonymous" => allow_anonymous: bool = false, Restart;
+        /// The most MQTT connections at a time.
+        "mqttMaxConnections" => max_connections: u32 = 100_000, Restart, in 1..=1_000_000;
+        /// The largest packet that is read; a client that sends a larger one is disconnected.
+        "mqttMaxPacketSize" => max_packet_size: ByteSize = ByteSize::mib(1), Restart,
+            in ByteSize::kib(1)..=ByteSize::mib(256);
+        /// The longest client identifier, in bytes.
+        "mqttMaxClientIdLength" => max_client_id_len: u16 = 1_024, Restart, in 23..=65_535;
+        /// How many messages of QoS 1 and 2 a client may have sent that are not acknowledged.
+        "mqttReceiveMaximum" => receive_maximum: u16 = 1_024, Restart, in 1..=65_535;
+        /// How many messages of QoS 1 and 2 are sent to a client before it acknowledges one, if it takes as many.
+        "mqttMaxInflight" => max_inflight: u16 = 256, Restart, in 1..=65_535;
+        /// The most subscriptions of one session.
+        "mqttMaxSubscriptions" => max_subscriptions: u32 = 10_000, Restart, in 1..=1_000_000;
+        /// The most levels of a topic or filter.
+        "mqttMaxTopicLevels" => max_topic_levels: u16 = 128, Restart, in 1..=128;
+        /// The highest topic alias, in either direction; 0 allows none.
+        "mqttTopicAliasMaximum" => topic_alias_maximum: u16 = 64, Restart;
+        /// The most messages that are retained.
+        "mqttMaxRetained" => max_retained: u32 = 1_000_000, Restart, in 0..=100_000_000;
+        /// The most memory that retained messages may take.
+        "mqttMaxRetainedSize" => max_retained_size: ByteSize = ByteSize::mib(256), Restart,
+            in ByteSize::kib(0)..=ByteSize::mib(65_536);
+        /// For how many seconds a session may outlive its connection; 4294967295 is for ever.
+        "mqttMaxSessionExpirySeconds" => max_session_expiry: u32 = u32::MAX, Restart;
+        /// The longest keep alive that 5.0's clients are allowed; 0 allows every one, and none.
+        "mqttMaxKeepAlive" => max_keep_alive: Secs = Secs(0), Restart, in Secs(0)..=Secs(65_535);
     }
 }
 

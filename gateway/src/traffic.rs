@@ -10,11 +10,13 @@ pub enum Protocol {
     Remoting,
     /// HTTP.
     Http,
+    /// MQTT.
+    Mqtt,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Remoting, Self::Http];
+    pub const ALL: [Self; 3] = [Self::Remoting, Self::Http, Self::Mqtt];
 
     /// What it is called in metrics and in the HTTP API.
     #[must_use]
@@ -22,6 +24,7 @@ impl Protocol {
         match self {
             Self::Remoting => "remoting",
             Self::Http => "http",
+            Self::Mqtt => "mqtt",
         }
     }
 }

@@ -67,6 +67,7 @@ pub struct Launch {
     namesrv_port: u16,
     listen_port: u16,
     http_port: u16,
+    mqtt_port: u16,
     limit: Duration,
 }
 
@@ -81,6 +82,7 @@ impl Launch {
             // The fast port is two below, and one above is for replicas.
             listen_port: free_port(&[-2, 0, 1]),
             http_port: free_port(&[0]),
+            mqtt_port: free_port(&[0]),
             limit: READY_LIMIT,
         }
     }
@@ -117,6 +119,11 @@ impl Launch {
     /// Where our server answers HTTP.
     pub fn http(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.http_port).into()
+    }
+
+    /// Where our server speaks MQTT.
+    pub fn mqtt(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.mqtt_port).into()
     }
 
     /// Where the output of our server goes.
@@ -167,6 +174,7 @@ impl Launch {
             ("haListenPort", (self.listen_port + 1).to_string()),
             ("brokerIP1", "127.0.0.1".to_owned()),
             ("httpPort", self.http_port.to_string()),
+            ("mqttPort", self.mqtt_port.to_string()),
         ];
         for (key, value) in own {
             command.arg("--set").arg(format!("{key}={value}"));

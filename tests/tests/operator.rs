@@ -141,7 +141,12 @@ fn a_store_that_cannot_be_written_is_named() {
     let (namesrv, broker) = (free_port(&[0]), free_port(&[-2, 0]));
     command.arg("standalone").arg("--store").arg(&store);
     command.arg("--set").arg(format!("namesrvListenPort={namesrv}"));
-    command.arg("--set").arg(format!("listenPort={broker}")).args(["--set", "httpPort=0"]);
+    command.arg("--set").arg(format!("listenPort={broker}")).args([
+        "--set",
+        "httpPort=0",
+        "--set",
+        "mqttPort=0",
+    ]);
     let log = dir.path().join("forbidden.log");
     let status = Process::spawn("ferromq", command, &log).end(PATIENCE);
     let log = read_log(&log);
@@ -155,7 +160,7 @@ fn a_bad_value_stops_the_start_and_an_unknown_key_does_not() {
     let conf = dir.path().join("broker.conf");
     let store = dir.path().join("store");
     let port = free_port(&[-2, 0, 1]);
-    let good = format!("listenPort={port}\nhttpPort=0\nstorePathRootDir={}\n", store.display());
+    let good = format!("listenPort={port}\nhttpPort=0\nmqttPort=0\nstorePathRootDir={}\n", store.display());
     let start = |text: &str, log: &Path| {
         fs::write(&conf, text).expect("a file");
         let mut command = Command::new(toolchain::ferromq());
@@ -170,9 +175,9 @@ fn a_bad_value_stops_the_start_and_an_unknown_key_does_not() {
     assert_eq!(status.code(), Some(2));
     let log = read_log(&log);
     for reason in [
-        format!("{path}:4: maxMessageSize: "),
-        format!("{path}:5: flushDiskType: \"SYNC\" is none of the words; allowed: SYNC_FLUSH or ASYNC_FLUSH"),
-        format!("{path}:6: listenPort: 70000 is out of bounds; allowed: 3 to 65535"),
+        format!("{path}:5: maxMessageSize: "),
+        format!("{path}:6: flushDiskType: \"SYNC\" is none of the words; allowed: SYNC_FLUSH or ASYNC_FLUSH"),
+        format!("{path}:7: listenPort: 70000 is out of bounds; allowed: 3 to 65535"),
     ] {
         assert!(log.contains(&reason), "no {reason:?} in:\n{log}");
     }
@@ -379,9 +384,7 @@ fn a_broker_serves_without_nameservers_and_is_known_as_soon_as_there_is_one() {
     let address: SocketAddr = (Ipv4Addr::LOCALHOST, port).into();
     let mut command = Command::new(toolchain::ferromq());
     command.arg("broker").args(["-n", &namesrv.to_string()]).arg("--store").arg(dir.path().join("store"));
-    for set in
-        [format!("listenPort={port}"), "httpPort=0".to_owned(), "mappedFileSizeCommitLog=1m".to_owned()]
-    {
+    for set in [&format!("listenPort={port}"), "httpPort=0", "mqttPort=0", "mappedFileSizeCommitLog=1m"] {
         command.arg("--set").arg(set);
     }
     let log = dir.path().join("broker.log");
@@ -424,7 +427,7 @@ fn a_broker_that_is_killed_or_stopped_is_gone_from_routes_at_once() {
         let mut command = Command::new(toolchain::ferromq());
         command.arg("broker").args(["-n", &namesrv.to_string()]).arg("--store").arg(dir.path().join("store"));
         command.arg("--set").arg(format!("listenPort={port}"));
-        command.args(["--set", "httpPort=0", "--set", "mappedFileSizeCommitLog=1m"]);
+        command.args(["--set", "httpPort=0", "--set", "mqttPort=0", "--set", "mappedFileSizeCommitLog=1m"]);
         let broker = Process::spawn("ferromq", command, &dir.path().join("broker.log"));
         assert!(wait(PATIENCE, || Connection::open(address).is_ok()), "{}", broker.log_tail());
         let mut connection = Connection::open(address).expect("the broker accepts");
@@ -472,6 +475,7 @@ impl SmallDisk {
             format!("namesrvListenPort={namesrv}"),
             format!("listenPort={port}"),
             "httpPort=0".to_owned(),
+            "mqttPort=0".to_owned(),
             "mappedFileSizeCommitLog=1m".to_owned(),
             "mappedFileSizeConsumeQueue=20000".to_owned(),
             "maxHashSlotNum=100".to_owned(),

@@ -222,6 +222,14 @@ impl Fanout {
         Ok(queue)
     }
 
+    /// The queue of a filter that is held.
+    #[must_use]
+    pub fn find(&self, filter: &str) -> Option<Arc<FilterQueue>> {
+        let book = self.book.lock();
+        let held = book.known.get(filter).filter(|held| held.users > 0)?;
+        Some(Arc::clone(&held.queue))
+    }
+
     /// Lets go of a filter that was attached once.
     pub fn detach(&self, filter: &FilterQueue) {
         let mut book = self.book.lock();

@@ -118,6 +118,11 @@ impl Credentials {
         None
     }
 
+    /// Whether a user of this name has this password.
+    pub(crate) fn knows(&self, user: &str, password: &str) -> bool {
+        self.find(Way::Basic, Some(user), password).is_some()
+    }
+
     /// Compares hashes: how far two of them agree says nothing about the secrets.
     fn find(&self, way: Way, name: Option<&str>, secret: &str) -> Option<&str> {
         let hash: Hash = Sha256::digest(secret).into();

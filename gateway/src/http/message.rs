@@ -18,7 +18,7 @@ use super::units::Time;
 /// Bytes that a compressed body may hold: what clients take by default.
 const MAX_PLAIN_BODY: usize = 64 << 20;
 /// The property of a message's content type.
-pub(super) const CONTENT_TYPE: &str = "contentType";
+pub(crate) const CONTENT_TYPE: &str = "contentType";
 /// The same of a CloudEvent, as the CloudEvents SDK for RocketMQ writes it.
 pub(super) const CE_CONTENT_TYPE: &str = "CE_contenttype";
 /// Properties that other fields tell, or that the broker adds to every message.

@@ -55,3 +55,4 @@ mod units;
 
 pub use api::{Api, openapi};
 pub use auth::{Credentials, CredentialsError};
+pub(crate) use message::CONTENT_TYPE;

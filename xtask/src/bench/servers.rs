@@ -184,6 +184,7 @@ fn ferro(installed: &Installed, flush: Flush, dir: &Path, ports: Ports, log: Fil
         format!("namesrvListenPort={}", ports.namesrv),
         format!("haListenPort={}", ports.broker + 1),
         "httpPort=0".to_owned(),
+        "mqttPort=0".to_owned(),
         format!("flushDiskType={}", flush.value()),
     ] {
         command.args(["--set", &setting]);

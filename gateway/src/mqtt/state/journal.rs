@@ -60,7 +60,7 @@ struct Progress {
 /// A commit that is being made as safe as the flush mode promises: against the death of this process, or with sync flush
 /// against a power cut. What was committed is written whether this is awaited or dropped.
 #[must_use = "nothing may be acknowledged before it is safe"]
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Durable {
     number: u64,
     progress: watch::Receiver<Progress>,

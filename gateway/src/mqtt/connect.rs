@@ -1,0 +1,299 @@
+//! From an accepted socket to a session: CONNECT, who may come in, what was left of last time.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use ferromq_model::{PhysicalOffset, Timestamp};
+use ferromq_mqtt::topic::Filter;
+use ferromq_mqtt::{
+    ConnAck, Connect, Packet, PacketId, ReasonCode, SessionExpiry, Text, Version, decode_connect,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+use super::connection::{Connection, End, Peer, linger, poll_read};
+use super::hub::Present;
+use super::message::Published;
+use super::out::Out;
+use super::server::Server;
+use super::session::{Session, Subscriptions, Window};
+use super::state::{self, Connected, Expiry, Loaded};
+use super::wills;
+
+/// How long a new connection may take for its CONNECT.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Serves one connection from its first byte to its last.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    server: Arc<Server>,
+    mut stream: S,
+    from: SocketAddr,
+) {
+    let mut input = BytesMut::new();
+    let mut out = Out::default();
+    let connect = match timeout(CONNECT_WITHIN, read_connect(&server, &mut stream, &mut input)).await {
+        Ok(Some(Ok(connect))) => connect,
+        Ok(Some(Err(error))) => {
+            tracing::debug!(%from, %error, "MQTT connection refused");
+            if let Some((version, answer)) = error.answer() {
+                let _ = out.push(&Packet::ConnAck(Box::new(answer)), version, u32::MAX);
+            }
+            let _ = linger(&mut stream, &mut out).await;
+            return;
+        }
+        Ok(None) | Err(_) => return,
+    };
+    let version = connect.version;
+    let most = connect.maximum_packet_size();
+    match admit(&server, &connect).await {
+        Ok(admitted) => run(server, stream, from, connect, admitted, (input, out)).await,
+        Err(reason) => {
+            tracing::debug!(%from, client = %connect.client_id, %reason, "MQTT connection refused");
+            let answer = Packet::ConnAck(Box::new(ConnAck::refused(reason)));
+            // 3.1.1 has no word for every reason: it is closed then without one.
+            let _ = out.push(&answer, version, most);
+            let _ = linger(&mut stream, &mut out).await;
+        }
+    }
+}
+
+async fn read_connect<S: AsyncRead + Unpin>(
+    server: &Server,
+    stream: &mut S,
+    input: &mut BytesMut,
+) -> Option<Result<Connect, ferromq_mqtt::ConnectError>> {
+    let limits = server.limits();
+    loop {
+        match decode_connect(input, &limits) {
+            Ok(Some(connect)) => return Some(Ok(connect)),
+            Ok(None) => poll_fn(|cx| poll_read(stream, input, cx)).await.ok()?,
+            Err(error) => return Some(Err(error)),
+        }
+    }
+}
+
+/// A client that may come in, with its session.
+struct Admitted {
+    present: Present,
+    client: Text,
+    /// The identifier was chosen here.
+    is_assigned: bool,
+    expiry: SessionExpiry,
+    connected: Connected,
+}
+
+async fn admit(server: &Arc<Server>, connect: &Connect) -> Result<Admitted, ReasonCode> {
+    if connect.properties.authentication_method.is_some() {
+        return Err(ReasonCode::BadAuthenticationMethod);
+    }
+    let (user, password) = (connect.user_name.as_deref(), connect.password.as_deref());
+    if !server.admits(user, password) {
+        return Err(ReasonCode::BadUserNameOrPassword);
+    }
+    if connect.client_id.len() > usize::from(server.config().max_client_id_len)
+        || connect.client_id.bytes().any(|byte| byte < 0x20)
+    {
+        return Err(ReasonCode::ClientIdentifierNotValid);
+    }
+    if let Some(will) = &connect.will {
+        server.may_publish(&connect.client_id, &will.topic)?;
+    }
+    let is_assigned = connect.client_id.is_empty();
+    let client =
+        if is_assigned { assigned() } else { Text::try_from(connect.client_id.as_str()).expect("a text") };
+    let expiry = connect.session_expiry().min(server.longest_expiry());
+    let will = connect.will.as_ref().map(|will| kept_will(&client, will)).transpose()?;
+    let present = server.hub.enter(&client).await;
+    let connect = state::Connect {
+        client_id: client.as_str().into(),
+        version: connect.version.level(),
+        clean_start: connect.clean_start,
+        expiry: Expiry::from_interval(expiry.as_u32()),
+        will: will.map(Box::new),
+    };
+    let connected = server.state().connect(connect, Timestamp::now()).await.map_err(|error| {
+        tracing::error!(%error, client = %client, "an MQTT session cannot be opened");
+        ReasonCode::ServerUnavailable
+    })?;
+    Ok(Admitted { present, client, is_assigned, expiry, connected })
+}
+
+/// An identifier that nobody has.
+fn assigned() -> Text {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    Text::try_from(format!("auto-{:x}-{number:x}", Timestamp::now().0)).expect("digits")
+}
+
+fn kept_will(client: &Text, will: &ferromq_mqtt::Will) -> Result<state::Will, ReasonCode> {
+    let properties = ferromq_mqtt::properties::PublishProperties {
+        payload_format: will.properties.payload_format,
+        // It counts from when it is published.
+        message_expiry: None,
+        response_topic: will.properties.response_topic.clone(),
+        correlation_data: will.properties.correlation_data.clone(),
+        subscription_ids: Vec::new(),
+        content_type: will.properties.content_type.clone(),
+        user: will.properties.user.clone(),
+    };
+    let published = Published {
+        topic: &will.topic,
+        client,
+        qos: will.qos,
+        retain: will.retain,
+        packet_id: None,
+        properties: &properties,
+        payload: &will.payload,
+    };
+    let mut text = String::new();
+    published.write_properties(Timestamp::now(), &mut text)?;
+    if let Some(seconds) = will.properties.message_expiry {
+        super::message::push_expiry_to_come(&mut text, seconds);
+    }
+    Ok(state::Will {
+        client_id: client.as_str().into(),
+        topic: will.topic.as_str().into(),
+        payload: will.message(),
+        qos: will.qos as u8,
+        retain: will.retain,
+        properties: text.into(),
+        delay: will.properties.delay.unwrap_or(0),
+        // Known when the session is.
+        since: PhysicalOffset::ZERO,
+    })
+}
+
+async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    server: Arc<Server>,
+    stream: S,
+    from: SocketAddr,
+    connect: Connect,
+    admitted: Admitted,
+    (input, mut out): (BytesMut, Out),
+) {
+    let Admitted { present, client, is_assigned, expiry, connected } = admitted;
+    let Connected { number, resumed, ended, durable } = connected;
+    if let Some(ended) = ended {
+        super::forget(&server, &ended);
+        wills::publish_due(&server).await;
+    }
+    let is_resumed = resumed.is_some();
+    let config = server.config();
+    let window = usize::from(connect.receive_maximum().min(config.max_inflight));
+    let session = match open(&server, number, client.clone(), window, resumed.unwrap_or_default()).await {
+        Some(session) => session,
+        None => {
+            server.state().disconnected(number, None, false, Timestamp::now());
+            return;
+        }
+    };
+    let keep_alive = match config.max_keep_alive.0 as u16 {
+        most if most > 0 && (connect.keep_alive == 0 || connect.keep_alive > most) => most,
+        _ => connect.keep_alive,
+    };
+    let peer = Peer {
+        version: connect.version,
+        max_packet: connect.maximum_packet_size(),
+        aliases: connect.topic_alias_maximum().min(config.topic_alias_maximum),
+        keep_alive: Duration::from_secs(
+            if connect.version == Version::V5 { keep_alive } else { connect.keep_alive }.into(),
+        ),
+    };
+    let mut answer = ConnAck { session_present: is_resumed, ..ConnAck::default() };
+    let properties = &mut answer.properties;
+    properties.receive_maximum = NonZeroU16::new(server.receive_maximum());
+    properties.maximum_packet_size = NonZeroU32::new(config.max_packet_size.0 as u32);
+    properties.topic_alias_maximum = Some(config.topic_alias_maximum).filter(|&most| most > 0);
+    properties.session_expiry = (expiry != connect.session_expiry()).then_some(expiry);
+    properties.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
+    properties.assigned_client_id = is_assigned.then(|| client.clone());
+    properties.shared_subscription_available = Some(false);
+    let orders = present.orders();
+    let end = if durable.wait().await.is_ok() {
+        // A client that takes no packet of this size is not told what it could not be told.
+        let _ = out.push(&Packet::ConnAck(Box::new(answer)), peer.version, peer.max_packet);
+        tracing::debug!(%from, client = %client, version = %peer.version, is_resumed, "MQTT client connected");
+        None
+    } else {
+        let refused = ConnAck::refused(ReasonCode::ServerUnavailable);
+        let _ = out.push(&Packet::ConnAck(Box::new(refused)), peer.version, peer.max_packet);
+        Some(End::Refused)
+    };
+    drop(connect);
+    let mut connection = Connection::new(Arc::clone(&server), stream, from, peer, session, (input, out));
+    let end = match end {
+        Some(end) => end,
+        None => connection.serve(orders).await,
+    };
+    match &end {
+        End::Lost(error) => tracing::debug!(%from, client = %client, %error, "MQTT connection lost"),
+        end => tracing::debug!(%from, client = %client, ?end, "MQTT client disconnected"),
+    }
+    leave(&server, connection.session(), &end).await;
+    // The next connection of this client need not wait until this one has read its last words.
+    drop(present);
+    connection.close(&end).await;
+}
+
+/// The session's connection ends: its will is published, unless that has to wait, before anybody can see that it did.
+async fn leave(server: &Server, session: &Session, end: &End) {
+    let (keep_will, expiry) = match end {
+        End::Goodbye { with_will, expiry } => (*with_will, *expiry),
+        End::Lost(_) | End::Broken(_) | End::Told(_) => (true, None),
+        End::Refused => (false, None),
+    };
+    let expiry = expiry.map(|expiry| Expiry::from_interval(expiry.min(server.longest_expiry()).as_u32()));
+    save_positions(server, session);
+    if server.state().disconnected(session.number, expiry, keep_will, Timestamp::now()) {
+        session.subscriptions.iter().for_each(|(_, subscription)| server.detach(&subscription.queue));
+    }
+    wills::publish_due(server).await;
+    server.look_after_time();
+}
+
+/// Builds the session from what was kept of it.
+async fn open(
+    server: &Server,
+    number: state::SessionNumber,
+    client: Text,
+    window: usize,
+    loaded: Loaded,
+) -> Option<Session> {
+    let mut subscriptions = Subscriptions::default();
+    for (text, kept) in loaded.subscriptions {
+        let Ok(filter) = Filter::try_from(&*text) else { continue };
+        match server.attach(&text).await {
+            Ok(queue) => {
+                // The session holds it already.
+                server.detach(&queue);
+                subscriptions.add(text, filter, queue, &kept);
+            }
+            Err(error) => {
+                tracing::error!(%error, filter = %text, "a subscription cannot be resumed");
+                return None;
+            }
+        }
+    }
+    let id = |(id, outbound)| Some((PacketId::new(id)?, outbound));
+    let window = Window::new(window, loaded.outbound.into_iter().filter_map(id));
+    let held = loaded.inbound.into_iter().filter_map(|(id, at)| Some((PacketId::new(id)?, at))).collect();
+    Some(Session { number, client, subscriptions, window, held })
+}
+
+/// Notes how far each subscription was read.
+fn save_positions(server: &Server, session: &Session) {
+    if session.number.is_transient() {
+        return;
+    }
+    let positions = session.subscriptions.iter().map(|(_, subscription)| state::Change::Subscription {
+        session: session.number,
+        filter: Arc::clone(&subscription.text),
+        subscription: subscription.kept(),
+    });
+    server.state().later(positions.collect::<Vec<_>>());
+}

@@ -1,0 +1,438 @@
+//! What a client sends, packet by packet.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use ferromq_broker::fanout::AttachError;
+use ferromq_broker::send::{SendError, Ticket};
+use ferromq_model::{PhysicalOffset, QueueOffset, Timestamp};
+use ferromq_mqtt::topic::{AnyFilter, Name};
+use ferromq_mqtt::{
+    Ack, Delivery, Packet, PacketId, Publish, PublishTopic, QoS, ReasonCode, RetainHandling, SessionExpiry,
+    SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe,
+};
+use ferromq_store::AppendError;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Connection, End, Held};
+use crate::mqtt::message::Published;
+use crate::mqtt::server::ToRetain;
+use crate::mqtt::state::{self, Change, Inbound, Phase, Publishing};
+
+/// The answers to packets that came together.
+#[derive(Default)]
+pub(super) struct Answers {
+    items: Vec<Item>,
+    /// What has to be kept before any of them may be given.
+    changes: Vec<Change>,
+    /// What is kept when there is time.
+    lazy: Vec<Change>,
+    /// They wait until the log is safe up to here.
+    log: Option<PhysicalOffset>,
+    /// Held from before a message is stored that recovery has to know of until that is said.
+    publishing: Option<Publishing>,
+}
+
+enum Item {
+    Packet(Packet),
+    Stored { message: Message, ticket: Ticket, placed: Option<PhysicalOffset> },
+}
+
+/// What is left of a message that is being stored.
+struct Message {
+    delivery: Delivery,
+    refused: Option<ReasonCode>,
+    retain: Option<Box<ToRetain>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Handles one packet.
+    pub(super) async fn handle(&mut self, packet: Packet, answers: &mut Answers) -> Result<(), End> {
+        match packet {
+            Packet::Publish(publish) => return self.publish(&publish, answers),
+            Packet::PubAck(ack) => self.acknowledged(ack.id, QoS::AtLeastOnce, answers),
+            Packet::PubComp(ack) => self.acknowledged(ack.id, QoS::ExactlyOnce, answers),
+            Packet::PubRec(ack) => self.received(&ack, answers),
+            Packet::PubRel(ack) => self.released(ack.id, answers),
+            Packet::Subscribe(subscribe) => {
+                let answer = self.subscribe(subscribe, answers).await;
+                answers.items.push(Item::Packet(answer));
+            }
+            Packet::Unsubscribe(unsubscribe) => {
+                let answer = self.unsubscribe(&unsubscribe, answers);
+                answers.items.push(Item::Packet(answer));
+            }
+            Packet::PingReq => answers.items.push(Item::Packet(Packet::PingResp)),
+            Packet::Disconnect(disconnect) => {
+                let expiry = disconnect.properties.session_expiry;
+                if self.session.number.is_transient() && expiry.is_some_and(|e| e != SessionExpiry::AT_CLOSE)
+                {
+                    return Err(End::Told(ReasonCode::ProtocolError));
+                }
+                return Err(End::Goodbye { with_will: disconnect.reason != ReasonCode::Success, expiry });
+            }
+            // No method was agreed on with CONNECT.
+            Packet::Auth(_) => return Err(End::Told(ReasonCode::ProtocolError)),
+            Packet::Connect(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => unreachable!("the decoder takes none of them from a client"),
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, publish: &Publish, answers: &mut Answers) -> Result<(), End> {
+        let topic = self.topic_of(&publish.topic)?;
+        let delivery = publish.delivery;
+        let known = delivery.id().is_some_and(|id| self.session.held.contains_key(&id));
+        if delivery.qos() == QoS::ExactlyOnce && known {
+            let id = delivery.id().expect("of QoS 2");
+            answers.items.push(Item::Packet(Packet::PubRec(Ack::new(id))));
+            return Ok(());
+        }
+        if delivery.qos() != QoS::AtMostOnce {
+            if self.unanswered + self.session.held.len() >= usize::from(self.server.receive_maximum()) {
+                return Err(End::Told(ReasonCode::ReceiveMaximumExceeded));
+            }
+            self.unanswered += 1;
+        }
+        let outcome = self.server.may_publish(&self.session.client, &topic).and_then(|()| {
+            if !publish.has_the_format_it_says() {
+                return Err(ReasonCode::PayloadFormatInvalid);
+            }
+            self.prepare(publish, &topic, answers)
+        });
+        match outcome {
+            Ok((ticket, retain)) => {
+                let message = Message { delivery, refused: None, retain };
+                answers.items.push(Item::Stored { message, ticket, placed: None });
+            }
+            Err(refused) => self.refuse(delivery, refused, answers)?,
+        }
+        if self.sends.is_full() {
+            self.store(answers);
+        }
+        Ok(())
+    }
+
+    /// The name that a client means, by its alias or not.
+    fn topic_of(&mut self, topic: &PublishTopic) -> Result<Name, End> {
+        let most = self.server.config().topic_alias_maximum;
+        if topic.alias().is_some_and(|alias| alias.value() > most) {
+            return Err(End::Told(ReasonCode::TopicAliasInvalid));
+        }
+        match topic {
+            PublishTopic::Name(name) => Ok(name.clone()),
+            PublishTopic::Define(name, alias) => {
+                // Not a slice of a packet that it would keep.
+                let own = Name::try_from(name.as_str()).expect("a name");
+                self.aliases_in.insert(*alias, own);
+                Ok(name.clone())
+            }
+            PublishTopic::Alias(alias) => {
+                self.aliases_in.get(alias).cloned().ok_or(End::Told(ReasonCode::ProtocolError))
+            }
+        }
+    }
+
+    /// Encodes a message into the append to come.
+    fn prepare(
+        &mut self,
+        publish: &Publish,
+        topic: &Name,
+        answers: &mut Answers,
+    ) -> Result<(Ticket, Option<Box<ToRetain>>), ReasonCode> {
+        let published = Published {
+            topic,
+            client: &self.session.client,
+            qos: publish.qos(),
+            retain: publish.retain,
+            packet_id: match publish.delivery {
+                Delivery::ExactlyOnce { id, .. } => Some(id.value()),
+                Delivery::AtMostOnce | Delivery::AtLeastOnce { .. } => None,
+            },
+            properties: &publish.properties,
+            payload: &publish.payload,
+        };
+        let now = Timestamp::now();
+        self.properties.clear();
+        published.write_properties(now, &mut self.properties)?;
+        if published.packet_id.is_some() || publish.retain {
+            answers.publishing.get_or_insert_with(|| self.server.state().publishing());
+        }
+        let (sends, properties) = (&mut self.sends, self.properties.as_str());
+        let ticket = self.server.prepare(sends, topic, properties, published.body(), now, self.from)?;
+        let retain = publish.retain.then(|| {
+            Box::new(ToRetain {
+                topic: topic.as_str().into(),
+                properties: properties.into(),
+                // Not a slice of a packet that it would keep.
+                payload: Bytes::copy_from_slice(&publish.payload),
+                qos: publish.qos(),
+            })
+        });
+        Ok((ticket, retain))
+    }
+
+    /// Answers a message that is not stored. 3.1.1 has no word for that, so its client has to go.
+    fn refuse(&mut self, delivery: Delivery, reason: ReasonCode, answers: &mut Answers) -> Result<(), End> {
+        if self.peer.version == ferromq_mqtt::Version::V3 {
+            return Err(End::Told(reason));
+        }
+        let answer = match delivery {
+            Delivery::AtMostOnce => return Ok(()),
+            Delivery::AtLeastOnce { id, .. } => Packet::PubAck(Ack::with_reason(id, reason)),
+            Delivery::ExactlyOnce { id, .. } => Packet::PubRec(Ack::with_reason(id, reason)),
+        };
+        self.unanswered -= 1;
+        answers.items.push(Item::Packet(answer));
+        Ok(())
+    }
+
+    /// Stores what was prepared.
+    pub(super) fn store(&mut self, answers: &mut Answers) {
+        if self.sends.is_empty() {
+            return;
+        }
+        let outcome = self.server.broker().commit(&mut self.sends);
+        for item in &mut answers.items {
+            let Item::Stored { message, ticket, placed } = item else { continue };
+            if placed.is_some() || message.refused.is_some() {
+                continue;
+            }
+            let Some(at) = self.sends.placed(*ticket).first() else {
+                message.refused = Some(match &outcome {
+                    Err(error) => reason_of_append(error),
+                    Ok(()) => ReasonCode::UnspecifiedError,
+                });
+                continue;
+            };
+            *placed = Some(at.physical);
+            if let Some(retain) = message.retain.take() {
+                self.server.retain(*retain, at);
+            }
+            if message.delivery.qos() != QoS::AtMostOnce {
+                answers.log = answers.log.max(Some(at.end));
+            }
+            if let Delivery::ExactlyOnce { id, .. } = message.delivery {
+                self.session.held.insert(id, at.physical);
+                answers.lazy.push(Change::Inbound {
+                    session: self.session.number,
+                    packet_id: id.value(),
+                    inbound: Inbound::Held(at.physical),
+                });
+            }
+        }
+        self.sends.clear();
+    }
+
+    /// Gives the answers, now or once they are true.
+    pub(super) fn answer(&mut self, answers: Answers) -> Result<(), End> {
+        let Answers { items, changes, lazy, log, publishing } = answers;
+        if !lazy.is_empty() {
+            self.server.state().later(lazy);
+        }
+        drop(publishing);
+        let state = (!changes.is_empty()).then(|| self.server.state().commit(changes));
+        if items.is_empty() {
+            return Ok(());
+        }
+        let mut packets = BytesMut::new();
+        for item in items {
+            let packet = match item {
+                Item::Packet(packet) => packet,
+                Item::Stored { message: Message { delivery, refused, .. }, .. } => {
+                    if delivery.qos() != QoS::AtMostOnce {
+                        self.unanswered -= 1;
+                    }
+                    if refused.is_some() && self.peer.version == ferromq_mqtt::Version::V3 {
+                        return Err(End::Told(ReasonCode::UnspecifiedError));
+                    }
+                    let reason = refused.unwrap_or_default();
+                    match delivery {
+                        Delivery::AtMostOnce => continue,
+                        Delivery::AtLeastOnce { id, .. } => Packet::PubAck(Ack::with_reason(id, reason)),
+                        Delivery::ExactlyOnce { id, .. } => Packet::PubRec(Ack::with_reason(id, reason)),
+                    }
+                }
+            };
+            if let Err(error) =
+                ferromq_mqtt::encode(&packet, self.peer.version, self.peer.max_packet, &mut packets)
+            {
+                tracing::debug!(%error, client = %self.session.client, "an answer cannot be given");
+                return Err(End::Told(ReasonCode::PacketTooLarge));
+            }
+        }
+        let store = self.server.broker().store();
+        let log = log.filter(|&end| store.flushes_before_ack() && end > self.flushed.upto());
+        if log.is_none() && state.is_none() && self.held.is_empty() {
+            self.out.append(&packets);
+        } else {
+            self.held.push_back(Held { answers: packets, log, state });
+        }
+        Ok(())
+    }
+
+    /// PUBACK or PUBCOMP came.
+    fn acknowledged(&mut self, id: PacketId, qos: QoS, answers: &mut Answers) {
+        // One that belongs to nothing may be late: of a message that a restart forgot.
+        if self.session.window.get(id).is_some_and(|sent| sent.qos == qos as u8) {
+            self.session.window.complete(id);
+            answers.lazy.push(Change::Complete { session: self.session.number, packet_id: id.value() });
+        }
+    }
+
+    /// PUBREC came.
+    fn received(&mut self, ack: &Ack, answers: &mut Answers) {
+        let (id, session) = (ack.id, self.session.number);
+        if ack.reason as u8 >= 0x80 {
+            return self.acknowledged(id, QoS::ExactlyOnce, answers);
+        }
+        let reason = match self.session.window.release(id) {
+            Some(outbound) => {
+                debug_assert_eq!(outbound.phase, Phase::Released);
+                let outbound = outbound.clone();
+                answers.changes.push(Change::Outbound { session, packet_id: id.value(), outbound });
+                ReasonCode::Success
+            }
+            None => ReasonCode::PacketIdentifierNotFound,
+        };
+        answers.items.push(Item::Packet(Packet::PubRel(Ack::with_reason(id, reason))));
+    }
+
+    /// PUBREL came.
+    fn released(&mut self, id: PacketId, answers: &mut Answers) {
+        // It may have come with the message itself.
+        self.store(answers);
+        let reason = match self.session.held.remove(&id) {
+            Some(at) => {
+                answers.changes.push(Change::Inbound {
+                    session: self.session.number,
+                    packet_id: id.value(),
+                    inbound: Inbound::Released(at),
+                });
+                ReasonCode::Success
+            }
+            None => ReasonCode::PacketIdentifierNotFound,
+        };
+        answers.items.push(Item::Packet(Packet::PubComp(Ack::with_reason(id, reason))));
+    }
+
+    async fn subscribe(&mut self, subscribe: Subscribe, answers: &mut Answers) -> Packet {
+        // What came before it is not for it.
+        self.store(answers);
+        let identifier = subscribe.properties.subscription_id.map(|id| id.value());
+        let mut reasons = Vec::with_capacity(subscribe.filters.len());
+        for Subscription { filter, options } in subscribe.filters {
+            let granted = match filter {
+                Ok(AnyFilter::Plain(filter)) => {
+                    let kept = state::Subscription {
+                        qos: options.qos as u8,
+                        no_local: options.no_local,
+                        retain_as_published: options.retain_as_published,
+                        retain_handling: options.retain_handling as u8,
+                        identifier,
+                        next: QueueOffset::ZERO,
+                    };
+                    self.subscribe_to(filter, kept, options.retain_handling, answers).await
+                }
+                Ok(AnyFilter::Shared(_)) => Err(ReasonCode::SharedSubscriptionsNotSupported),
+                Err(_) => Err(ReasonCode::TopicFilterInvalid),
+            };
+            reasons.push(match granted {
+                Ok(()) => [ReasonCode::Success, ReasonCode::GrantedQoS1, ReasonCode::GrantedQoS2]
+                    [options.qos as usize],
+                Err(reason) => reason,
+            });
+        }
+        Packet::SubAck(SubAck::new(subscribe.id, reasons))
+    }
+
+    async fn subscribe_to(
+        &mut self,
+        filter: ferromq_mqtt::topic::Filter,
+        mut kept: state::Subscription,
+        retained: RetainHandling,
+        answers: &mut Answers,
+    ) -> Result<(), ReasonCode> {
+        self.server.may_subscribe(&self.session.client, &filter)?;
+        let text: Arc<str> = filter.as_str().into();
+        let subscriptions = &mut self.session.subscriptions;
+        let is_new = match subscriptions.find(&text) {
+            Some(key) => {
+                let subscription = subscriptions.get_mut(key).expect("found");
+                kept.next = subscription.next;
+                subscription.change(&kept);
+                false
+            }
+            None => {
+                if subscriptions.len() >= self.server.config().max_subscriptions as usize {
+                    return Err(ReasonCode::QuotaExceeded);
+                }
+                let queue = self.server.attach(&text).await.map_err(|error| reason_of_attach(&error))?;
+                kept.next = queue.queue().next();
+                let own = ferromq_mqtt::topic::Filter::try_from(&*text).expect("a filter");
+                self.session.subscriptions.add(Arc::clone(&text), own, queue, &kept);
+                true
+            }
+        };
+        if retained == RetainHandling::Always || retained == RetainHandling::IfNew && is_new {
+            let key = self.session.subscriptions.find(&text).expect("it is there now");
+            self.send_retained(&text, key);
+        }
+        let session = self.session.number;
+        answers.changes.push(Change::Subscription { session, filter: text, subscription: kept });
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self, unsubscribe: &Unsubscribe, answers: &mut Answers) -> Packet {
+        let reasons = unsubscribe.filters.iter().map(|filter| {
+            let text = match filter {
+                Ok(filter) => filter.as_str(),
+                Err(_) => return ReasonCode::TopicFilterInvalid,
+            };
+            match self.session.subscriptions.remove(text) {
+                Some(removed) => {
+                    self.server.detach(&removed.queue);
+                    let session = self.session.number;
+                    answers.changes.push(Change::Unsubscribed { session, filter: removed.text });
+                    ReasonCode::Success
+                }
+                None => ReasonCode::NoSubscriptionExisted,
+            }
+        });
+        let reasons = reasons.collect();
+        Packet::UnsubAck(UnsubAck::new(unsubscribe.id, reasons))
+    }
+}
+
+/// What a client is told of a message that the broker does not take.
+pub(in crate::mqtt) fn reason_of_send(error: &SendError) -> ReasonCode {
+    match error {
+        SendError::IllegalTopic(_) | SendError::ForbiddenTopic(_) => ReasonCode::TopicNameInvalid,
+        SendError::NoTopic(_) | SendError::NotWritable(_) => ReasonCode::NotAuthorized,
+        SendError::Illegal(_) => ReasonCode::PacketTooLarge,
+        SendError::Store(error) => reason_of_append(error),
+        SendError::NoQueue { .. }
+        | SendError::Group(_)
+        | SendError::Defer(_)
+        | SendError::Light(_)
+        | SendError::Create(_) => ReasonCode::ImplementationSpecificError,
+    }
+}
+
+fn reason_of_append(error: &AppendError) -> ReasonCode {
+    match error {
+        AppendError::TooLarge { .. } => ReasonCode::PacketTooLarge,
+        _ => ReasonCode::ImplementationSpecificError,
+    }
+}
+
+fn reason_of_attach(error: &AttachError) -> ReasonCode {
+    match error {
+        AttachError::Filter(_) => ReasonCode::TopicFilterInvalid,
+        AttachError::TooMany { .. } => ReasonCode::QuotaExceeded,
+        _ => ReasonCode::ImplementationSpecificError,
+    }
+}

@@ -1,0 +1,234 @@
+//! What all MQTT connections share.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ferromq_broker::Broker;
+use ferromq_broker::fanout::{AttachError, FilterQueue};
+use ferromq_broker::send::{Send, SendBatch, Ticket};
+use ferromq_model::filter::MessageFilter;
+use ferromq_model::message::SysFlag;
+use ferromq_model::name::AUTO_CREATE_TOPIC;
+use ferromq_model::{Timestamp, mqtt};
+use ferromq_mqtt::topic::{Filter, Name};
+use ferromq_mqtt::{Limits, QoS, ReasonCode, SessionExpiry};
+use ferromq_store::{Placed, Read, ReadLimit};
+use tokio::sync::{Mutex, Notify};
+
+use super::connection::reason_of_send;
+use super::hub::Hub;
+use super::message::{View, expiry};
+use super::state::{Retained, Source, State};
+use crate::config::MqttConfig;
+use crate::http::Credentials;
+use crate::traffic::Traffic;
+
+/// Queues that a topic gets that a message creates: as many as the broker's template has.
+const DEFAULT_QUEUES: i32 = i32::MAX;
+
+/// A message that is to be retained once it is stored.
+#[derive(Debug)]
+pub(super) struct ToRetain {
+    pub(super) topic: Arc<str>,
+    pub(super) properties: Arc<str>,
+    pub(super) payload: Bytes,
+    pub(super) qos: QoS,
+}
+
+/// The broker, the sessions' state, and who is connected.
+pub(super) struct Server {
+    broker: Broker,
+    state: State,
+    config: MqttConfig,
+    credentials: Option<Credentials>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) traffic: Arc<Traffic>,
+    /// Held by whoever publishes wills.
+    pub(super) publishing_wills: Mutex<()>,
+    /// Told when a session or a will may be due earlier than the next one was.
+    sooner: Notify,
+}
+
+impl Server {
+    pub(super) fn new(
+        broker: Broker,
+        state: State,
+        config: MqttConfig,
+        credentials: Option<Credentials>,
+        traffic: Arc<Traffic>,
+    ) -> Self {
+        Self {
+            broker,
+            state,
+            config,
+            credentials,
+            hub: Arc::default(),
+            traffic,
+            publishing_wills: Mutex::new(()),
+            sooner: Notify::new(),
+        }
+    }
+
+    pub(super) fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(super) fn config(&self) -> &MqttConfig {
+        &self.config
+    }
+
+    pub(super) fn receive_maximum(&self) -> u16 {
+        self.config.receive_maximum
+    }
+
+    /// How long a session may outlive its connection.
+    pub(super) fn longest_expiry(&self) -> SessionExpiry {
+        SessionExpiry::from_u32(self.config.max_session_expiry)
+    }
+
+    /// What a client's packets may be.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { packet: self.config.max_packet_size.0 as u32, ..Limits::default() }
+    }
+
+    /// Says that something may be due earlier than thought.
+    pub(super) fn look_after_time(&self) {
+        self.sooner.notify_one();
+    }
+
+    /// Returns when somebody said so.
+    pub(super) async fn sooner(&self) {
+        self.sooner.notified().await;
+    }
+
+    /// Whether whoever shows this may come in.
+    pub(super) fn admits(&self, user: Option<&str>, password: Option<&[u8]>) -> bool {
+        let Some(credentials) = &self.credentials else { return true };
+        let password = password.and_then(|password| std::str::from_utf8(password).ok());
+        user.zip(password).is_some_and(|(user, password)| credentials.knows(user, password))
+    }
+
+    /// Whether a client may publish to a topic.
+    ///
+    /// # Errors
+    /// What it is told.
+    pub(super) fn may_publish(&self, _client: &str, topic: &Name) -> Result<(), ReasonCode> {
+        if topic.starts_with("$SYS/") || topic.as_str() == "$SYS" {
+            return Err(ReasonCode::NotAuthorized);
+        }
+        if topic.levels().count() > self.config.max_topic_levels as usize {
+            return Err(ReasonCode::TopicNameInvalid);
+        }
+        Ok(())
+    }
+
+    /// Whether a client may subscribe to a filter.
+    ///
+    /// # Errors
+    /// What it is told.
+    pub(super) fn may_subscribe(&self, _client: &str, filter: &Filter) -> Result<(), ReasonCode> {
+        if filter.levels().count() > self.config.max_topic_levels as usize {
+            return Err(ReasonCode::TopicFilterInvalid);
+        }
+        Ok(())
+    }
+
+    /// Encodes a message into an append to come.
+    ///
+    /// # Errors
+    /// What its publisher is told.
+    pub(super) fn prepare(
+        &self,
+        sends: &mut SendBatch,
+        topic: &str,
+        properties: &str,
+        body: &[u8],
+        born: Timestamp,
+        from: SocketAddr,
+    ) -> Result<Ticket, ReasonCode> {
+        let stored_under = mqtt::stored_under(topic);
+        let send = Send {
+            topic: stored_under.as_str(),
+            default_topic: AUTO_CREATE_TOPIC,
+            default_queues: DEFAULT_QUEUES,
+            queue: None,
+            // Whoever reads the queues of the topic finds one MQTT topic's messages in their order.
+            sharding_key: Some(topic),
+            sys_flag: SysFlag(0),
+            flag: 0,
+            born,
+            born_host: from,
+            properties,
+            reconsume_times: 0,
+            max_reconsume_times: None,
+            unit_mode: false,
+            is_batch: false,
+            body,
+        };
+        self.broker.prepare(sends, &send).map_err(|error| {
+            tracing::debug!(%error, topic, "an MQTT message is not taken");
+            reason_of_send(&error)
+        })
+    }
+
+    /// Retains a message that is stored now, in place of the topic's; an empty one removes that.
+    pub(super) fn retain(&self, message: ToRetain, placed: &Placed) {
+        let ToRetain { topic, properties, payload, qos } = message;
+        if payload.is_empty() {
+            return self.state.clear_retained(&topic, placed.physical);
+        }
+        let expires = expiry(&properties);
+        let retained = Retained {
+            at: placed.physical,
+            stored: placed.stored,
+            expires,
+            qos: qos as u8,
+            properties,
+            payload,
+        };
+        if let Err(error) = self.state.retain(&topic, retained) {
+            tracing::warn!(%topic, %error, "an MQTT message is not retained");
+        }
+    }
+
+    /// Holds a filter: its queue gets what matches from now on.
+    ///
+    /// # Errors
+    /// [`AttachError`].
+    pub(super) async fn attach(&self, filter: &str) -> Result<Arc<FilterQueue>, AttachError> {
+        let (broker, filter) = (self.broker.clone(), filter.to_owned());
+        // A new filter is noted on disk.
+        tokio::task::spawn_blocking(move || broker.fanout().attach(&filter)).await.expect("no panic in it")
+    }
+
+    /// Lets go of one.
+    pub(super) fn detach(&self, queue: &FilterQueue) {
+        self.broker.fanout().detach(queue);
+    }
+
+    /// A message that was sent before, if the log still has it.
+    pub(super) fn find(&self, source: &Source) -> Option<View> {
+        match source {
+            Source::Queue { filter, offset } => {
+                let queue = self
+                    .broker
+                    .store()
+                    .find_queue(mqtt::light_queue_of(filter).as_str(), ferromq_model::light::LIGHT_QUEUE)?;
+                let limit = ReadLimit { messages: 1, bytes: 0 };
+                match self.broker.store().read(&queue, *offset, limit, &MessageFilter::All) {
+                    Ok(Read::Found(found)) => View::of(found.records.first()?),
+                    _ => None,
+                }
+            }
+            Source::Retained { topic, at } => match self.state.retained(topic, Timestamp::now()) {
+                Some(retained) if retained.at == *at => View::of_retained(topic, &retained),
+                _ => View::of(&self.broker.store().record_at(*at)?),
+            },
+        }
+    }
+}
