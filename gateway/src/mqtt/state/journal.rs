@@ -144,6 +144,7 @@ struct Pending {
 impl Pending {
     /// Takes a commit's rows.
     fn commit(&mut self, batch: Batch) -> u64 {
+        self.take_along(&batch.rows);
         self.end(batch.ended);
         for (key, value) in batch.rows {
             self.forget_later(&key);
@@ -153,6 +154,36 @@ impl Pending {
         self.released.extend(batch.released);
         self.last += 1;
         self.last
+    }
+
+    /// Lets what waits of the same sessions be written with these rows: one of them may say of a message that its own row,
+    /// which still waits, has it. A group's row says so of its members' messages, whoever they are.
+    fn take_along(&mut self, rows: &[(RowKey, Option<Vec<u8>>)]) {
+        let mut sessions: Vec<_> = rows
+            .iter()
+            .filter(|((space, _), _)| *space == Space::Sessions)
+            .map(|((_, key), _)| &key[..8])
+            .collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        if sessions.iter().any(|session| **session == layout::key(NOBODY, Table::Group, b"")[..8]) {
+            self.rows.append(&mut self.later);
+            self.later_bytes = 0;
+            return;
+        }
+        for session in sessions {
+            let from = (Space::Sessions, session.to_vec());
+            let waiting = self.later.range((Bound::Included(&from), Bound::Unbounded));
+            let own =
+                waiting.take_while(|((space, key), _)| *space == Space::Sessions && key[..8] == *session);
+            let keys: Vec<_> = own.map(|(key, _)| key.clone()).collect();
+            for key in keys {
+                if let Some(value) = self.later.remove(&key) {
+                    self.later_bytes -= size(&key, value.as_ref());
+                    self.rows.insert(key, value);
+                }
+            }
+        }
     }
 
     fn later(&mut self, batch: Batch) {

@@ -83,3 +83,40 @@ async fn a_page_that_a_power_cut_took_from_the_last_batch_costs_that_batch() {
         assert_eq!(fs::read(image.path().join("0.jnl.torn")).unwrap(), torn);
     }
 }
+
+/// A subscription's position says of the messages below it that they are complete or on their way; the rows of those that
+/// are on their way may have waited when it was committed.
+#[tokio::test]
+async fn what_waits_of_a_session_is_kept_with_its_next_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let session = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().number;
+    let on_its_way = |order: u64| Change::Outbound {
+        session,
+        packet_id: order as u16 + 1,
+        outbound: Outbound {
+            order,
+            qos: 1,
+            phase: Phase::Sent,
+            source: Source::Queue { filter: "a".into(), offset: QueueOffset(order) },
+        },
+    };
+    state.commit([subscribe(session, "a", 0)]).wait().await.unwrap();
+    let group = |next| Change::Group {
+        filter: "$share/g/a".into(),
+        group: Some(SharedGroup { next: QueueOffset(next), returned: Vec::new() }),
+    };
+    let other = state.connect(hello("two", Expiry::Never), NOON).await.unwrap().number;
+    for round in 0..2 {
+        state.later([on_its_way(2 * round), subscribe(session, "a", 2 * round + 1)]);
+        // Of the session itself, and of a group that it may be a member of.
+        let committed = match round {
+            0 => state.commit([on_its_way(1), subscribe(session, "a", 2)]),
+            _ => state.commit([group(9), subscribe(other, "b", 1)]),
+        };
+        committed.wait().await.unwrap();
+        let (state, _) = open_found(killed(dir.path()).path(), NOON);
+        let found = state.load(session).await.unwrap().outbound.len();
+        assert_eq!(found, if round == 0 { 2 } else { 3 });
+    }
+}
