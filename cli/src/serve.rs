@@ -114,6 +114,7 @@ pub(crate) async fn run(
                 registered: registration.registered(),
                 nameservers: registration.nameservers(),
             };
+            let mut mqtt_door = None;
             if let Some((port, credentials)) = mqtt {
                 let (broker, traffic) = (broker.clone(), Arc::clone(listeners.traffic()));
                 // Sessions are read for as long as it takes.
@@ -122,7 +123,10 @@ pub(crate) async fn run(
                     move || Mqtt::open(broker, mqtt_config, credentials, traffic)
                 });
                 match opened.await? {
-                    Ok(mqtt) => drop(serving.spawn(mqtt.serve(port, stopped.clone()))),
+                    Ok(opened) => {
+                        serving.spawn(opened.clone().serve(port, stopped.clone()));
+                        mqtt_door = Some(opened);
+                    }
                     Err(error) => {
                         if let Err(error) = broker.store().close() {
                             error!(%error, "the store was not closed cleanly");
@@ -133,6 +137,9 @@ pub(crate) async fn run(
             }
             if let Some((port, credentials)) = http {
                 let api = Api::new(sources.clone(), http_config, credentials);
+                if let Some(mqtt) = mqtt_door {
+                    api.let_in(mqtt);
+                }
                 if !namesrvs.addresses().is_empty() {
                     api.ask_namesrvs(NamesrvView::new(&namesrvs));
                 }

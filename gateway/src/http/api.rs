@@ -18,11 +18,12 @@ use super::receive::members::Receivers;
 use super::receive::streams::Streams;
 use super::send::idempotency::Idempotency;
 use super::{
-    auth, browse, cluster, connections, cors, dashboard, dead_letters, definitions, groups, health, offsets,
-    overview, receive, send, settings, topics,
+    auth, browse, cluster, connections, cors, dashboard, dead_letters, definitions, groups, health, mqtt,
+    offsets, overview, receive, send, settings, topics,
 };
 use crate::config::HttpConfig;
 use crate::metrics::Sources;
+use crate::mqtt::Mqtt;
 use crate::remoting::namesrv_view::NamesrvView;
 
 /// The API's handle: the broker, and what HTTP is set to. Handles share it.
@@ -42,6 +43,7 @@ struct Shared {
     stopping: watch::Sender<bool>,
     open: Arc<Open>,
     namesrvs: OnceLock<NamesrvView>,
+    mqtt: OnceLock<Mqtt>,
 }
 
 impl Api {
@@ -61,6 +63,7 @@ impl Api {
             stopping: watch::Sender::new(false),
             open: Arc::default(),
             namesrvs: OnceLock::new(),
+            mqtt: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -83,6 +86,15 @@ impl Api {
     /// Says which NameServers tell of other brokers; the first to say so stays. Without, the broker knows itself.
     pub fn ask_namesrvs(&self, namesrvs: NamesrvView) {
         let _ = self.shared.namesrvs.set(namesrvs);
+    }
+
+    /// Lets MQTT's WebSockets in. Only the first call counts.
+    pub fn let_in(&self, mqtt: Mqtt) {
+        let _ = self.shared.mqtt.set(mqtt);
+    }
+
+    pub(super) fn mqtt(&self) -> Option<&Mqtt> {
+        self.shared.mqtt.get()
     }
 
     /// Who tells of other brokers.
@@ -224,6 +236,7 @@ pub(super) fn router(api: Api) -> Router {
     let cors = cors::layer(&api.http().cors_origins);
     let router = router
         .route("/openapi.json", openapi)
+        .route(mqtt::PATH, mqtt::route())
         .merge(dashboard::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(async || Kind::MethodNotAllowed.because("see the header Allow"))

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use super::api::Api;
 use super::auth;
 use super::problem::{Kind, Problem};
-use super::send;
+use super::{mqtt, send};
 use crate::spans;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -99,7 +99,8 @@ fn admit(api: &Api, request: &Request<Body>) -> Result<(), Problem> {
 
 /// Whether whoever reaches the server may see this: the page that one logs in with, and whether the process is well.
 fn is_open(path: &str) -> bool {
-    matches!(path, "/" | "/healthz" | "/readyz" | "/favicon.ico") || path.starts_with("/ui/")
+    // MQTT asks by itself.
+    matches!(path, "/" | "/healthz" | "/readyz" | "/favicon.ico" | mqtt::PATH) || path.starts_with("/ui/")
 }
 
 /// A page of another site that a browser shows on this machine could use the API in its user's name: browsers say which

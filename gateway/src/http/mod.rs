@@ -43,6 +43,7 @@ mod guard;
 mod health;
 pub mod listen;
 mod message;
+mod mqtt;
 mod offsets;
 mod overview;
 mod page;

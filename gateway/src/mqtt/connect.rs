@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ferromq_model::{PhysicalOffset, Timestamp};
-use ferromq_mqtt::topic::Filter;
+use ferromq_mqtt::topic::AnyFilter;
 use ferromq_mqtt::{
     ConnAck, Connect, Packet, PacketId, ReasonCode, SessionExpiry, Text, Version, decode_connect,
 };
@@ -212,7 +212,6 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     properties.session_expiry = (expiry != connect.session_expiry()).then_some(expiry);
     properties.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
     properties.assigned_client_id = is_assigned.then(|| client.clone());
-    properties.shared_subscription_available = Some(false);
     let orders = present.orders();
     let end = if durable.wait().await.is_ok() {
         // A client that takes no packet of this size is not told what it could not be told.
@@ -235,6 +234,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         end => tracing::debug!(%from, client = %client, ?end, "MQTT client disconnected"),
     }
     leave(&server, connection.session(), &end).await;
+    connection.say(&end).await;
     // The next connection of this client need not wait until this one has read its last words.
     drop(present);
     connection.close(&end).await;
@@ -248,9 +248,20 @@ async fn leave(server: &Server, session: &Session, end: &End) {
         End::Refused => (false, None),
     };
     let expiry = expiry.map(|expiry| Expiry::from_interval(expiry.min(server.longest_expiry()).as_u32()));
+    for group in session.subscriptions.iter().filter_map(|(_, subscription)| subscription.group.as_ref()) {
+        group.part(session.subscriptions.mailbox());
+    }
     save_positions(server, session);
     if server.state().disconnected(session.number, expiry, keep_will, Timestamp::now()) {
-        session.subscriptions.iter().for_each(|(_, subscription)| server.detach(&subscription.queue));
+        let mut changes = Vec::new();
+        for (_, subscription) in session.subscriptions.iter() {
+            server.detach(&subscription.queue);
+            if let Some(group) = &subscription.group {
+                super::give_back(group, &subscription.text, session.window.iter());
+                changes.push(server.groups.leave(group, !session.number.is_transient()));
+            }
+        }
+        server.state().later(changes);
     }
     wills::publish_due(server).await;
     server.look_after_time();
@@ -266,12 +277,13 @@ async fn open(
 ) -> Option<Session> {
     let mut subscriptions = Subscriptions::default();
     for (text, kept) in loaded.subscriptions {
-        let Ok(filter) = Filter::try_from(&*text) else { continue };
-        match server.attach(&text).await {
+        let Ok(filter) = AnyFilter::try_from(&*text).map(|filter| filter.filter()) else { continue };
+        match server.attach(filter.as_str()).await {
             Ok(queue) => {
                 // The session holds it already.
                 server.detach(&queue);
-                subscriptions.add(text, filter, queue, &kept);
+                let group = server.group_of(&text);
+                subscriptions.add(text, filter, queue, group, &kept);
             }
             Err(error) => {
                 tracing::error!(%error, filter = %text, "a subscription cannot be resumed");

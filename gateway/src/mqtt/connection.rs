@@ -31,12 +31,13 @@ use ferromq_broker::send::SendBatch;
 use ferromq_model::PhysicalOffset;
 use ferromq_mqtt::topic::Name;
 use ferromq_mqtt::{
-    DecodeError, Disconnect, Limits, Packet, ReasonCode, SessionExpiry, Side, TopicAlias, Version, decode,
+    DecodeError, Disconnect, Limits, Packet, ReasonCode, SessionExpiry, Side, Text, TopicAlias, Version,
+    decode,
 };
 use ferromq_store::FlushWatch;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::hub::Order;
 use super::mailbox::SubscriptionKey;
@@ -53,6 +54,8 @@ const OUT_ENOUGH: usize = 64 << 10;
 const OUT_FULL: usize = 1 << 20;
 /// Groups of answers that wait until they are safe, beyond which no more packets are read.
 const MAX_HELD: usize = 64;
+/// How long it may take to write why a connection ends, which others wait for.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How long a connection that is closed may take to read what it is told last.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -207,17 +210,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         &self.session
     }
 
-    /// Says goodbye, and waits until the client has read it.
-    pub(super) async fn close(mut self, end: &End) {
+    /// Says why it ends, if the client takes it now.
+    pub(super) async fn say(&mut self, end: &End) {
         let last_words = match end {
             End::Broken(error) => error.answer(self.peer.version),
-            End::Told(reason) => (self.peer.version == Version::V5).then(|| Disconnect::new(*reason)),
+            End::Told(reason) => (self.peer.version == Version::V5).then(|| {
+                let mut words = Disconnect::new(*reason);
+                // In words as well: paho for Python takes a code without them for none.
+                words.properties.reason_string = Some(Text::from_static(reason.name()));
+                words
+            }),
             End::Goodbye { .. } | End::Lost(_) | End::Refused => None,
         };
         if let Some(words) = last_words {
             // What does not fit is not said.
             let _ = self.out.push(&Packet::Disconnect(words), self.peer.version, self.peer.max_packet);
         }
+        let (stream, out) = (&mut self.stream, &mut self.out);
+        let written = async {
+            while !out.is_empty() {
+                poll_fn(|cx| out.poll_write(stream, cx)).await?;
+            }
+            poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)).await
+        };
+        if !matches!(end, End::Lost(_)) {
+            // Whether it did shows when it is closed.
+            let _ = timeout(LAST_WORDS, written).await;
+        }
+    }
+
+    /// Closes it, once the client has read what it was told.
+    pub(super) async fn close(mut self, end: &End) {
         if !matches!(end, End::Lost(_)) {
             let _ = linger(&mut self.stream, &mut self.out).await;
         }

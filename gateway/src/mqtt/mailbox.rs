@@ -28,7 +28,8 @@ impl Mailbox {
         self.woken.notified().await;
     }
 
-    fn put(&self, key: SubscriptionKey) {
+    /// Something arrived for a subscription.
+    pub(super) fn put(&self, key: SubscriptionKey) {
         let mut arrived = self.arrived.lock();
         arrived.push(key);
         // It is awake, or about to be.

@@ -15,10 +15,13 @@
 //! | `connect` | from an accepted socket to a session, and back |
 //! | `connection` | the loop of one connection; `incoming` what the client sends, `deliver` what it is sent |
 //! | `session` | its subscriptions and window, while it is connected |
+//! | `shared` | groups of shared subscriptions |
 //! | `message` | a PUBLISH as a record, and back |
 //! | `mailbox`, `out` | who has something to read, and what waits to be written |
 //! | `hub` | who is connected, and how one connection ends another |
 //! | `server` | what all connections share |
+//! | `sys` | what the server tells of itself under `$SYS` |
+//! | `websocket` | MQTT's bytes in frames |
 //! | `wills` | what is due without a client: wills, and the end of sessions |
 //! | [`state`] | what sessions must not forget |
 
@@ -30,20 +33,31 @@ mod message;
 mod out;
 mod server;
 mod session;
+mod shared;
 pub mod state;
+mod sys;
+mod websocket;
 mod wills;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use axum::extract::ws::WebSocket;
 use ferromq_broker::Broker;
 use ferromq_model::Timestamp;
+use ferromq_mqtt::QoS;
+use ferromq_mqtt::topic::AnyFilter;
 use ferromq_net::{Accepted, accept_loop};
 use ferromq_store::StoreConfig;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use self::server::Server;
-use self::state::{Ended, Options, RetainLimits, State};
+use self::shared::Group;
+use self::state::{Ended, Options, Outbound, RetainLimits, Source, State};
+pub(crate) use self::websocket::SUBPROTOCOL;
+use self::websocket::WebSocketStream;
 use crate::config::MqttConfig;
 use crate::http::Credentials;
 use crate::traffic::{Protocol, Traffic};
@@ -73,19 +87,58 @@ impl Mqtt {
         };
         let options = Options { dir: root.join("mqtt"), flush: *flush, retain };
         let fanout = broker.fanout();
-        let state = State::open(&options, Arc::new(store.clone()), Timestamp::now(), |_, filter, _| {
-            if let Err(error) = fanout.attach(filter) {
-                tracing::error!(%error, %filter, "a subscription gets no messages");
+        let mut shared = Vec::new();
+        let mut about_us = 0;
+        let state = State::open(&options, Arc::new(store.clone()), Timestamp::now(), |_, text, _| {
+            let Ok(filter) = AnyFilter::try_from(&**text) else { return };
+            about_us += usize::from(sys::is_about(filter.filter().as_str()));
+            match fanout.attach(filter.filter().as_str()) {
+                Ok(queue) if filter.is_shared() => shared.push((Arc::clone(text), queue)),
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, filter = %text, "a subscription gets no messages"),
             }
         })?;
         fanout.drop_unheld();
-        Ok(Self { server: Arc::new(Server::new(broker, state, config, credentials, traffic)) })
+        let server = Server::new(broker, state, config, credentials, traffic);
+        server.counters.listeners.store(about_us, Ordering::Relaxed);
+        for (text, queue) in shared {
+            // Only sessions that outlive their connections are found.
+            server.groups.enter(&text, &queue, true);
+        }
+        Ok(Self { server: Arc::new(server) })
+    }
+
+    /// A place among the connections, if one is free.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.server.places).try_acquire_owned().ok()
+    }
+
+    /// The largest packet that a client may send, in bytes.
+    pub(crate) fn max_packet_size(&self) -> usize {
+        self.server.config().max_packet_size.0 as usize
+    }
+
+    /// Serves a WebSocket, to its end.
+    pub(crate) async fn serve_socket(self, socket: WebSocket, from: SocketAddr, place: OwnedSemaphorePermit) {
+        let _present = self.server.traffic.enter(Protocol::Mqtt);
+        connect::serve(self.server, WebSocketStream::new(socket), from).await;
+        drop(place);
     }
 
     /// Serves `listener` until `stop` turns true; returns when the last connection has ended and everything is kept.
     pub async fn serve(self, listener: TcpListener, stop: watch::Receiver<bool>) {
         let server = self.server;
-        let places = Arc::new(Semaphore::new(server.config().max_connections as usize));
+        let places = Arc::clone(&server.places);
+        match server.state().groups().await {
+            Ok(groups) => {
+                for (text, kept) in groups {
+                    if let Some(group) = server.groups.find(&text) {
+                        group.resume(kept);
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "groups of shared subscriptions begin anew"),
+        }
         let serving = accept_loop(listener, places, "mqttMaxConnections", stop.clone(), |accepted| {
             let Accepted { stream, peer, place } = accepted;
             let server = Arc::clone(&server);
@@ -103,7 +156,14 @@ impl Mqtt {
                 server.hub.stop();
             }
         };
-        tokio::join!(serving, stopping, wills::look_after(&server, stop));
+        tokio::join!(
+            serving,
+            stopping,
+            wills::look_after(&server, stop.clone()),
+            sys::publish(&server, stop)
+        );
+        // WebSockets are no connections of this listener.
+        let _ = server.places.acquire_many(server.config().max_connections).await;
         let state = server.state().clone();
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || state.close()).await {
             tracing::error!(%error, "MQTT sessions were not kept to the last");
@@ -111,11 +171,34 @@ impl Mqtt {
     }
 }
 
-/// Lets go of what a session had that is no more.
+/// Lets go of what a session had that is no more, and lasted longer than its connection.
 fn forget(server: &Server, ended: &Ended) {
-    for (filter, _) in &ended.loaded.subscriptions {
-        if let Some(queue) = server.broker().fanout().find(filter) {
+    let lasts = !ended.number.is_transient();
+    let mut changes = Vec::new();
+    for (text, _) in &ended.loaded.subscriptions {
+        let Ok(filter) = AnyFilter::try_from(&**text) else { continue };
+        if let Some(queue) = server.broker().fanout().find(filter.filter().as_str()) {
             server.detach(&queue);
+        }
+        if let Some(group) = server.group_of(text) {
+            give_back(&group, text, ended.loaded.outbound.iter().map(|(_, outbound)| outbound));
+            changes.push(server.groups.leave(&group, lasts));
+        }
+    }
+    server.state().later(changes);
+}
+
+/// What a member of a group was sent and did not acknowledge goes to another, but for QoS 2.
+fn give_back<'a>(group: &Group, text: &str, outbound: impl Iterator<Item = &'a Outbound>) {
+    for one in outbound {
+        if let Source::Queue { filter, offset } = &one.source
+            && **filter == *text
+        {
+            if one.qos == QoS::AtLeastOnce as u8 {
+                group.give_back(*offset);
+            } else {
+                group.done(*offset);
+            }
         }
     }
 }

@@ -2,24 +2,28 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use ferromq_broker::Broker;
 use ferromq_broker::fanout::{AttachError, FilterQueue};
 use ferromq_broker::send::{Send, SendBatch, Ticket};
 use ferromq_model::filter::MessageFilter;
+use ferromq_model::light::LIGHT_QUEUE;
 use ferromq_model::message::SysFlag;
 use ferromq_model::name::AUTO_CREATE_TOPIC;
 use ferromq_model::{Timestamp, mqtt};
-use ferromq_mqtt::topic::{Filter, Name};
+use ferromq_mqtt::topic::{AnyFilter, Filter, Name};
 use ferromq_mqtt::{Limits, QoS, ReasonCode, SessionExpiry};
 use ferromq_store::{Placed, Read, ReadLimit};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 
 use super::connection::reason_of_send;
 use super::hub::Hub;
 use super::message::{View, expiry};
+use super::shared::{Group, Groups};
 use super::state::{Retained, Source, State};
+use super::sys::{self, Counters};
 use crate::config::MqttConfig;
 use crate::http::Credentials;
 use crate::traffic::Traffic;
@@ -43,6 +47,10 @@ pub(super) struct Server {
     config: MqttConfig,
     credentials: Option<Credentials>,
     pub(super) hub: Arc<Hub>,
+    pub(super) groups: Groups,
+    pub(super) counters: Counters,
+    /// One for each connection that there may be.
+    pub(super) places: Arc<Semaphore>,
     pub(super) traffic: Arc<Traffic>,
     /// Held by whoever publishes wills.
     pub(super) publishing_wills: Mutex<()>,
@@ -58,12 +66,16 @@ impl Server {
         credentials: Option<Credentials>,
         traffic: Arc<Traffic>,
     ) -> Self {
+        let places = Arc::new(Semaphore::new(config.max_connections as usize));
         Self {
             broker,
             state,
             config,
             credentials,
             hub: Arc::default(),
+            groups: Groups::default(),
+            counters: Counters::default(),
+            places,
             traffic,
             publishing_wills: Mutex::new(()),
             sooner: Notify::new(),
@@ -202,12 +214,22 @@ impl Server {
     /// [`AttachError`].
     pub(super) async fn attach(&self, filter: &str) -> Result<Arc<FilterQueue>, AttachError> {
         let (broker, filter) = (self.broker.clone(), filter.to_owned());
+        let is_about_us = sys::is_about(&filter);
         // A new filter is noted on disk.
-        tokio::task::spawn_blocking(move || broker.fanout().attach(&filter)).await.expect("no panic in it")
+        let attached = tokio::task::spawn_blocking(move || broker.fanout().attach(&filter)).await;
+        let attached = attached.expect("no panic in it")?;
+        self.counters.listeners.fetch_add(usize::from(is_about_us), Ordering::Relaxed);
+        Ok(attached)
+    }
+
+    /// The group of a shared subscription.
+    pub(super) fn group_of(&self, text: &str) -> Option<Arc<Group>> {
+        text.starts_with("$share/").then(|| self.groups.find(text)).flatten()
     }
 
     /// Lets go of one.
     pub(super) fn detach(&self, queue: &FilterQueue) {
+        self.counters.listeners.fetch_sub(usize::from(sys::is_about(queue.filter())), Ordering::Relaxed);
         self.broker.fanout().detach(queue);
     }
 
@@ -215,10 +237,11 @@ impl Server {
     pub(super) fn find(&self, source: &Source) -> Option<View> {
         match source {
             Source::Queue { filter, offset } => {
+                let filter = AnyFilter::try_from(&**filter).ok()?.filter();
                 let queue = self
                     .broker
                     .store()
-                    .find_queue(mqtt::light_queue_of(filter).as_str(), ferromq_model::light::LIGHT_QUEUE)?;
+                    .find_queue(mqtt::light_queue_of(filter.as_str()).as_str(), LIGHT_QUEUE)?;
                 let limit = ReadLimit { messages: 1, bytes: 0 };
                 match self.broker.store().read(&queue, *offset, limit, &MessageFilter::All) {
                     Ok(Read::Found(found)) => View::of(found.records.first()?),

@@ -14,6 +14,7 @@ use ferromq_mqtt::topic::Filter;
 use ferromq_mqtt::{Delivery, PacketId, QoS, RetainHandling, SubscriptionId, SubscriptionOptions, Text};
 
 use super::mailbox::{Mailbox, SubscriptionKey, Watch};
+use super::shared::Group;
 use super::state::{self, Change, Outbound, Phase, SessionNumber};
 
 /// A session.
@@ -34,6 +35,8 @@ pub(super) struct Subscription {
     pub(super) text: Arc<str>,
     pub(super) filter: Filter,
     pub(super) queue: Arc<FilterQueue>,
+    /// Of a shared one: where its messages stand.
+    pub(super) group: Option<Arc<Group>>,
     pub(super) options: SubscriptionOptions,
     pub(super) identifier: Option<SubscriptionId>,
     /// The next message to be sent.
@@ -63,6 +66,9 @@ impl Subscription {
 
     /// Whether something is there now; if not, the mailbox is told once it is.
     pub(super) fn has_more(&self) -> bool {
+        if let Some(group) = &self.group {
+            return group.has_more();
+        }
         !self.queue.queue().watch(self.next, self.watch.weak())
     }
 }
@@ -87,7 +93,9 @@ pub(super) struct Subscriptions {
     all: BTreeMap<SubscriptionKey, Subscription>,
     by_text: HashMap<Arc<str>, SubscriptionKey>,
     last: u32,
-    /// How many could match a topic that another matches.
+    /// Those that are not shared.
+    plain: usize,
+    /// How many of them could match a topic that another matches.
     wildcards: usize,
     /// Those that may have something to read, in the order in which they take turns.
     pub(super) ready: VecDeque<SubscriptionKey>,
@@ -109,17 +117,24 @@ impl Subscriptions {
         text: Arc<str>,
         filter: Filter,
         queue: Arc<FilterQueue>,
+        group: Option<Arc<Group>>,
         kept: &state::Subscription,
     ) -> SubscriptionKey {
         self.last += 1;
         let key = SubscriptionKey(self.last);
-        self.wildcards += usize::from(filter.has_wildcard());
+        match &group {
+            Some(group) => group.join(&self.mailbox, key),
+            None => {
+                self.plain += 1;
+                self.wildcards += usize::from(filter.has_wildcard());
+            }
+        }
         self.by_text.insert(Arc::clone(&text), key);
         let (options, identifier) = asked(kept);
         let watch = Watch::new(&self.mailbox, key);
         let next = kept.next;
         let subscription =
-            Subscription { text, filter, queue, options, identifier, next, since: next, watch };
+            Subscription { text, filter, queue, group, options, identifier, next, since: next, watch };
         self.all.insert(key, subscription);
         self.ready.push_back(key);
         key
@@ -139,7 +154,13 @@ impl Subscriptions {
 
     pub(super) fn remove(&mut self, text: &str) -> Option<Subscription> {
         let removed = self.all.remove(&self.by_text.remove(text)?)?;
-        self.wildcards -= usize::from(removed.filter.has_wildcard());
+        match &removed.group {
+            Some(group) => group.part(&self.mailbox),
+            None => {
+                self.plain -= 1;
+                self.wildcards -= usize::from(removed.filter.has_wildcard());
+            }
+        }
         Some(removed)
     }
 
@@ -152,17 +173,17 @@ impl Subscriptions {
         self.mailbox.take(&mut self.ready);
     }
 
-    /// Whether two of them may match one topic.
+    /// Whether two of them, shared ones aside, may match one topic.
     pub(super) fn may_overlap(&self) -> bool {
-        self.wildcards > 0 && self.all.len() > 1
+        self.wildcards > 0 && self.plain > 1
     }
 
-    /// The subscriptions that match a topic.
+    /// The subscriptions that match a topic, but shared ones.
     pub(super) fn matching<'a>(
         &'a self,
         topic: &'a str,
     ) -> impl Iterator<Item = (SubscriptionKey, &'a Subscription)> {
-        self.iter().filter(move |(_, subscription)| subscription.filter.matches(topic))
+        self.iter().filter(move |(_, one)| one.group.is_none() && one.filter.matches(topic))
     }
 }
 
@@ -265,10 +286,15 @@ impl Window {
         Some(outbound)
     }
 
-    /// A message is complete; whether there was one.
-    pub(super) fn complete(&mut self, id: PacketId) -> bool {
-        let was_there = self.sent.remove(&id).is_some();
-        self.on_wire -= usize::from(was_there && self.on_wire > 0);
-        was_there
+    /// A message is complete: what it was.
+    pub(super) fn complete(&mut self, id: PacketId) -> Option<Outbound> {
+        let outbound = self.sent.remove(&id)?;
+        self.on_wire = self.on_wire.saturating_sub(1);
+        Some(outbound)
+    }
+
+    /// Everything that is not complete.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Outbound> {
+        self.sent.values()
     }
 }

@@ -2,14 +2,17 @@
 //! in turns.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use ferromq_model::filter::MessageFilter;
 use ferromq_model::message::{find_property, property};
 use ferromq_model::record::Record;
 use ferromq_model::{QueueOffset, Timestamp, light};
+use ferromq_mqtt::topic::Filter;
 use ferromq_mqtt::{
-    Ack, Delivery, EncodeError, Packet, Publish, PublishTopic, QoS, ReasonCode, SubscriptionId, TopicAlias,
+    Ack, Delivery, EncodeError, Packet, PacketId, Publish, PublishTopic, QoS, ReasonCode, SubscriptionId,
+    TopicAlias,
 };
 use ferromq_store::{Read, ReadLimit};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,6 +22,7 @@ use crate::mqtt::mailbox::SubscriptionKey;
 use crate::mqtt::message::View;
 use crate::mqtt::session::Subscription;
 use crate::mqtt::state::{Change, Phase, Source};
+use crate::mqtt::sys;
 
 /// What one subscription may read in its turn.
 const TURN: ReadLimit = ReadLimit { messages: 64, bytes: 256 << 10 };
@@ -40,17 +44,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let Some(subscription) = self.session.subscriptions.get(key) else { continue };
             let may_send = subscription.options.qos == QoS::AtMostOnce || self.session.window.room() > 0;
             if !may_send {
+                subscription.group.iter().for_each(|group| group.pass());
                 self.session.subscriptions.ready.push_back(key);
                 continue;
             }
-            let before = subscription.next;
-            self.turn(key).await?;
+            let went_on = self.turn(key).await?;
             let Some(subscription) = self.session.subscriptions.get(key) else { continue };
             let has_more = subscription.has_more();
             // One that has no window for the next message does not go on now.
-            turns += usize::from(has_more && subscription.next > before);
+            turns += usize::from(has_more && went_on);
             if has_more {
                 self.session.subscriptions.ready.push_back(key);
+            }
+        }
+        // What cannot be sent now, other members of its group may have.
+        for key in self.session.subscriptions.ready.iter().take(turns) {
+            if let Some(group) = self.session.subscriptions.get(*key).and_then(|one| one.group.as_ref()) {
+                group.pass();
             }
         }
         Ok(())
@@ -86,18 +96,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             });
             if sent.is_none() {
                 // It is no longer there, and nobody waits for it.
-                self.session.window.complete(id);
-                self.server
-                    .state()
-                    .later([Change::Complete { session: self.session.number, packet_id: id.value() }]);
+                self.give_up(id);
             }
         }
     }
 
+    /// A message is not sent: it counts as complete.
+    fn give_up(&mut self, id: PacketId) {
+        let done = self.session.window.complete(id);
+        self.no_longer_lent(done);
+        let session = self.session.number;
+        self.server.state().later([Change::Complete { session, packet_id: id.value() }]);
+    }
+
     /// Lets a subscription have the retained messages that it matches.
-    pub(super) fn send_retained(&mut self, filter: &str, subscription: SubscriptionKey) {
-        let found = self.server.state().retained_matching(filter, Timestamp::now());
-        let to_send = found.into_iter().map(|(topic, retained)| ToSend { topic, retained, subscription });
+    pub(super) fn send_retained(&mut self, filter: &Filter, subscription: SubscriptionKey) {
+        let found = self.server.state().retained_matching(filter.as_str(), Timestamp::now());
+        let of_ours = sys::matching(&self.server, filter);
+        let to_send = found.into_iter().chain(of_ours).map(|(topic, retained)| ToSend {
+            topic,
+            retained,
+            subscription,
+        });
         self.retained.extend(to_send);
     }
 
@@ -136,8 +156,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         must_be_kept: bool,
         messages: Vec<ToDeliver>,
     ) -> Result<(), End> {
-        if !self.session.number.is_transient() && !changes.is_empty() {
-            if must_be_kept {
+        // What is of a session that ends with its connection is not kept; what is of a group is.
+        if !changes.is_empty() {
+            if must_be_kept && !self.session.number.is_transient() {
                 self.server.state().commit(changes).wait().await?;
             } else {
                 self.server.state().later(changes);
@@ -148,33 +169,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 && let Some(id) = delivery.id()
             {
                 // Larger than the client takes, or expired: as if it had been sent.
-                self.session.window.complete(id);
-                self.server
-                    .state()
-                    .later([Change::Complete { session: self.session.number, packet_id: id.value() }]);
+                self.give_up(id);
             }
         }
         Ok(())
     }
 
-    /// Reads and sends some messages of one subscription.
-    async fn turn(&mut self, key: SubscriptionKey) -> Result<(), End> {
+    /// Reads and sends some messages of one subscription; whether it got any further.
+    async fn turn(&mut self, key: SubscriptionKey) -> Result<bool, End> {
         let subscription = self.session.subscriptions.get_mut(key).expect("asked for");
         let room = if subscription.options.qos == QoS::AtMostOnce {
             TURN.messages
         } else {
             TURN.messages.min(self.session.window.room() as u32)
         };
+        let group = subscription.group.clone();
+        let (from, room) = match &group {
+            None => (subscription.next, room),
+            Some(group) => match group.take(room as usize) {
+                Some((from, count)) => (from, count as u32),
+                None => return Ok(false),
+            },
+        };
         let store = self.server.broker().store();
         let limit = ReadLimit { messages: room, ..TURN };
         let queue = subscription.queue.queue();
-        let found = match store.read(queue, subscription.next, limit, &MessageFilter::All) {
+        let found = match store.read(queue, from, limit, &MessageFilter::All) {
             Ok(Read::Found(found)) => found,
             Ok(Read::NoMatch { next }) | Ok(Read::Beyond { max: next }) | Ok(Read::Before { min: next }) => {
                 subscription.next = next;
-                return Ok(());
+                return Ok(true);
             }
-            Ok(Read::AtEnd | Read::Empty) => return Ok(()),
+            Ok(Read::AtEnd | Read::Empty) => return Ok(group.is_some()),
             Err(error) => {
                 tracing::error!(%error, ?queue, "a queue of MQTT messages cannot be read");
                 return Err(End::Told(ReasonCode::ImplementationSpecificError));
@@ -193,19 +219,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     let source = Source::Queue { filter: text, offset: at };
                     let delivery = self.session.window.begin(qos, source, self.session.number, &mut changes);
                     must_be_kept |= qos == QoS::ExactlyOnce;
+                    if let Some(group) = &group
+                        && qos == QoS::AtLeastOnce
+                        && self.session.number.is_transient()
+                    {
+                        group.lend(at);
+                    }
                     waiting.push((view, delivery, retain, identifiers));
                 }
                 at = at.plus(1);
             }
         }
         let subscription = self.session.subscriptions.get_mut(key).expect("there");
-        subscription.next = found.next;
-        changes.push(Change::Subscription {
-            session: self.session.number,
-            filter: Arc::clone(&subscription.text),
-            subscription: subscription.kept(),
-        });
-        self.send_all(changes, must_be_kept, waiting).await
+        match &group {
+            None => {
+                subscription.next = found.next;
+                if self.session.number.is_transient() {
+                    return self.send_all(changes, must_be_kept, waiting).await.map(|()| true);
+                }
+                changes.push(Change::Subscription {
+                    session: self.session.number,
+                    filter: Arc::clone(&subscription.text),
+                    subscription: subscription.kept(),
+                });
+            }
+            Some(group) => {
+                // Bytes, too, are limited: what was not read goes to whoever comes next.
+                (found.next.0..from.0 + u64::from(room)).for_each(|at| group.give_back(QueueOffset(at)));
+                changes.extend(group.change());
+            }
+        }
+        self.send_all(changes, must_be_kept, waiting).await?;
+        Ok(true)
     }
 }
 
@@ -225,7 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut qos = subscription.options.qos;
         let mut retain = subscription.options.retain_as_published;
         let mut identifiers: Vec<_> = subscription.identifier.into_iter().collect();
-        if subscriptions.may_overlap() {
+        if subscription.group.is_none() && subscriptions.may_overlap() {
             // One copy, by the subscription with the highest quality among those whose queues have the message.
             let others: Vec<_> = subscriptions
                 .matching(&view.topic)
@@ -284,6 +329,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let publish = Publish { topic, delivery, retain, properties, payload };
         let sent = self.out.publish(&publish, self.peer.version, self.peer.max_packet);
+        let counters = &self.server.counters;
+        let counter = if sent.is_ok() { &counters.sent } else { &counters.dropped };
+        counter.fetch_add(1, Ordering::Relaxed);
         if sent.is_err()
             && let PublishTopic::Define(name, _) = &publish.topic
         {

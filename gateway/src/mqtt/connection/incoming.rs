@@ -1,6 +1,7 @@
 //! What a client sends, packet by packet.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use ferromq_broker::fanout::AttachError;
@@ -17,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{Connection, End, Held};
 use crate::mqtt::message::Published;
 use crate::mqtt::server::ToRetain;
-use crate::mqtt::state::{self, Change, Inbound, Phase, Publishing};
+use crate::mqtt::state::{self, Change, Inbound, Phase, Publishing, Source};
 
 /// The answers to packets that came together.
 #[derive(Default)]
@@ -209,6 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 continue;
             };
             *placed = Some(at.physical);
+            self.server.counters.received.fetch_add(1, Ordering::Relaxed);
             if let Some(retain) = message.retain.take() {
                 self.server.retain(*retain, at);
             }
@@ -278,8 +280,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn acknowledged(&mut self, id: PacketId, qos: QoS, answers: &mut Answers) {
         // One that belongs to nothing may be late: of a message that a restart forgot.
         if self.session.window.get(id).is_some_and(|sent| sent.qos == qos as u8) {
-            self.session.window.complete(id);
+            let done = self.session.window.complete(id);
             answers.lazy.push(Change::Complete { session: self.session.number, packet_id: id.value() });
+            self.no_longer_lent(done);
+        }
+    }
+
+    /// A message of a group that a crash would have given back is not to be.
+    pub(super) fn no_longer_lent(&self, done: Option<state::Outbound>) {
+        if self.session.number.is_transient()
+            && let Some(Source::Queue { filter, offset }) = done.map(|done| done.source)
+            && let Some(group) = self.server.group_of(&filter)
+        {
+            group.done(offset);
         }
     }
 
@@ -326,7 +339,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         for Subscription { filter, options } in subscribe.filters {
             let granted = match filter {
-                Ok(AnyFilter::Plain(filter)) => {
+                Ok(filter) => {
                     let kept = state::Subscription {
                         qos: options.qos as u8,
                         no_local: options.no_local,
@@ -337,7 +350,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     };
                     self.subscribe_to(filter, kept, options.retain_handling, answers).await
                 }
-                Ok(AnyFilter::Shared(_)) => Err(ReasonCode::SharedSubscriptionsNotSupported),
                 Err(_) => Err(ReasonCode::TopicFilterInvalid),
             };
             reasons.push(match granted {
@@ -351,13 +363,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn subscribe_to(
         &mut self,
-        filter: ferromq_mqtt::topic::Filter,
+        wanted: AnyFilter,
         mut kept: state::Subscription,
         retained: RetainHandling,
         answers: &mut Answers,
     ) -> Result<(), ReasonCode> {
+        let filter = wanted.filter();
         self.server.may_subscribe(&self.session.client, &filter)?;
-        let text: Arc<str> = filter.as_str().into();
+        let text: Arc<str> = wanted.as_str().into();
         let subscriptions = &mut self.session.subscriptions;
         let is_new = match subscriptions.find(&text) {
             Some(key) => {
@@ -370,16 +383,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 if subscriptions.len() >= self.server.config().max_subscriptions as usize {
                     return Err(ReasonCode::QuotaExceeded);
                 }
-                let queue = self.server.attach(&text).await.map_err(|error| reason_of_attach(&error))?;
+                let queue =
+                    self.server.attach(filter.as_str()).await.map_err(|error| reason_of_attach(&error))?;
                 kept.next = queue.queue().next();
-                let own = ferromq_mqtt::topic::Filter::try_from(&*text).expect("a filter");
-                self.session.subscriptions.add(Arc::clone(&text), own, queue, &kept);
+                let lasts = !self.session.number.is_transient();
+                let group = wanted.is_shared().then(|| self.server.groups.enter(&text, &queue, lasts));
+                if let Some(change) = group.as_ref().and_then(|group| group.change()) {
+                    answers.changes.push(change);
+                }
+                // Not a slice of a packet that it would keep.
+                let own = ferromq_mqtt::topic::Filter::try_from(filter.as_str()).expect("a filter");
+                self.session.subscriptions.add(Arc::clone(&text), own, queue, group, &kept);
                 true
             }
         };
-        if retained == RetainHandling::Always || retained == RetainHandling::IfNew && is_new {
+        let wants_retained =
+            retained == RetainHandling::Always || retained == RetainHandling::IfNew && is_new;
+        if wants_retained && !wanted.is_shared() {
             let key = self.session.subscriptions.find(&text).expect("it is there now");
-            self.send_retained(&text, key);
+            self.send_retained(&filter, key);
         }
         let session = self.session.number;
         answers.changes.push(Change::Subscription { session, filter: text, subscription: kept });
@@ -396,6 +418,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Some(removed) => {
                     self.server.detach(&removed.queue);
                     let session = self.session.number;
+                    if let Some(group) = &removed.group {
+                        answers.changes.push(self.server.groups.leave(group, !session.is_transient()));
+                    }
                     answers.changes.push(Change::Unsubscribed { session, filter: removed.text });
                     ReasonCode::Success
                 }

@@ -1,0 +1,43 @@
+//! `/mqtt`: the door by which MQTT's WebSockets come in. What they speak behind it, and who they are, is MQTT's matter.
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Extension, State};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get};
+
+use super::api::Api;
+use super::guard::Peer;
+use super::problem::{Kind, Problem};
+use crate::mqtt;
+
+/// Where it is.
+pub(super) const PATH: &str = "/mqtt";
+
+/// The path's only method.
+pub(super) fn route() -> MethodRouter<Api> {
+    get(open)
+}
+
+async fn open(
+    State(api): State<Api>,
+    Extension(Peer(peer)): Extension<Peer>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let Some(mqtt) = api.mqtt() else {
+        return Err(Kind::NotEnabled.because("this server speaks no MQTT (mqttPort=0)"));
+    };
+    let upgrade = upgrade.map_err(|error| Kind::BadRequest.because(error.body_text()))?;
+    let place = mqtt
+        .place()
+        .ok_or_else(|| Kind::TooMany.because("all MQTT connections are taken (mqttMaxConnections)"))?;
+    let most = mqtt.max_packet_size();
+    let upgrade = upgrade
+        .protocols([mqtt::SUBPROTOCOL])
+        .max_message_size(most)
+        .max_frame_size(most)
+        .write_buffer_size(0);
+    let mqtt = mqtt.clone();
+    // MQTT's end waits for its place.
+    Ok(upgrade.on_upgrade(move |socket| mqtt.serve_socket(socket, peer, place)))
+}
