@@ -35,10 +35,6 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use settings::Part;
 
-/// Requests are short-lived pieces of memory that one thread takes and another gives back.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// RocketMQ's messaging as one small binary
 #[derive(Debug, Parser)]
 #[command(name = "ferromq", version, propagate_version = true)]
