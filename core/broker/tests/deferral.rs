@@ -7,7 +7,7 @@ use ferromq_broker::recall::{Recall, RecallError};
 use ferromq_broker::send::{Send, SendBatch, SendError};
 use ferromq_model::message::TagsCode;
 use ferromq_model::{Millis, QueueId};
-use support::{Message, Rig, bodies, message, properties};
+use support::{Message, Rig, batch_item, bodies, message, properties};
 
 /// When the rig's clock starts: no multiple of a second.
 const START: i64 = 1_700_000_000_000;
@@ -98,14 +98,7 @@ fn clients_cannot_send_to_the_wheels_topic_nor_delay_parts_of_a_batch() {
     let rig = rig();
     let refusal = rig.send(&message("rmq_sys_wheel_timer", "x"));
     assert!(matches!(refusal, Err(SendError::ForbiddenTopic(_))));
-    let text = "TIMER_DELAY_SEC\x015\x02";
-    let mut batch = Vec::new();
-    batch.extend_from_slice(&(22 + 1 + text.len() as u32).to_be_bytes());
-    batch.extend_from_slice(&[0; 12]);
-    batch.extend_from_slice(&1u32.to_be_bytes());
-    batch.push(b'x');
-    batch.extend_from_slice(&(text.len() as u16).to_be_bytes());
-    batch.extend_from_slice(text.as_bytes());
+    let batch = batch_item("x", &[("TIMER_DELAY_SEC", "5")]);
     let send = Send { is_batch: true, body: &batch, ..message("T", "") };
     assert!(matches!(rig.send(&send), Err(SendError::Illegal(_))));
 }

@@ -21,7 +21,7 @@ use ferromq_model::mqtt::light_queue_of;
 use ferromq_model::record::Record;
 use ferromq_model::{Millis, QueueId, QueueOffset, TopicName};
 use ferromq_store::{FlushMode, Read, ReadLimit, StoreConfig};
-use support::{Rig, TestHost, bodies, broker_at, message, properties};
+use support::{Rig, TestHost, batch_item, bodies, broker_at, message, properties};
 
 /// Sends a message of an MQTT topic.
 fn publish(rig: &Rig, topic: &str, body: &str) {
@@ -93,18 +93,7 @@ fn each_message_of_a_batch_goes_its_own_way() {
     let rig = Rig::new();
     rig.broker.fanout().attach("T/a").unwrap();
     rig.broker.fanout().attach("T/+").unwrap();
-    let item = |body: &str, topic: &str| {
-        let properties = properties(&[("originMqttTopic", topic)]);
-        let mut item = Vec::new();
-        let len = 4 + 4 + 4 + 4 + 4 + body.len() + 2 + properties.len();
-        item.extend_from_slice(&(len as u32).to_be_bytes());
-        item.extend_from_slice(&[0; 12]);
-        item.extend_from_slice(&(body.len() as u32).to_be_bytes());
-        item.extend_from_slice(body.as_bytes());
-        item.extend_from_slice(&(properties.len() as u16).to_be_bytes());
-        item.extend_from_slice(properties.as_bytes());
-        item
-    };
+    let item = |body, topic| batch_item(body, &[("originMqttTopic", topic)]);
     let body = [item("1", "T/a"), item("2", "T/b"), item("3", "T")].concat();
     rig.sent(&Send { is_batch: true, body: &body, ..message("T", "") });
     assert_eq!((received(&rig, "T/a"), received(&rig, "T/+")), ("1".to_owned(), "12".to_owned()));

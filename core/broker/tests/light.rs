@@ -13,7 +13,7 @@ use ferromq_model::light::LIGHT_QUEUE;
 use ferromq_model::message::{SysFlag, TagsCode};
 use ferromq_model::topic::TopicConfig;
 use ferromq_model::{Millis, QueueId, QueueOffset, TopicName};
-use support::{Rig, bodies, heartbeat, message, peer, properties};
+use support::{Rig, batch_item, bodies, heartbeat, message, peer, properties};
 
 /// A broker with light queues, five at most.
 fn rig() -> Rig {
@@ -64,18 +64,7 @@ fn a_message_is_in_the_queues_that_it_names() {
 #[test]
 fn a_batch_and_a_direct_send_reach_light_queues() {
     let rig = rig();
-    let item = |body: &str, names: &str| {
-        let properties = properties(&[("INNER_MULTI_DISPATCH", names)]);
-        let mut item = Vec::new();
-        let len = 4 + 4 + 4 + 4 + 4 + body.len() + 2 + properties.len();
-        item.extend_from_slice(&(len as u32).to_be_bytes());
-        item.extend_from_slice(&[0; 12]);
-        item.extend_from_slice(&(body.len() as u32).to_be_bytes());
-        item.extend_from_slice(body.as_bytes());
-        item.extend_from_slice(&(properties.len() as u16).to_be_bytes());
-        item.extend_from_slice(properties.as_bytes());
-        item
-    };
+    let item = |body, names| batch_item(body, &[("INNER_MULTI_DISPATCH", names)]);
     let body = [item("1", "%LMQ%a"), item("2", "%LMQ%a,%LMQ%b")].concat();
     rig.sent(&Send { is_batch: true, body: &body, ..message("T", "") });
     rig.sent(&message("%LMQ%a", "3"));

@@ -275,6 +275,19 @@ pub fn properties(pairs: &[(&str, &str)]) -> String {
     pairs.iter().map(|(name, value)| format!("{name}\x01{value}\x02")).collect()
 }
 
+/// One message of a batch, as the body of a batch has it.
+pub fn batch_item(body: &str, pairs: &[(&str, &str)]) -> Vec<u8> {
+    let properties = properties(pairs);
+    let len = 22 + body.len() + properties.len();
+    let mut item = (len as u32).to_be_bytes().to_vec();
+    item.extend_from_slice(&[0; 12]); // magic, checksum and flag, which brokers fill in
+    item.extend_from_slice(&(body.len() as u32).to_be_bytes());
+    item.extend_from_slice(body.as_bytes());
+    item.extend_from_slice(&(properties.len() as u16).to_be_bytes());
+    item.extend_from_slice(properties.as_bytes());
+    item
+}
+
 /// A stored message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
