@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::differences::{EXACT, OF_MOSQUITTO};
+use super::differences::{EXACT, OF_MOSQUITTO, OF_OURS};
 use super::statements::{NOT_SHOWN, SECTIONS};
 
 /// The page.
@@ -35,6 +35,15 @@ pub fn page() -> String {
          | Test | Mosquitto {EXACT} |\n|---|---|\n"
     );
     for difference in OF_MOSQUITTO {
+        let _ = writeln!(page, "| `{}` | {} |", difference.test, difference.why);
+    }
+    page.push_str("\n## Where ours differs\n\n");
+    if OF_OURS.is_empty() {
+        page.push_str("Nowhere: every test passes.\n");
+    } else {
+        page.push_str("Its tests must fail as listed.\n\n| Test | FerroMQ |\n|---|---|\n");
+    }
+    for difference in OF_OURS {
         let _ = writeln!(page, "| `{}` | {} |", difference.test, difference.why);
     }
     page

@@ -30,10 +30,10 @@ macro_rules! mqtt_tests {
     };
 }
 
-/// One test for each server. Ours joins when it speaks MQTT: then the list in the next line is `[mosquitto, ferromq]`.
+/// One test for each server.
 #[macro_export]
 macro_rules! on_mqtt_peers {
-    ($test:ident) => { $crate::on_mqtt_peers!($test on [mosquitto]); };
+    ($test:ident) => { $crate::on_mqtt_peers!($test on [mosquitto, ferromq]); };
     ($test:ident on [$($peer:ident),*]) => {
         $(#[test]
         fn $peer() {
