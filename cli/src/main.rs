@@ -16,6 +16,7 @@ mod line;
 mod logging;
 mod namesrv;
 mod plan;
+mod ports;
 mod produce;
 mod reference;
 mod serve;

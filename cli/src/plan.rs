@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ferromq_broker::config::BrokerConfig;
 use ferromq_gateway::config::{
-    BrokerAddressConfig, HttpConfig, ListenConfig, MqttConfig, NamesrvAddressConfig,
+    BrokerAddressConfig, HttpConfig, ListenConfig, MqttConfig, NamesrvAddressConfig, TlsConfig,
 };
 use ferromq_gateway::otlp::config::OtlpConfig;
 use ferromq_namesrv::config::NamesrvConfig;
@@ -38,6 +38,8 @@ pub(crate) struct BrokerPlan {
     pub(crate) address: BrokerAddressConfig,
     /// The address that clients are told: never a wildcard.
     pub(crate) advertised: IpAddr,
+    /// Its certificates.
+    pub(crate) tls: TlsConfig,
     /// Its HTTP API.
     pub(crate) http: HttpConfig,
     /// Its MQTT.

@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferromq_broker::{Broker, StateError};
-use ferromq_gateway::config::{BrokerAddressConfig, HttpConfig, ListenConfig, MqttConfig};
-use ferromq_gateway::http::{self, Api, Credentials, CredentialsError};
+use ferromq_gateway::config::{BrokerAddressConfig, ListenConfig};
+use ferromq_gateway::credentials::CredentialsError;
+use ferromq_gateway::http::{self, Api};
 use ferromq_gateway::metrics::Sources;
 use ferromq_gateway::mqtt::Mqtt;
 use ferromq_gateway::otlp::MetricsExport;
@@ -23,16 +24,17 @@ use ferromq_gateway::remoting::listen::Listeners;
 use ferromq_gateway::remoting::namesrv_view::NamesrvView;
 use ferromq_gateway::remoting::registration::{Advertised, Registration, Timing};
 use ferromq_gateway::remoting::routes::Routes;
+use ferromq_gateway::tls::{Tls, TlsError};
 use ferromq_model::config::Settings;
 use ferromq_namesrv::NameServer;
 use ferromq_store::{OpenError, RecoveryReport, Store};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use crate::plan::{BrokerPlan, NamesrvPlan, Plan};
+use crate::ports::Ports;
 use crate::telemetry;
 
 /// How long the start waits for the NameServer of the same process to know the broker.
@@ -53,9 +55,12 @@ pub(crate) enum StartError {
     /// The store could not be closed cleanly: the next start recovers.
     #[error("the store was not closed cleanly; the next start recovers it")]
     Close(#[source] io::Error),
-    /// Who may use HTTP cannot be read.
-    #[error("httpCredentialsFile or mqttCredentialsFile")]
-    Credentials(#[from] CredentialsError),
+    /// Who may come in cannot be read.
+    #[error("{key}")]
+    Credentials { key: &'static str, source: CredentialsError },
+    /// There can be no TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// What is kept of MQTT sessions cannot be used.
     #[error("cannot open the MQTT sessions")]
     Mqtt(#[from] ferromq_gateway::mqtt::state::OpenError),
@@ -77,7 +82,11 @@ pub(crate) async fn run(
     let Plan { listen, namesrv, broker } = plan;
     let (stopping, stopped) = watch::channel(false);
     let listeners = Listeners::new(&listen, stopped.clone());
-    let ports = Ports { listen: &listen };
+    let tls = match &broker {
+        Some(plan) => Tls::load(&plan.tls)?,
+        None => None,
+    };
+    let ports = Ports { listen: &listen, tls: tls.as_ref() };
     let namesrv_port =
         namesrv.as_ref().map(|plan| ports.take("the NameServer", plan.address.port)).transpose()?;
     let broker_ports = match &broker {
@@ -88,12 +97,12 @@ pub(crate) async fn run(
         None => None,
     };
     let http = match &broker {
-        Some(plan) if plan.http.port > 0 => Some(ports.take_http(&plan.http)?),
-        _ => None,
+        Some(plan) => ports.take_http(&plan.http)?,
+        None => None,
     };
     let mqtt = match &broker {
-        Some(plan) if plan.mqtt.port > 0 => Some(ports.take_mqtt(&plan.mqtt)?),
-        _ => None,
+        Some(plan) => ports.take_mqtt(&plan.mqtt)?,
+        None => None,
     };
 
     let mut serving = JoinSet::new();
@@ -115,7 +124,10 @@ pub(crate) async fn run(
                 nameservers: registration.nameservers(),
             };
             let mut mqtt_door = None;
-            if let Some((port, credentials)) = mqtt {
+            if let Some(tls) = tls {
+                serving.spawn(tls.keep_fresh(stopped.clone()));
+            }
+            if let Some((doors, credentials)) = mqtt {
                 let (broker, traffic) = (broker.clone(), Arc::clone(listeners.traffic()));
                 // Sessions are read for as long as it takes.
                 let opened = tokio::task::spawn_blocking({
@@ -124,7 +136,7 @@ pub(crate) async fn run(
                 });
                 match opened.await? {
                     Ok(opened) => {
-                        serving.spawn(opened.clone().serve(port, stopped.clone()));
+                        serving.spawn(opened.clone().serve(doors, stopped.clone()));
                         mqtt_door = Some(opened);
                     }
                     Err(error) => {
@@ -135,7 +147,7 @@ pub(crate) async fn run(
                     }
                 }
             }
-            if let Some((port, credentials)) = http {
+            if let Some((doors, credentials)) = http {
                 let api = Api::new(sources.clone(), http_config, credentials);
                 if let Some(mqtt) = mqtt_door {
                     api.let_in(mqtt);
@@ -143,7 +155,7 @@ pub(crate) async fn run(
                 if !namesrvs.addresses().is_empty() {
                     api.ask_namesrvs(NamesrvView::new(&namesrvs));
                 }
-                serving.spawn(http::listen::serve(port, api, stopped));
+                serving.spawn(http::listen::serve(doors, api, stopped));
             }
             if let Some(collector) = metrics {
                 serving.spawn(MetricsExport::new(collector, sources, identity).run(interval));
@@ -233,7 +245,7 @@ async fn start_broker(
     listeners: &Listeners,
     serving: &mut JoinSet<()>,
 ) -> Result<Running, StartError> {
-    let BrokerPlan { address, advertised, http, mqtt, engine, store, otlp } = plan;
+    let BrokerPlan { address, advertised, tls, http, mqtt, engine, store, otlp } = plan;
     let host = SocketAddr::new(advertised, address.port);
     info!(store = %store.root.display(), flush = ?store.flush, "opening the store");
     // Recovery reads files for as long as it takes.
@@ -253,7 +265,7 @@ async fn start_broker(
     let broker = opened.await??;
     let own = own_namesrv.map(|own| own.to_string());
     let address = BrokerAddressConfig { namesrvs: address.namesrvs.with(own), ..address };
-    broker.show_beside([&address as &dyn Settings, listen, &http, &mqtt, &otlp]);
+    broker.show_beside([&address as &dyn Settings, listen, &tls, &http, &mqtt, &otlp]);
     for port in [port, fast_port] {
         let (this, broker) = (listeners.clone(), broker.clone());
         serving.spawn(async move { this.serve_broker(port, broker).await });
@@ -310,69 +322,5 @@ fn report(recovery: &RecoveryReport) {
     }
     for dropped in &recovery.dropped {
         warn!(at = %dropped.at, bytes = dropped.bytes, why = %dropped.why, "dropped bytes that are no whole record");
-    }
-}
-
-struct Ports<'a> {
-    listen: &'a ListenConfig,
-}
-
-impl Ports<'_> {
-    fn take(&self, what: &'static str, port: u16) -> Result<TcpListener, StartError> {
-        let address = SocketAddr::new(self.listen.bind_address, port);
-        let listener = self.bind(address).map_err(|source| StartError::Listen { what, address, source })?;
-        info!(%address, "listening for {what}");
-        if !address.ip().is_loopback() {
-            warn!(%address, "whoever reaches this address may read and write: there is no authentication");
-        }
-        Ok(listener)
-    }
-
-    /// HTTP has an address of its own, and may ask who comes.
-    fn take_http(&self, http: &HttpConfig) -> Result<(TcpListener, Option<Credentials>), StartError> {
-        let address = SocketAddr::new(http.bind_address, http.port);
-        let what = "HTTP (httpPort; 0 serves none)";
-        let listener = self.bind(address).map_err(|source| StartError::Listen { what, address, source })?;
-        info!("HTTP and the dashboard are at http://{address}/");
-        let credentials = http.credentials.as_deref().map(Credentials::load).transpose()?;
-        match (&credentials, address.ip().is_loopback()) {
-            (Some(_), false) => {
-                warn!(%address, "secrets and messages cross the network unencrypted: put TLS in front of HTTP");
-            }
-            (None, false) => {
-                warn!(%address, "whoever reaches this address may read and write: there is no authentication");
-            }
-            (_, true) => {}
-        }
-        Ok((listener, credentials))
-    }
-
-    /// So has MQTT.
-    fn take_mqtt(&self, mqtt: &MqttConfig) -> Result<(TcpListener, Option<Credentials>), StartError> {
-        let address = SocketAddr::new(mqtt.bind_address, mqtt.port);
-        let what = "MQTT (mqttPort; 0 serves none)";
-        let listener = self.bind(address).map_err(|source| StartError::Listen { what, address, source })?;
-        info!(%address, "listening for MQTT");
-        let credentials = mqtt.credentials.as_deref().map(Credentials::load).transpose()?;
-        match (&credentials, address.ip().is_loopback()) {
-            (Some(_), false) => {
-                warn!(%address, "passwords and messages cross the network unencrypted: put TLS in front of MQTT");
-            }
-            (None, false) => {
-                warn!(%address, "whoever reaches this address may read and write: there is no authentication");
-            }
-            (_, true) => {}
-        }
-        Ok((listener, credentials))
-    }
-
-    fn bind(&self, address: SocketAddr) -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // A restart must not wait for connections of the last run to time out.
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(self.listen.backlog as i32)?;
-        TcpListener::from_std(socket.into())
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use ferromq_broker::config::BrokerConfig;
 use ferromq_gateway::config::{
-    BrokerAddressConfig, HttpConfig, ListenConfig, MqttConfig, NamesrvAddressConfig,
+    BrokerAddressConfig, ClientAuth, HttpConfig, ListenConfig, MqttConfig, NamesrvAddressConfig, TlsConfig,
 };
 use ferromq_gateway::otlp::config::OtlpConfig;
 use ferromq_model::ByteSize;
@@ -69,6 +69,7 @@ pub(crate) struct Config {
     listen: ListenConfig,
     namesrv_address: NamesrvAddressConfig,
     broker_address: BrokerAddressConfig,
+    tls: TlsConfig,
     http: HttpConfig,
     mqtt: MqttConfig,
     broker: BrokerConfig,
@@ -86,12 +87,13 @@ pub(crate) struct Room<'a> {
 
 impl Config {
     /// All tables in the order in which people are shown them.
-    pub(crate) fn rooms(&mut self) -> [Room<'_>; 9] {
+    pub(crate) fn rooms(&mut self) -> [Room<'_>; 10] {
         let room = |title, part, settings| Room { title, part, settings };
         [
             room("Broker: addresses", Part::Broker, &mut self.broker_address as &mut dyn Settings),
             room("NameServer: addresses", Part::Namesrv, &mut self.namesrv_address),
             room("Listeners", Part::Both, &mut self.listen),
+            room("TLS", Part::Broker, &mut self.tls),
             room("HTTP", Part::Broker, &mut self.http),
             room("MQTT", Part::Broker, &mut self.mqtt),
             room("Broker", Part::Broker, &mut self.broker),
@@ -235,7 +237,7 @@ impl Effective {
 
     /// What to serve.
     pub(crate) fn plan(self) -> Plan {
-        let Config { listen, namesrv_address, broker_address, http, mqtt, broker, store, namesrv, otlp } =
+        let Config { listen, namesrv_address, broker_address, tls, http, mqtt, broker, store, namesrv, otlp } =
             self.config;
         Plan {
             listen,
@@ -246,6 +248,7 @@ impl Effective {
             broker: self.advertised.map(|Advertised { address: advertised, .. }| BrokerPlan {
                 address: broker_address,
                 advertised,
+                tls,
                 http,
                 mqtt,
                 engine: broker,
@@ -313,7 +316,7 @@ impl Loading {
     /// Fills in what depends on other values, and checks what a single value cannot show.
     fn complete(&mut self) {
         let Effective { role, config, origins, warnings, advertised } = &mut self.effective;
-        let origin = |key| origins.get(key).cloned().unwrap_or(Origin::Default);
+        let origin = |key: &str| origins.get(key).cloned().unwrap_or(Origin::Default);
         let mut problem = |key: &str, origin, reason| {
             self.problems.push(Problem::Value { origin, key: key.to_owned(), reason });
         };
@@ -356,33 +359,38 @@ impl Loading {
             );
             problem("maxMessageSize", origin("maxMessageSize"), reason);
         }
-        let http = &config.http;
-        if http.port > 0
-            && !http.bind_address.is_loopback()
-            && http.credentials.is_none()
-            && !http.allow_anonymous
-        {
-            let reason = format!(
-                "others than this machine reach {}, and nobody would be asked who they are; set httpCredentialsFile, or \
-                 httpAllowAnonymous=true if that is what you want, or httpPort=0",
-                http.bind_address
-            );
-            problem("httpBindAddress", origin("httpBindAddress"), reason);
+        let (http, mqtt, has_tls) = (&config.http, &config.mqtt, config.tls.certificate.is_some());
+        // Who has no certificate does not get as far as to be asked.
+        let certified =
+            mqtt.port == 0 && config.tls.client_auth == ClientAuth::Require || mqtt.certificate_user;
+        let front_ends = [
+            (
+                "http",
+                http.bind_address,
+                [http.port, http.tls_port],
+                http.credentials.is_some(),
+                http.allow_anonymous,
+            ),
+            (
+                "mqtt",
+                mqtt.bind_address,
+                [mqtt.port, mqtt.tls_port],
+                mqtt.credentials.is_some() || has_tls && certified,
+                mqtt.allow_anonymous,
+            ),
+        ];
+        for (name, address, [port, tls_port], asks, may_be_anyone) in front_ends {
+            let is_served = port > 0 || has_tls && tls_port > 0;
+            if is_served && !address.is_loopback() && !asks && !may_be_anyone {
+                let reason = format!(
+                    "others than this machine reach {address}, and nobody would be asked who they are; set \
+                     {name}CredentialsFile, or {name}AllowAnonymous=true if that is what you want, or {name}Port=0"
+                );
+                let key = format!("{name}BindAddress");
+                problem(&key, origin(&key), reason);
+            }
         }
         let told = config.broker_address.advertised;
-        let mqtt = &config.mqtt;
-        if mqtt.port > 0
-            && !mqtt.bind_address.is_loopback()
-            && mqtt.credentials.is_none()
-            && !mqtt.allow_anonymous
-        {
-            let reason = format!(
-                "others than this machine reach {}, and nobody would be asked who they are; set mqttCredentialsFile, or \
-                 mqttAllowAnonymous=true if that is what you want, or mqttPort=0",
-                mqtt.bind_address
-            );
-            problem("mqttBindAddress", origin("mqttBindAddress"), reason);
-        }
         match address::advertised(config.listen.bind_address, told, address::local) {
             Ok(found) => {
                 warnings.extend(found.warning.clone());

@@ -1,13 +1,13 @@
 //! The listeners' settings: addresses, ports, and the limits that keep one client from hurting another.
 //!
-//! Five tables, because a NameServer alone has no use for the broker's addresses, nor the other way round.
+//! Several tables, because a NameServer alone has no use for the broker's addresses, nor the other way round.
 //! Names, defaults and units are RocketMQ's where it has the key; `bindAddress` differs on purpose in its default.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use ferromq_model::config::{Secs, Servers};
-use ferromq_model::{ByteSize, Millis, config_keys};
+use ferromq_model::{ByteSize, Millis, config_enum, config_keys};
 
 config_keys! {
     /// What every listener has: its address, its limits, its threads.
@@ -65,11 +65,44 @@ config_keys! {
     }
 }
 
+config_enum! {
+    /// Whether clients show certificates of their own.
+    pub enum ClientAuth {
+        /// They are not asked for one.
+        None = "none",
+        /// They may.
+        Optional = "optional",
+        /// They must.
+        Require = "require",
+    }
+}
+
+config_keys! {
+    /// The certificates of MQTT and HTTP over TLS, which `mqttTlsPort` and `httpTlsPort` serve once there is one. The files
+    /// are read again when they change.
+    pub struct TlsConfig {
+        /// A PEM file with the server's certificate, followed by those of the authorities between it and a known one.
+        "tls.server.certPath" => certificate: Option<PathBuf> = None, Restart;
+        /// A PEM file with the certificate's private key, without a password.
+        "tls.server.keyPath" => key: Option<PathBuf> = None, Restart;
+        /// A PEM file with the authorities whose certificates clients may show.
+        "tls.server.trustCertPath" => trust: Option<PathBuf> = None, Restart;
+        /// Whether clients are asked for a certificate that one of those authorities signed: `optional` asks, `require`
+        /// lets nobody in by MQTT over TLS who has none. HTTP asks, and never requires: browsers have none.
+        "tls.server.need.client.auth" => client_auth: ClientAuth = ClientAuth::None, Restart;
+        /// How long a client may take for the handshake.
+        "tlsHandshakeTimeout" => handshake_limit: Millis = Millis::secs(10), Restart,
+            in Millis(100)..=Millis::mins(1);
+    }
+}
+
 config_keys! {
     /// Where HTTP is served, to whom, and what one request may cost.
     pub struct HttpConfig {
-        /// The port of the HTTP API and the dashboard; 0 serves no HTTP.
+        /// The port of the HTTP API and the dashboard; 0 serves none.
         "httpPort" => port: u16 = 8_080, Restart;
+        /// The port of the same over TLS, served if `tls.server.certPath` is set; 0 serves none.
+        "httpTlsPort" => tls_port: u16 = 8_443, Restart;
         /// The address that HTTP is served at, whatever `bindAddress` says. One that others than this machine reach needs
         /// `httpCredentialsFile`, or `httpAllowAnonymous=true`.
         "httpBindAddress" => bind_address: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST), Restart;
@@ -102,14 +135,20 @@ config_keys! {
 config_keys! {
     /// Where MQTT is served, to whom, and what one client may cost.
     pub struct MqttConfig {
-        /// The port of MQTT over TCP; 0 serves no MQTT.
+        /// The port of MQTT over TCP; 0 serves none.
         "mqttPort" => port: u16 = 1_883, Restart;
+        /// The port of MQTT over TLS, served if `tls.server.certPath` is set; 0 serves none.
+        "mqttTlsPort" => tls_port: u16 = 8_883, Restart;
         /// The address that MQTT is served at, whatever `bindAddress` says. One that others than this machine reach needs
         /// `mqttCredentialsFile`, or `mqttAllowAnonymous=true`.
         "mqttBindAddress" => bind_address: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST), Restart;
         /// A file that says who may use MQTT, a line each: `user NAME PASSWORD`, where `sha256:HEX` may stand for a
         /// password. Without it, nobody is asked who they are.
         "mqttCredentialsFile" => credentials: Option<PathBuf> = None, Restart;
+        /// Whether a client that shows a certificate (`tls.server.need.client.auth`) is the user whom that names, and needs no
+        /// password: its common name, or the first alternative name. Others then need `mqttCredentialsFile`, unless
+        /// `mqttAllowAnonymous=true`.
+        "mqttCertificateUser" => certificate_user: bool = false, Restart;
         /// Serve MQTT to whoever reaches an address that is not this machine's own, without asking who they are.
         "mqttAllowAnonymous" => allow_anonymous: bool = false, Restart;
         /// The most MQTT connections at a time.

@@ -4,10 +4,12 @@
 //! answer; it holds no state that outlives its connection.
 
 pub mod config;
+pub mod credentials;
 pub mod http;
 pub mod metrics;
 pub mod mqtt;
 pub mod otlp;
 pub mod remoting;
 pub mod spans;
+pub mod tls;
 pub mod traffic;

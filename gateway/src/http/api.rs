@@ -11,7 +11,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::auth::{Credentials, Sessions};
+use super::auth::Sessions;
 use super::connections::Open;
 use super::problem::{Kind, Problem};
 use super::receive::members::Receivers;
@@ -22,6 +22,7 @@ use super::{
     offsets, overview, receive, send, settings, topics,
 };
 use crate::config::HttpConfig;
+use crate::credentials::Credentials;
 use crate::metrics::Sources;
 use crate::mqtt::Mqtt;
 use crate::remoting::namesrv_view::NamesrvView;

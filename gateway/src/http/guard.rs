@@ -16,6 +16,7 @@ use super::api::Api;
 use super::auth;
 use super::problem::{Kind, Problem};
 use super::{mqtt, send};
+use crate::mqtt::Mqtt;
 use crate::spans;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -91,7 +92,10 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 fn admit(api: &Api, request: &Request<Body>) -> Result<(), Problem> {
     check_page(api, request.headers(), request.uri())?;
     // A browser asks before it sends what it would authorise.
-    if is_open(request.uri().path()) || request.method() == Method::OPTIONS {
+    let path = request.uri().path();
+    // Where MQTT asks nobody, it is at HTTP's own risk that others come in by its door.
+    let asks_by_itself = path == mqtt::PATH && api.mqtt().is_some_and(Mqtt::asks);
+    if is_open(path) || asks_by_itself || request.method() == Method::OPTIONS {
         return Ok(());
     }
     auth::check(api, request.headers())
@@ -99,8 +103,7 @@ fn admit(api: &Api, request: &Request<Body>) -> Result<(), Problem> {
 
 /// Whether whoever reaches the server may see this: the page that one logs in with, and whether the process is well.
 fn is_open(path: &str) -> bool {
-    // MQTT asks by itself.
-    matches!(path, "/" | "/healthz" | "/readyz" | "/favicon.ico" | mqtt::PATH) || path.starts_with("/ui/")
+    matches!(path, "/" | "/healthz" | "/readyz" | "/favicon.ico") || path.starts_with("/ui/")
 }
 
 /// A page of another site that a browser shows on this machine could use the API in its user's name: browsers say which

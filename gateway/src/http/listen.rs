@@ -1,6 +1,7 @@
 //! HTTP connections: accepted, limited, and ended by a stop once what they were asked is answered.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -11,26 +12,61 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 
 use super::api::{self, Api};
 use super::guard::{self, Peer};
 use super::receive::members::SWEEP;
+use crate::tls::{self, Demand, Doors};
 use crate::traffic::Protocol;
 
 /// The most headers that one request may have.
 const MAX_HEADERS: usize = 200;
+/// The setting that says how many connections there may be.
+const LIMIT: &str = "httpMaxConnections";
 
-/// Serves `api` on `listener` until `stop` turns true; returns when the last connection has ended.
-pub async fn serve(listener: TcpListener, api: Api, stop: watch::Receiver<bool>) {
+/// Whom the certificate of a connection names.
+#[derive(Clone, Debug)]
+pub(super) struct CertifiedUser(pub(super) String);
+
+/// Serves `api` at `doors` until `stop` turns true; returns when the last connection has ended.
+pub async fn serve(doors: impl Into<Doors>, api: Api, stop: watch::Receiver<bool>) {
+    let Doors { plain, encrypted } = doors.into();
     let places = Arc::new(Semaphore::new(api.http().max_connections as usize));
     let router = api::router(api.clone());
-    let connections = accept_loop(listener, places, "httpMaxConnections", stop.clone(), |accepted| {
-        let connection = Connection { api: api.clone(), router: router.clone(), stop: stop.clone() };
-        connection.serve(accepted)
-    });
-    tokio::join!(connections, keep_house(&api, stop.clone()));
+    let connection = || Connection { api: api.clone(), router: router.clone(), stop: stop.clone() };
+    let in_the_clear = async {
+        let Some(listener) = plain else { return };
+        accept_loop(listener, Arc::clone(&places), LIMIT, stop.clone(), |accepted| {
+            let Accepted { stream, peer, place } = accepted;
+            let connection = connection();
+            async move {
+                connection.serve(stream, peer, None).await;
+                drop(place);
+            }
+        })
+        .await;
+    };
+    let over_tls = async {
+        let Some((listener, tls)) = encrypted else { return };
+        accept_loop(listener, Arc::clone(&places), LIMIT, stop.clone(), |accepted| {
+            let Accepted { stream, peer, place } = accepted;
+            let (connection, tls) = (connection(), tls.clone());
+            async move {
+                match tls.accept(stream, Demand::Never).await {
+                    Ok(stream) => {
+                        let user = tls::certified_user(&stream);
+                        connection.serve(stream, peer, user.map(CertifiedUser)).await;
+                    }
+                    Err(error) => tracing::debug!(%peer, %error, "no TLS with a client of HTTP"),
+                }
+                drop(place);
+            }
+        })
+        .await;
+    };
+    tokio::join!(in_the_clear, over_tls, keep_house(&api, stop.clone()));
     // WebSockets are no connections of HTTP any more.
     api.streams().ended().await;
     api.receivers().leave_all(api.broker());
@@ -59,15 +95,23 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, Accepted { stream, peer, place }: Accepted) {
+    async fn serve(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: SocketAddr,
+        user: Option<CertifiedUser>,
+    ) {
         let Self { api, router, mut stop } = self;
         let _present = api.sources().traffic.enter(Protocol::Http);
         let _open = api.open().enter(peer);
         let config = api.http().clone();
         let service = service_fn(|request: hyper::Request<Incoming>| {
-            let (api, router) = (&api, router.clone());
+            let (api, router, user) = (&api, router.clone(), user.clone());
             async move {
-                let request = request.map(Body::new);
+                let mut request = request.map(Body::new);
+                if let Some(user) = user {
+                    request.extensions_mut().insert(user);
+                }
                 Ok::<_, Infallible>(guard::answer(api, router, Peer(peer), request).await)
             }
         });
@@ -93,6 +137,5 @@ impl Connection {
         if let Err(error) = ended {
             tracing::debug!(%peer, %error, "HTTP connection ended");
         }
-        drop(place);
     }
 }

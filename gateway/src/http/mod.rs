@@ -55,5 +55,4 @@ mod topics;
 mod units;
 
 pub use api::{Api, openapi};
-pub use auth::{Credentials, CredentialsError};
 pub(crate) use message::CONTENT_TYPE;

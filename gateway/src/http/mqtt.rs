@@ -8,8 +8,9 @@ use axum::routing::{MethodRouter, get};
 
 use super::api::Api;
 use super::guard::Peer;
+use super::listen::CertifiedUser;
 use super::problem::{Kind, Problem};
-use crate::mqtt;
+use crate::mqtt::{self, Caller};
 
 /// Where it is.
 pub(super) const PATH: &str = "/mqtt";
@@ -22,6 +23,7 @@ pub(super) fn route() -> MethodRouter<Api> {
 async fn open(
     State(api): State<Api>,
     Extension(Peer(peer)): Extension<Peer>,
+    user: Option<Extension<CertifiedUser>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let Some(mqtt) = api.mqtt() else {
@@ -38,6 +40,7 @@ async fn open(
         .max_frame_size(most)
         .write_buffer_size(0);
     let mqtt = mqtt.clone();
+    let caller = Caller { from: peer, certified: user.map(|Extension(CertifiedUser(user))| user) };
     // MQTT's end waits for its place.
-    Ok(upgrade.on_upgrade(move |socket| mqtt.serve_socket(socket, peer, place)))
+    Ok(upgrade.on_upgrade(move |socket| mqtt.serve_socket(socket, caller, place)))
 }

@@ -16,6 +16,7 @@ use ferromq_mqtt::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
+use super::Caller;
 use super::connection::{Connection, End, Peer, linger, poll_read};
 use super::hub::Present;
 use super::message::Published;
@@ -32,7 +33,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     server: Arc<Server>,
     mut stream: S,
-    from: SocketAddr,
+    Caller { from, certified }: Caller,
 ) {
     let mut input = BytesMut::new();
     let mut out = Out::default();
@@ -50,7 +51,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let version = connect.version;
     let most = connect.maximum_packet_size();
-    match admit(&server, &connect).await {
+    match admit(&server, &connect, certified).await {
         Ok(admitted) => run(server, stream, from, connect, admitted, (input, out)).await,
         Err(reason) => {
             tracing::debug!(%from, client = %connect.client_id, %reason, "MQTT connection refused");
@@ -87,14 +88,16 @@ struct Admitted {
     connected: Connected,
 }
 
-async fn admit(server: &Arc<Server>, connect: &Connect) -> Result<Admitted, ReasonCode> {
+async fn admit(
+    server: &Arc<Server>,
+    connect: &Connect,
+    certified: Option<String>,
+) -> Result<Admitted, ReasonCode> {
     if connect.properties.authentication_method.is_some() {
         return Err(ReasonCode::BadAuthenticationMethod);
     }
     let (user, password) = (connect.user_name.as_deref(), connect.password.as_deref());
-    if !server.admits(user, password) {
-        return Err(ReasonCode::BadUserNameOrPassword);
-    }
+    let _user = server.admit(certified, user, password)?;
     if connect.client_id.len() > usize::from(server.config().max_client_id_len)
         || connect.client_id.bytes().any(|byte| byte < 0x20)
     {

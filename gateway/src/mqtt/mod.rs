@@ -50,7 +50,6 @@ use ferromq_mqtt::QoS;
 use ferromq_mqtt::topic::AnyFilter;
 use ferromq_net::{Accepted, accept_loop};
 use ferromq_store::StoreConfig;
-use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use self::server::Server;
@@ -59,8 +58,21 @@ use self::state::{Ended, Options, Outbound, RetainLimits, Source, State};
 pub(crate) use self::websocket::SUBPROTOCOL;
 use self::websocket::WebSocketStream;
 use crate::config::MqttConfig;
-use crate::http::Credentials;
+use crate::credentials::Credentials;
+use crate::tls::{self, Demand, Doors};
 use crate::traffic::{Protocol, Traffic};
+
+/// The setting that says how many connections there may be.
+const LIMIT: &str = "mqttMaxConnections";
+
+/// Who is at the other end of a connection, before it has said anything.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// Where it comes from.
+    pub(crate) from: SocketAddr,
+    /// Whom its certificate names, if it has shown one.
+    pub(crate) certified: Option<String>,
+}
 
 /// MQTT over one broker: a handle.
 #[derive(Clone)]
@@ -113,22 +125,26 @@ impl Mqtt {
         Arc::clone(&self.server.places).try_acquire_owned().ok()
     }
 
+    /// Whether clients are asked who they are.
+    pub(crate) fn asks(&self) -> bool {
+        self.server.asks()
+    }
+
     /// The largest packet that a client may send, in bytes.
     pub(crate) fn max_packet_size(&self) -> usize {
         self.server.config().max_packet_size.0 as usize
     }
 
     /// Serves a WebSocket, to its end.
-    pub(crate) async fn serve_socket(self, socket: WebSocket, from: SocketAddr, place: OwnedSemaphorePermit) {
+    pub(crate) async fn serve_socket(self, socket: WebSocket, caller: Caller, place: OwnedSemaphorePermit) {
         let _present = self.server.traffic.enter(Protocol::Mqtt);
-        connect::serve(self.server, WebSocketStream::new(socket), from).await;
+        connect::serve(self.server, WebSocketStream::new(socket), caller).await;
         drop(place);
     }
 
-    /// Serves `listener` until `stop` turns true; returns when the last connection has ended and everything is kept.
-    pub async fn serve(self, listener: TcpListener, stop: watch::Receiver<bool>) {
+    /// Serves `doors` until `stop` turns true; returns when the last connection has ended and everything is kept.
+    pub async fn serve(self, doors: impl Into<Doors>, stop: watch::Receiver<bool>) {
         let server = self.server;
-        let places = Arc::clone(&server.places);
         match server.state().groups().await {
             Ok(groups) => {
                 for (text, kept) in groups {
@@ -139,15 +155,6 @@ impl Mqtt {
             }
             Err(error) => tracing::error!(%error, "groups of shared subscriptions begin anew"),
         }
-        let serving = accept_loop(listener, places, "mqttMaxConnections", stop.clone(), |accepted| {
-            let Accepted { stream, peer, place } = accepted;
-            let server = Arc::clone(&server);
-            async move {
-                let _present = server.traffic.enter(Protocol::Mqtt);
-                connect::serve(server, stream, peer).await;
-                drop(place);
-            }
-        });
         let stopping = {
             let (server, mut stop) = (Arc::clone(&server), stop.clone());
             async move {
@@ -157,10 +164,10 @@ impl Mqtt {
             }
         };
         tokio::join!(
-            serving,
+            connections(&server, doors.into(), &stop),
             stopping,
             wills::look_after(&server, stop.clone()),
-            sys::publish(&server, stop)
+            sys::publish(&server, stop.clone())
         );
         // WebSockets are no connections of this listener.
         let _ = server.places.acquire_many(server.config().max_connections).await;
@@ -169,6 +176,43 @@ impl Mqtt {
             tracing::error!(%error, "MQTT sessions were not kept to the last");
         }
     }
+}
+
+/// Serves the connections that come by either door until `stop` turns true; returns when the last has ended.
+async fn connections(server: &Arc<Server>, Doors { plain, encrypted }: Doors, stop: &watch::Receiver<bool>) {
+    let in_the_clear = async {
+        let Some(listener) = plain else { return };
+        accept_loop(listener, Arc::clone(&server.places), LIMIT, stop.clone(), |accepted| {
+            let Accepted { stream, peer, place } = accepted;
+            let server = Arc::clone(server);
+            async move {
+                let _present = server.traffic.enter(Protocol::Mqtt);
+                connect::serve(server, stream, Caller { from: peer, certified: None }).await;
+                drop(place);
+            }
+        })
+        .await;
+    };
+    let over_tls = async {
+        let Some((listener, tls)) = encrypted else { return };
+        accept_loop(listener, Arc::clone(&server.places), LIMIT, stop.clone(), |accepted| {
+            let Accepted { stream, peer, place } = accepted;
+            let (server, tls) = (Arc::clone(server), tls.clone());
+            async move {
+                match tls.accept(stream, Demand::AsSet).await {
+                    Ok(stream) => {
+                        let _present = server.traffic.enter(Protocol::Mqtt);
+                        let caller = Caller { from: peer, certified: tls::certified_user(&stream) };
+                        connect::serve(server, stream, caller).await;
+                    }
+                    Err(error) => tracing::debug!(%peer, %error, "no TLS with an MQTT client"),
+                }
+                drop(place);
+            }
+        })
+        .await;
+    };
+    tokio::join!(in_the_clear, over_tls);
 }
 
 /// Lets go of what a session had that is no more, and lasted longer than its connection.

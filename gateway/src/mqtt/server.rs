@@ -25,7 +25,7 @@ use super::shared::{Group, Groups};
 use super::state::{Retained, Source, State};
 use super::sys::{self, Counters};
 use crate::config::MqttConfig;
-use crate::http::Credentials;
+use crate::credentials::Credentials;
 use crate::traffic::Traffic;
 
 /// Queues that a topic gets that a message creates: as many as the broker's template has.
@@ -118,11 +118,32 @@ impl Server {
         self.sooner.notified().await;
     }
 
-    /// Whether whoever shows this may come in.
-    pub(super) fn admits(&self, user: Option<&str>, password: Option<&[u8]>) -> bool {
-        let Some(credentials) = &self.credentials else { return true };
+    /// Whether clients are asked who they are.
+    pub(super) fn asks(&self) -> bool {
+        self.credentials.is_some() || self.config.certificate_user && !self.config.allow_anonymous
+    }
+
+    /// Who a client is that says this of itself, or `None` if nobody asks.
+    ///
+    /// # Errors
+    /// What it is told if it may not come in.
+    pub(super) fn admit(
+        &self,
+        certified: Option<String>,
+        user: Option<&str>,
+        password: Option<&[u8]>,
+    ) -> Result<Option<Arc<str>>, ReasonCode> {
+        if self.config.certificate_user
+            && let Some(user) = certified
+        {
+            return Ok(Some(user.into()));
+        }
+        let Some(credentials) = &self.credentials else {
+            return if self.asks() { Err(ReasonCode::NotAuthorized) } else { Ok(None) };
+        };
         let password = password.and_then(|password| std::str::from_utf8(password).ok());
-        user.zip(password).is_some_and(|(user, password)| credentials.knows(user, password))
+        let known = user.zip(password).and_then(|(user, password)| credentials.user(user, password));
+        known.map(|user| Some(user.into())).ok_or(ReasonCode::BadUserNameOrPassword)
     }
 
     /// Whether a client may publish to a topic.

@@ -1,7 +1,7 @@
 //! What holds for every path.
 
 use base64::Engine as _;
-use ferromq_gateway::http::Credentials;
+use ferromq_gateway::credentials::Credentials;
 use ferromq_gateway::http::problem::Kind;
 use ferromq_store::FlushMode;
 

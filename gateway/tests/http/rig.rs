@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use ferromq_broker::Broker;
 use ferromq_gateway::config::HttpConfig;
-use ferromq_gateway::http::{Api, Credentials, listen};
+use ferromq_gateway::credentials::Credentials;
+use ferromq_gateway::http::{Api, listen};
 use ferromq_gateway::metrics::Sources;
 use ferromq_store::FlushMode;
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! What watches the broker: metrics, whether it is well, and the page that a dashboard opens with.
 
 use ferromq_broker::stats::Stage;
-use ferromq_gateway::http::Credentials;
+use ferromq_gateway::credentials::Credentials;
 use ferromq_model::Millis;
 use ferromq_protocol::code::RequestCode::*;
 use ferromq_store::FlushMode;

@@ -1,0 +1,4 @@
+//! Who may reach MQTT, and how: TLS, certificates of clients, rules, ways to show who one is, and how many at a time.
+
+mod certificates;
+mod tls;
