@@ -171,8 +171,8 @@ pub fn python(project: &str) -> Command {
 /// When they cannot be installed.
 pub fn node_clients() -> PathBuf {
     let from = interop().join("node");
-    let files =
-        ["package.json", "package-lock.json", ".npmrc", "streams.js", "mqtt.js"].map(|file| from.join(file));
+    let files = ["package.json", "package-lock.json", ".npmrc", "streams.js", "mqtt.js", "browser.js"]
+        .map(|file| from.join(file));
     let name = format!("node-{}", digest(&files));
     provide(&name, |into| {
         need("npm", "--version", "Node.js, 20.19 or later (https://nodejs.org)");

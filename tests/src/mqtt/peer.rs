@@ -110,6 +110,8 @@ impl Setup {
         let mut launch = Launch::new(Kind::Ferro, &self.dir)
             .small_files()
             .set("mqttPort", &self.port.to_string())
+            // As mosquitto: a page may come from anywhere.
+            .set("httpCorsOrigins", "*")
             // However full the disk of the machine is that tests run on.
             .set("cleanFileForciblyEnable", "false")
             .set("diskSpaceWarningLevelRatio", "100");

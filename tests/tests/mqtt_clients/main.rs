@@ -3,6 +3,8 @@
 //! The programs of `tests/interop` run all of their scenarios in one process, and say of each how it ended; mosquitto's own
 //! clients are run from here, each against a connection by hand.
 
+mod rust;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,7 +20,9 @@ mqtt_tests! {
     aiomqtt,
     gmqtt,
     npm_mqtt,
+    npm_mqtt_in_a_browser,
     paho_for_go,
+    rumqttc,
     mosquitto_pub_publishes,
     mosquitto_sub_subscribes,
     mosquitto_sub_resumes_its_session,
@@ -193,4 +197,17 @@ fn mosquitto_rr_asks(scene: &Scene) {
     let which = asked.properties.bytes(CORRELATION).expect("correlation data");
     answerer.publish_all(Publish::new(&answer, "4", 1, 0).with(CORRELATION, which));
     assert_eq!(asking.join().expect("it ends well"), "4\n");
+}
+
+fn rumqttc(scene: &Scene) {
+    rust::run(scene);
+}
+
+/// The build of the npm package for pages, in one that Chromium shows.
+fn npm_mqtt_in_a_browser(scene: &Scene) {
+    let mut command = Command::new("node");
+    command.arg(toolchain::node_clients().join("browser.js")).env("CHROMIUM", toolchain::chromium());
+    let three: &[&str] = &["publish", "retained", "will", "resumed"];
+    let names = named(&[("3", three), ("5", three), ("5", &["request"])]);
+    expect_ok(scene, command, &names.iter().map(String::as_str).collect::<Vec<_>>());
 }
