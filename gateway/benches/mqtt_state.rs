@@ -39,7 +39,7 @@ impl Log for Empty {
 
 fn open(dir: &Path, flush: FlushMode) -> State {
     let retain = RetainLimits { messages: 1000, bytes: 1 << 20 };
-    let options = Options { dir: dir.to_owned(), flush, retain };
+    let options = Options { dir: dir.to_owned(), flush, sessions: usize::MAX, retain };
     State::open(&options, Arc::new(Empty), Timestamp::now(), |_, _, _| {}).expect("opens")
 }
 

@@ -132,6 +132,16 @@ config_keys! {
     }
 }
 
+config_enum! {
+    /// What happens when more waits for an MQTT client than `mqttMaxQueuedMessages` allows.
+    pub enum QueueFullPolicy {
+        /// The oldest of it is dropped.
+        DropOldest = "dropOldest",
+        /// The same, and a client that is connected is disconnected when it is next heard of: it is too slow.
+        Disconnect = "disconnect",
+    }
+}
+
 config_keys! {
     /// Where MQTT is served, to whom, and what one client may cost.
     pub struct MqttConfig {
@@ -153,6 +163,9 @@ config_keys! {
         "mqttAllowAnonymous" => allow_anonymous: bool = false, Restart;
         /// The most MQTT connections at a time.
         "mqttMaxConnections" => max_connections: u32 = 100_000, Restart, in 1..=1_000_000;
+        /// The most MQTT sessions, of clients that are connected and of those that are not; a client that has none is refused
+        /// beyond it.
+        "mqttMaxSessions" => max_sessions: u32 = 1_000_000, Restart, in 1..=100_000_000;
         /// The largest packet that is read; a client that sends a larger one is disconnected.
         "mqttMaxPacketSize" => max_packet_size: ByteSize = ByteSize::mib(1), Restart,
             in ByteSize::kib(1)..=ByteSize::mib(256);
@@ -164,6 +177,12 @@ config_keys! {
         "mqttMaxInflight" => max_inflight: u16 = 256, Restart, in 1..=65_535;
         /// The most subscriptions of one session.
         "mqttMaxSubscriptions" => max_subscriptions: u32 = 10_000, Restart, in 1..=1_000_000;
+        /// How many messages may wait for a client that cannot take them now, counted once for each of its subscriptions
+        /// that they match, without those of shared ones; 0 is as many as the log keeps.
+        "mqttMaxQueuedMessages" => max_queued: u32 = 0, Restart;
+        /// What happens when more wait: `dropOldest` drops the oldest, of the longest queues first; `disconnect` also
+        /// disconnects a client that is too slow, when it is next heard of.
+        "mqttQueueFullPolicy" => queue_full: QueueFullPolicy = QueueFullPolicy::DropOldest, Restart;
         /// The most levels of a topic or filter.
         "mqttMaxTopicLevels" => max_topic_levels: u16 = 128, Restart, in 1..=128;
         /// The highest topic alias, in either direction; 0 allows none.

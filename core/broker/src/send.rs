@@ -38,6 +38,8 @@ use crate::transaction::half;
 pub const BATCH_BYTES: usize = 4 << 20;
 /// Messages that one client batch may have.
 pub const MAX_CLIENT_BATCH: usize = 65_536;
+/// For [`Send::default_queues`]: as many as the topic has whose settings a new one takes over.
+pub const QUEUES_OF_TEMPLATE: i32 = i32::MAX;
 /// Bytes of the `UNIQ_KEY` property that the broker adds: its name, 32 hex digits, both separators.
 const UNIQUE_KEY_PROPERTY_LEN: usize = property::UNIQUE_KEY.len() + 32 + 2;
 

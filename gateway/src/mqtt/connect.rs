@@ -18,12 +18,12 @@ use tokio::time::timeout;
 
 use super::Caller;
 use super::connection::{Connection, End, Peer, linger, poll_read};
-use super::hub::Present;
+use super::hub::{Present, Visitor};
 use super::message::Published;
 use super::out::Out;
 use super::server::Server;
 use super::session::{Session, Subscriptions, Window};
-use super::state::{self, Connected, Expiry, Loaded};
+use super::state::{self, ConnectError, Connected, Expiry, Loaded};
 use super::wills;
 
 /// How long a new connection may take for its CONNECT.
@@ -41,7 +41,10 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         Ok(Some(Ok(connect))) => connect,
         Ok(Some(Err(error))) => {
             tracing::debug!(%from, %error, "MQTT connection refused");
-            if let Some((version, answer)) = error.answer() {
+            let answer = error.answer();
+            let reason = answer.as_ref().map_or(ReasonCode::MalformedPacket, |(_, answer)| answer.reason);
+            server.counters.refuse(reason);
+            if let Some((version, answer)) = answer {
                 let _ = out.push(&Packet::ConnAck(Box::new(answer)), version, u32::MAX);
             }
             let _ = linger(&mut stream, &mut out).await;
@@ -51,10 +54,11 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let version = connect.version;
     let most = connect.maximum_packet_size();
-    match admit(&server, &connect, certified).await {
+    match admit(&server, &connect, from, certified).await {
         Ok(admitted) => run(server, stream, from, connect, admitted, (input, out)).await,
         Err(reason) => {
             tracing::debug!(%from, client = %connect.client_id, %reason, "MQTT connection refused");
+            server.counters.refuse(reason);
             let answer = Packet::ConnAck(Box::new(ConnAck::refused(reason)));
             // 3.1.1 has no word for every reason: it is closed then without one.
             let _ = out.push(&answer, version, most);
@@ -91,13 +95,14 @@ struct Admitted {
 async fn admit(
     server: &Arc<Server>,
     connect: &Connect,
+    from: SocketAddr,
     certified: Option<String>,
 ) -> Result<Admitted, ReasonCode> {
     if connect.properties.authentication_method.is_some() {
         return Err(ReasonCode::BadAuthenticationMethod);
     }
     let (user, password) = (connect.user_name.as_deref(), connect.password.as_deref());
-    let _user = server.admit(certified, user, password)?;
+    let known = server.admit(certified, user, password)?;
     if connect.client_id.len() > usize::from(server.config().max_client_id_len)
         || connect.client_id.bytes().any(|byte| byte < 0x20)
     {
@@ -111,7 +116,8 @@ async fn admit(
         if is_assigned { assigned() } else { Text::try_from(connect.client_id.as_str()).expect("a text") };
     let expiry = connect.session_expiry().min(server.longest_expiry());
     let will = connect.will.as_ref().map(|will| kept_will(&client, will)).transpose()?;
-    let present = server.hub.enter(&client).await;
+    let visitor = Visitor { address: from, user: known.or_else(|| user.map(Arc::from)), since: Timestamp::now() };
+    let present = server.hub.enter(&client, &visitor, ReasonCode::SessionTakenOver).await;
     let connect = state::Connect {
         client_id: client.as_str().into(),
         version: connect.version.level(),
@@ -119,9 +125,15 @@ async fn admit(
         expiry: Expiry::from_interval(expiry.as_u32()),
         will: will.map(Box::new),
     };
-    let connected = server.state().connect(connect, Timestamp::now()).await.map_err(|error| {
-        tracing::error!(%error, client = %client, "an MQTT session cannot be opened");
-        ReasonCode::ServerUnavailable
+    let connected = server.state().connect(connect, Timestamp::now()).await.map_err(|error| match error {
+        ConnectError::TooMany { .. } => {
+            tracing::warn!(%error, client = %client, "an MQTT client is refused");
+            ReasonCode::QuotaExceeded
+        }
+        ConnectError::Load(error) => {
+            tracing::error!(%error, client = %client, "an MQTT session cannot be opened");
+            ReasonCode::ServerUnavailable
+        }
     })?;
     Ok(Admitted { present, client, is_assigned, expiry, connected })
 }
@@ -215,7 +227,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     properties.session_expiry = (expiry != connect.session_expiry()).then_some(expiry);
     properties.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
     properties.assigned_client_id = is_assigned.then(|| client.clone());
-    let orders = present.orders();
+    let seat = present.seat();
     let end = if durable.wait().await.is_ok() {
         // A client that takes no packet of this size is not told what it could not be told.
         let _ = out.push(&Packet::ConnAck(Box::new(answer)), peer.version, peer.max_packet);
@@ -230,7 +242,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let mut connection = Connection::new(Arc::clone(&server), stream, from, peer, session, (input, out));
     let end = match end {
         Some(end) => end,
-        None => connection.serve(orders).await,
+        None => connection.serve(&seat).await,
     };
     match &end {
         End::Lost(error) => tracing::debug!(%from, client = %client, %error, "MQTT connection lost"),
@@ -286,7 +298,7 @@ async fn open(
                 // The session holds it already.
                 server.detach(&queue);
                 let group = server.group_of(&text);
-                subscriptions.add(text, filter, queue, group, &kept);
+                subscriptions.add(&client, text, filter, queue, group, &kept);
             }
             Err(error) => {
                 tracing::error!(%error, filter = %text, "a subscription cannot be resumed");

@@ -13,6 +13,7 @@
 
 mod deliver;
 mod incoming;
+mod limit;
 
 pub(super) use incoming::reason_of_send;
 
@@ -36,10 +37,10 @@ use ferromq_mqtt::{
 };
 use ferromq_store::FlushWatch;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::hub::Order;
+use super::hub::{Call, Seat};
+use super::inspect::Report;
 use super::mailbox::SubscriptionKey;
 use super::out::Out;
 use super::server::Server;
@@ -154,6 +155,8 @@ pub(super) struct Connection<S> {
     aliases_out: HashMap<Name, TopicAlias>,
     /// QoS 2 messages of the client that it did not release, and QoS 1 messages that are not acknowledged.
     unanswered: usize,
+    /// Messages that it was to have and was not sent.
+    dropped: u64,
     heard: Instant,
 }
 
@@ -164,6 +167,7 @@ enum Event {
     Safe,
     Arrival,
     Time,
+    Called(Call),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -194,13 +198,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             aliases_in: HashMap::new(),
             aliases_out: HashMap::new(),
             unanswered: 0,
+            dropped: 0,
             heard: Instant::now(),
         }
     }
 
     /// Serves it to its end.
-    pub(super) async fn serve(&mut self, mut orders: watch::Receiver<Order>) -> End {
-        match self.run(&mut orders).await {
+    pub(super) async fn serve(&mut self, seat: &Seat) -> End {
+        match self.run(seat).await {
             Ok(never) => match never {},
             Err(end) => end,
         }
@@ -246,7 +251,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    async fn run(&mut self, orders: &mut watch::Receiver<Order>) -> Result<std::convert::Infallible, End> {
+    async fn run(&mut self, seat: &Seat) -> Result<std::convert::Infallible, End> {
+        // What waited for the client to come back.
+        self.limit_queue();
         // What came right behind CONNECT.
         self.take_input().await?;
         loop {
@@ -259,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let (held, flushed) = (&mut self.held, &mut self.flushed);
                 tokio::select! {
                     biased;
-                    Ok(order) = orders.wait_for(Option::is_some) => return Err(End::Told(order.expect("waited for"))),
+                    call = seat.call() => Event::Called(call),
                     event = poll_fn(|cx| poll_io(stream, out, input, may_read, cx)) => event?,
                     safe = safe(held.front_mut(), flushed), if !held.is_empty() => {
                         safe?;
@@ -278,6 +285,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Event::Time if self.heard.elapsed() >= self.peer.keep_alive * 3 / 2 => {
                     return Err(End::Told(ReasonCode::KeepAliveTimeout));
                 }
+                Event::Called(Call::Go(why)) => return Err(End::Told(why)),
+                // Who asked may have left.
+                Event::Called(Call::Report(asked)) => drop(asked.send(self.report())),
                 Event::Wrote | Event::Arrival | Event::Time => {}
             }
         }
@@ -293,6 +303,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             self.out.append(&first.answers);
             self.held.pop_front();
+        }
+    }
+
+    /// How it stands.
+    fn report(&self) -> Report {
+        Report {
+            subscriptions: self.session.subscriptions.iter().map(|(_, one)| one.into()).collect(),
+            sent: self.session.window.len(),
+            received: self.unanswered + self.session.held.len(),
+            retained: self.retained.len(),
+            unwritten: self.out.len(),
+            dropped: self.dropped,
         }
     }
 

@@ -18,7 +18,9 @@
 //! | `shared` | groups of shared subscriptions |
 //! | `message` | a PUBLISH as a record, and back |
 //! | `mailbox`, `out` | who has something to read, and what waits to be written |
-//! | `hub` | who is connected, and how one connection ends another |
+//! | `hub` | who is connected, how one connection ends another, and what it is doing |
+//! | `figures` | what is counted |
+//! | `inspect` | what operators are shown of clients, sessions, groups and retained messages, and what they do to them |
 //! | `server` | what all connections share |
 //! | `sys` | what the server tells of itself under `$SYS` |
 //! | `websocket` | MQTT's bytes in frames |
@@ -27,7 +29,9 @@
 
 mod connect;
 mod connection;
+mod figures;
 mod hub;
+pub(crate) mod inspect;
 mod mailbox;
 mod message;
 mod out;
@@ -97,21 +101,27 @@ impl Mqtt {
             messages: config.max_retained as usize,
             bytes: config.max_retained_size.0 as usize,
         };
-        let options = Options { dir: root.join("mqtt"), flush: *flush, retain };
+        let sessions = config.max_sessions as usize;
+        let options = Options { dir: root.join("mqtt"), flush: *flush, sessions, retain };
         let fanout = broker.fanout();
         let mut shared = Vec::new();
-        let mut about_us = 0;
+        let (mut held, mut about_us) = (0, 0);
         let state = State::open(&options, Arc::new(store.clone()), Timestamp::now(), |_, text, _| {
             let Ok(filter) = AnyFilter::try_from(&**text) else { return };
-            about_us += usize::from(sys::is_about(filter.filter().as_str()));
             match fanout.attach(filter.filter().as_str()) {
-                Ok(queue) if filter.is_shared() => shared.push((Arc::clone(text), queue)),
-                Ok(_) => {}
+                Ok(queue) => {
+                    held += 1;
+                    about_us += usize::from(sys::is_about(queue.filter()));
+                    if filter.is_shared() {
+                        shared.push((Arc::clone(text), queue));
+                    }
+                }
                 Err(error) => tracing::error!(%error, filter = %text, "a subscription gets no messages"),
             }
         })?;
         fanout.drop_unheld();
         let server = Server::new(broker, state, config, credentials, traffic);
+        server.counters.subscriptions.store(held, Ordering::Relaxed);
         server.counters.listeners.store(about_us, Ordering::Relaxed);
         for (text, queue) in shared {
             // Only sessions that outlive their connections are found.

@@ -1,13 +1,13 @@
 //! What all MQTT connections share.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use ferromq_broker::Broker;
 use ferromq_broker::fanout::{AttachError, FilterQueue};
-use ferromq_broker::send::{Send, SendBatch, Ticket};
+use ferromq_broker::send::{QUEUES_OF_TEMPLATE, Send, SendBatch, Ticket};
 use ferromq_model::filter::MessageFilter;
 use ferromq_model::light::LIGHT_QUEUE;
 use ferromq_model::message::SysFlag;
@@ -19,17 +19,18 @@ use ferromq_store::{Placed, Read, ReadLimit};
 use tokio::sync::{Mutex, Notify, Semaphore};
 
 use super::connection::reason_of_send;
+use super::figures::Counters;
 use super::hub::Hub;
 use super::message::{View, expiry};
 use super::shared::{Group, Groups};
 use super::state::{Retained, Source, State};
-use super::sys::{self, Counters};
+use super::sys;
 use crate::config::MqttConfig;
 use crate::credentials::Credentials;
 use crate::traffic::Traffic;
 
-/// Queues that a topic gets that a message creates: as many as the broker's template has.
-const DEFAULT_QUEUES: i32 = i32::MAX;
+/// Where messages come from that no client sends: wills, and what the server tells of itself.
+pub(super) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A message that is to be retained once it is stored.
 #[derive(Debug)]
@@ -188,7 +189,7 @@ impl Server {
         let send = Send {
             topic: stored_under.as_str(),
             default_topic: AUTO_CREATE_TOPIC,
-            default_queues: DEFAULT_QUEUES,
+            default_queues: QUEUES_OF_TEMPLATE,
             queue: None,
             // Whoever reads the queues of the topic finds one MQTT topic's messages in their order.
             sharding_key: Some(topic),
@@ -240,6 +241,7 @@ impl Server {
         let attached = tokio::task::spawn_blocking(move || broker.fanout().attach(&filter)).await;
         let attached = attached.expect("no panic in it")?;
         self.counters.listeners.fetch_add(usize::from(is_about_us), Ordering::Relaxed);
+        self.counters.subscriptions.fetch_add(1, Ordering::Relaxed);
         Ok(attached)
     }
 
@@ -250,6 +252,7 @@ impl Server {
 
     /// Lets go of one.
     pub(super) fn detach(&self, queue: &FilterQueue) {
+        self.counters.subscriptions.fetch_sub(1, Ordering::Relaxed);
         self.counters.listeners.fetch_sub(usize::from(sys::is_about(queue.filter())), Ordering::Relaxed);
         self.broker.fanout().detach(queue);
     }

@@ -64,6 +64,15 @@ impl Subscription {
         (self.options, self.identifier) = asked(kept);
     }
 
+    /// How many messages wait in its queue: of a shared one, for the group.
+    pub(super) fn waiting(&self) -> u64 {
+        let queue = self.queue.queue();
+        match &self.group {
+            Some(group) => group.waiting(),
+            None => queue.max().0.saturating_sub(self.next.max(queue.min()).0),
+        }
+    }
+
     /// Whether something is there now; if not, the mailbox is told once it is.
     pub(super) fn has_more(&self) -> bool {
         if let Some(group) = &self.group {
@@ -111,9 +120,10 @@ impl Subscriptions {
         self.all.len()
     }
 
-    /// Adds one, which is not there yet.
+    /// Adds one of a client, which is not there yet.
     pub(super) fn add(
         &mut self,
+        client: &Text,
         text: Arc<str>,
         filter: Filter,
         queue: Arc<FilterQueue>,
@@ -123,7 +133,7 @@ impl Subscriptions {
         self.last += 1;
         let key = SubscriptionKey(self.last);
         match &group {
-            Some(group) => group.join(&self.mailbox, key),
+            Some(group) => group.join(&self.mailbox, key, client),
             None => {
                 self.plain += 1;
                 self.wildcards += usize::from(filter.has_wildcard());
@@ -211,6 +221,11 @@ impl Window {
         });
         let sent = in_order.collect();
         Self { sent, last: None, order, most, on_wire: 0, again }
+    }
+
+    /// How many are not complete.
+    pub(super) fn len(&self) -> usize {
+        self.sent.len()
     }
 
     /// How many more may be sent.

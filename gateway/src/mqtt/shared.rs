@@ -16,6 +16,7 @@ use std::sync::{Arc, Weak};
 
 use ferromq_broker::fanout::FilterQueue;
 use ferromq_model::QueueOffset;
+use ferromq_mqtt::Text;
 use ferromq_store::{Queue, Watcher};
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
@@ -61,6 +62,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct Member {
+    client: Text,
     mailbox: Weak<Mailbox>,
     key: SubscriptionKey,
 }
@@ -105,6 +107,11 @@ impl Groups {
         Change::Group { filter: Arc::clone(&group.text), group: inner.kept() }
     }
 
+    /// The names of all of them.
+    pub(super) fn names(&self) -> Vec<Arc<str>> {
+        self.all.lock().keys().cloned().collect()
+    }
+
     pub(super) fn find(&self, text: &str) -> Option<Arc<Group>> {
         self.all.lock().get(text).cloned()
     }
@@ -122,7 +129,7 @@ impl Inner {
     fn wake_next(&mut self) {
         for _ in 0..self.present.len() {
             self.turn = (self.turn + 1) % self.present.len();
-            let Member { mailbox, key } = &self.present[self.turn];
+            let Member { mailbox, key, .. } = &self.present[self.turn];
             if let Some(mailbox) = mailbox.upgrade() {
                 mailbox.put(*key);
                 return;
@@ -142,8 +149,9 @@ impl Group {
     }
 
     /// A member's connection takes part from now on.
-    pub(super) fn join(&self, mailbox: &Arc<Mailbox>, key: SubscriptionKey) {
-        self.inner.lock().present.push(Member { mailbox: Arc::downgrade(mailbox), key });
+    pub(super) fn join(&self, mailbox: &Arc<Mailbox>, key: SubscriptionKey, client: &Text) {
+        let member = Member { client: client.clone(), mailbox: Arc::downgrade(mailbox), key };
+        self.inner.lock().present.push(member);
     }
 
     /// It does no longer. What it was woken for goes to another.
@@ -216,6 +224,22 @@ impl Group {
         inner.lent.remove(&at);
         inner.returned.insert(at);
         inner.wake_next();
+    }
+
+    /// Clients whose connections take part, in the order of their names, and how many sessions have none.
+    pub(super) fn members(&self) -> (Vec<Text>, usize) {
+        let inner = self.inner.lock();
+        let mut clients: Vec<_> = inner.present.iter().map(|member| member.client.clone()).collect();
+        let away = (inner.users as usize).saturating_sub(clients.len());
+        clients.sort_unstable();
+        (clients, away)
+    }
+
+    /// How many messages no member has.
+    pub(super) fn waiting(&self) -> u64 {
+        let inner = self.inner.lock();
+        let queue = self.queue.queue();
+        queue.max().0.saturating_sub(inner.next.max(queue.min()).0) + inner.returned.len() as u64
     }
 
     /// What is to be kept of it now, if anything is.

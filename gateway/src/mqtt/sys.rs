@@ -4,9 +4,8 @@
 //! that changed, as long as somebody subscribes to one of them.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,26 +17,14 @@ use ferromq_mqtt::topic::{Filter, Name};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::figures::Drop;
 use super::message::Published;
-use super::server::Server;
+use super::server::{NOBODY, Server};
 use super::state::Retained;
 use crate::traffic::Protocol;
 
 /// How often values that changed are published.
 const INTERVAL: Duration = Duration::from_secs(10);
-
-/// What is counted for it.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    /// Messages that clients published and that are stored.
-    pub(super) received: AtomicU64,
-    /// Messages that were sent to clients.
-    pub(super) sent: AtomicU64,
-    /// Messages that were not, because they expired or are larger than their client takes.
-    pub(super) dropped: AtomicU64,
-    /// Subscriptions to filters that begin with `$SYS`.
-    pub(super) listeners: AtomicUsize,
-}
 
 /// Whether a filter can match any of it: one that begins with a wildcard cannot.
 pub(super) fn is_about(filter: &str) -> bool {
@@ -47,7 +34,7 @@ pub(super) fn is_about(filter: &str) -> bool {
 /// The topics and what they say now.
 fn values(server: &Server) -> Vec<(Name, String)> {
     let counters = &server.counters;
-    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed).to_string();
+    let dropped: u64 = Drop::ALL.iter().map(|why| counters.dropped(*why)).sum();
     let connected = server.traffic.open(Protocol::Mqtt);
     let known = server.state().session_count() as u64;
     let (retained, retained_bytes) = server.state().retained_size();
@@ -59,9 +46,9 @@ fn values(server: &Server) -> Vec<(Name, String)> {
         (topic("$SYS/broker/clients/connected"), connected.to_string()),
         (topic("$SYS/broker/clients/total"), known.max(connected).to_string()),
         (topic("$SYS/broker/clients/disconnected"), known.saturating_sub(connected).to_string()),
-        (topic("$SYS/broker/messages/publish/received"), count(&counters.received)),
-        (topic("$SYS/broker/messages/publish/sent"), count(&counters.sent)),
-        (topic("$SYS/broker/messages/publish/dropped"), count(&counters.dropped)),
+        (topic("$SYS/broker/messages/publish/received"), counters.received.messages().to_string()),
+        (topic("$SYS/broker/messages/publish/sent"), counters.sent.messages().to_string()),
+        (topic("$SYS/broker/messages/publish/dropped"), dropped.to_string()),
         (topic("$SYS/broker/subscriptions/filters"), server.broker().fanout().len().to_string()),
         (topic("$SYS/broker/retained messages/count"), retained.to_string()),
         (topic("$SYS/broker/retained messages/bytes"), retained_bytes.to_string()),
@@ -106,7 +93,6 @@ pub(super) async fn publish(server: &Server, mut stop: watch::Receiver<bool>) {
 }
 
 fn publish_changed(server: &Server, told: &mut HashMap<Name, String>) {
-    let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let now = Timestamp::now();
     let mut sends = SendBatch::new();
     for (topic, value) in values(server) {
@@ -125,7 +111,7 @@ fn publish_changed(server: &Server, told: &mut HashMap<Name, String>) {
         let mut properties = String::new();
         let prepared = published
             .write_properties(now, &mut properties)
-            .and_then(|()| server.prepare(&mut sends, &topic, &properties, published.body(), now, nobody));
+            .and_then(|()| server.prepare(&mut sends, &topic, &properties, published.body(), now, NOBODY));
         if let Err(reason) = prepared {
             tracing::debug!(%topic, %reason, "a value of $SYS is not published");
         }

@@ -1,6 +1,5 @@
 //! What is due without a client: wills, and the end of sessions that nobody came back to.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::message::published_at;
-use super::server::{Server, ToRetain};
+use super::server::{NOBODY, Server, ToRetain};
 use super::state::{Change, LoadError, SessionNumber, Will};
 
 /// The most that are looked after at once.
@@ -79,12 +78,11 @@ async fn wills(server: &Server, now: Timestamp) -> Result<(usize, usize), LoadEr
 /// Publishes one; whether it needs no second try.
 async fn publish(server: &Server, session: SessionNumber, will: &Will) -> bool {
     let now = Timestamp::now();
-    let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let properties = published_at(&will.properties, &session.mark(), now);
     let publishing = server.state().publishing();
     let mut sends = SendBatch::new();
     let body = if will.payload.is_empty() { super::message::EMPTY_BODY } else { &will.payload };
-    let ticket = match server.prepare(&mut sends, &will.topic, &properties, body, now, nobody) {
+    let ticket = match server.prepare(&mut sends, &will.topic, &properties, body, now, NOBODY) {
         Ok(ticket) => ticket,
         Err(reason) => {
             tracing::warn!(client = %will.client_id, topic = %will.topic, %reason, "a will is not published");

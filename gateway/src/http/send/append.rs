@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use ferromq_broker::Broker;
-use ferromq_broker::send::{Send, SendBatch, Ticket};
+use ferromq_broker::send::{QUEUES_OF_TEMPLATE, Send, SendBatch, Ticket};
 use ferromq_broker::stats::Stage;
 use ferromq_model::message::{SysFlag, find_property, property};
 use ferromq_model::name::AUTO_CREATE_TOPIC;
@@ -18,9 +18,6 @@ use super::idempotency::{Claim, Key};
 use super::outgoing::Outgoing;
 use crate::http::api::Api;
 use crate::http::problem::{Kind, Problem};
-
-/// Queues that a topic gets that a send creates: as many as the broker's template has.
-const DEFAULT_QUEUES: i32 = i32::MAX;
 
 /// What messages are sent to, and who sends them.
 #[derive(Clone, Copy, Debug)]
@@ -225,7 +222,7 @@ impl<'a> Appending<'a> {
         let send = Send {
             topic: self.target.topic,
             default_topic: AUTO_CREATE_TOPIC,
-            default_queues: DEFAULT_QUEUES,
+            default_queues: QUEUES_OF_TEMPLATE,
             queue: message.queue,
             sharding_key: find_property(properties, property::SHARDING_KEY),
             sys_flag: SysFlag(0),

@@ -2,7 +2,6 @@
 //! in turns.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use ferromq_model::filter::MessageFilter;
@@ -18,6 +17,8 @@ use ferromq_store::{Read, ReadLimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Connection, End, OUT_ENOUGH, ToSend};
+use crate::config::QueueFullPolicy;
+use crate::mqtt::figures::Drop;
 use crate::mqtt::mailbox::SubscriptionKey;
 use crate::mqtt::message::View;
 use crate::mqtt::session::Subscription;
@@ -63,6 +64,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 group.pass();
             }
         }
+        if self.limit_queue() > 0 && self.server.config().queue_full == QueueFullPolicy::Disconnect {
+            return Err(End::Told(ReasonCode::QuotaExceeded));
+        }
         Ok(())
     }
 
@@ -77,6 +81,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 continue;
             }
             let found = self.server.find(&outbound.source);
+            if found.is_none() {
+                self.drop(Drop::Deleted, 1);
+            }
             let delivery = if outbound.qos == QoS::ExactlyOnce as u8 {
                 Delivery::ExactlyOnce { id, dup: true }
             } else {
@@ -196,7 +203,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let queue = subscription.queue.queue();
         let found = match store.read(queue, from, limit, &MessageFilter::All) {
             Ok(Read::Found(found)) => found,
-            Ok(Read::NoMatch { next }) | Ok(Read::Beyond { max: next }) | Ok(Read::Before { min: next }) => {
+            Ok(Read::Before { min }) => {
+                if group.is_none() {
+                    subscription.next = min;
+                }
+                self.drop(Drop::Deleted, min.0 - from.0);
+                return Ok(true);
+            }
+            Ok(Read::NoMatch { next }) | Ok(Read::Beyond { max: next }) => {
                 subscription.next = next;
                 return Ok(true);
             }
@@ -304,6 +318,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(expires) = expires {
             let left = expires.0 - Timestamp::now().0;
             if left <= 0 {
+                self.drop(Drop::Expired, 1);
                 return Err(EncodeError::Illegal("an expired message"));
             }
             // Rounded up: what has something left has not expired.
@@ -329,14 +344,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let publish = Publish { topic, delivery, retain, properties, payload };
         let sent = self.out.publish(&publish, self.peer.version, self.peer.max_packet);
-        let counters = &self.server.counters;
-        let counter = if sent.is_ok() { &counters.sent } else { &counters.dropped };
-        counter.fetch_add(1, Ordering::Relaxed);
-        if sent.is_err()
-            && let PublishTopic::Define(name, _) = &publish.topic
-        {
-            // The client was not told.
-            self.aliases_out.remove(name);
+        if sent.is_ok() {
+            self.server.counters.sent.count(delivery.qos(), publish.payload.len());
+        } else {
+            if let PublishTopic::Define(name, _) = &publish.topic {
+                // The client was not told.
+                self.aliases_out.remove(name);
+            }
+            self.drop(Drop::TooLarge, 1);
         }
         sent
     }

@@ -1,7 +1,6 @@
 //! What a client sends, packet by packet.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use ferromq_broker::fanout::AttachError;
@@ -42,6 +41,8 @@ enum Item {
 /// What is left of a message that is being stored.
 struct Message {
     delivery: Delivery,
+    /// Of its payload.
+    bytes: usize,
     refused: Option<ReasonCode>,
     retain: Option<Box<ToRetain>>,
 }
@@ -106,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         });
         match outcome {
             Ok((ticket, retain)) => {
-                let message = Message { delivery, refused: None, retain };
+                let message = Message { delivery, bytes: publish.payload.len(), refused: None, retain };
                 answers.items.push(Item::Stored { message, ticket, placed: None });
             }
             Err(refused) => self.refuse(delivery, refused, answers)?,
@@ -210,7 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 continue;
             };
             *placed = Some(at.physical);
-            self.server.counters.received.fetch_add(1, Ordering::Relaxed);
+            self.server.counters.received.count(message.delivery.qos(), message.bytes);
             if let Some(retain) = message.retain.take() {
                 self.server.retain(*retain, at);
             }
@@ -393,7 +394,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 // Not a slice of a packet that it would keep.
                 let own = ferromq_mqtt::topic::Filter::try_from(filter.as_str()).expect("a filter");
-                self.session.subscriptions.add(Arc::clone(&text), own, queue, group, &kept);
+                let client = self.session.client.clone();
+                self.session.subscriptions.add(&client, Arc::clone(&text), own, queue, group, &kept);
                 true
             }
         };

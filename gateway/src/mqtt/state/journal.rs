@@ -21,6 +21,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ferromq_model::PhysicalOffset;
+use ferromq_model::histogram::{Histogram, Times};
 use ferromq_store::FlushMode;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
@@ -270,6 +271,8 @@ struct Shared {
     wake: Condvar,
     progress: watch::Sender<Progress>,
     next_number: AtomicU64,
+    /// How long commits took that somebody may wait for.
+    took: Histogram,
 }
 
 /// The journal: takes changes, and owns the thread that writes them.
@@ -294,6 +297,7 @@ impl Journal {
             wake: Condvar::new(),
             progress: watch::Sender::new(Progress::default()),
             next_number: meta.next_number.into(),
+            took: Histogram::default(),
         });
         let thread = std::thread::Builder::new().name("mqtt-state".to_owned()).spawn({
             let shared = Arc::clone(&shared);
@@ -303,6 +307,11 @@ impl Journal {
             }
         })?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// How long commits took.
+    pub(super) fn commit_times(&self) -> Times {
+        self.shared.took.reading()
     }
 
     /// A number that no session had.
@@ -514,6 +523,7 @@ impl Shared {
                 }
             }
         }
+        let began = Instant::now();
         let is_empty = rows.is_empty();
         let now = Meta {
             watermark: certain.map_or(meta.watermark, |at| at.max(meta.watermark)),
@@ -532,6 +542,9 @@ impl Shared {
         if unsynced.is_some() && (closing || overdue || (waited_for && self.flush == FlushMode::Sync)) {
             self.database.sync()?;
             *unsynced = None;
+        }
+        if waited_for {
+            self.took.took(began.elapsed(), 1);
         }
         self.progress.send_if_modified(|at| std::mem::replace(&mut at.done, last) != last);
         Ok(())

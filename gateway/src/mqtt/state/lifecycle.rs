@@ -27,6 +27,20 @@ pub struct Connect {
     pub will: Option<Box<Will>>,
 }
 
+/// Why a client has no session.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// It has none, and there are as many as there may be.
+    #[error("there are as many MQTT sessions as mqttMaxSessions allows ({most})")]
+    TooMany {
+        /// How many.
+        most: usize,
+    },
+    /// Its own cannot be read, and stays as it was.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
 /// A session with a connection.
 #[derive(Debug)]
 pub struct Connected {
@@ -55,8 +69,8 @@ impl State {
     /// Begins or resumes the session of a client.
     ///
     /// # Errors
-    /// [`LoadError`]: the client is refused, and its session stays as it was.
-    pub async fn connect(&self, connect: Connect, now: Timestamp) -> Result<Connected, LoadError> {
+    /// [`ConnectError`]: the client is refused.
+    pub async fn connect(&self, connect: Connect, now: Timestamp) -> Result<Connected, ConnectError> {
         let old = match self.find(&connect.client_id) {
             Some(number) if connect.clean_start => Some((number, self.load_to_end(number).await?)),
             Some(number) => Some((number, self.load(number).await?)),
@@ -74,6 +88,9 @@ impl State {
             Some((number, session, loaded)) => {
                 end(&mut sessions, &mut batch, number, now);
                 (begin(), self.inner.log.end(), None, Some(Ended { number, session, loaded }))
+            }
+            None if sessions.len() >= self.inner.most => {
+                return Err(ConnectError::TooMany { most: self.inner.most });
             }
             None => (begin(), self.inner.log.end(), None, None),
         };

@@ -35,6 +35,7 @@ mod values;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ferromq_model::histogram::Times;
 use ferromq_model::record::Record;
 use ferromq_model::{PhysicalOffset, Timestamp};
 use ferromq_store::{FlushMode, Store};
@@ -50,7 +51,7 @@ use sessions::Sessions;
 pub use database::OpenError;
 pub use journal::{Durable, Stopped};
 pub use layout::BadRow;
-pub use lifecycle::{Connect, Connected, Ended};
+pub use lifecycle::{Connect, ConnectError, Connected, Ended};
 pub use load::{LoadError, Loaded};
 pub use recovery::marks;
 pub use retained::{RetainError, RetainLimits};
@@ -84,6 +85,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// What [`Durable::wait`] waits for: the kernel, or the disk.
     pub flush: FlushMode,
+    /// The most sessions there may be.
+    pub sessions: usize,
     /// How much is retained. What is more than that is not kept at the next start either.
     pub retain: RetainLimits,
 }
@@ -99,6 +102,8 @@ struct Inner {
     log: Arc<dyn Log>,
     journal: Journal,
     sessions: Mutex<Sessions>,
+    /// The most of them.
+    most: usize,
     retained: RwLock<RetainedMessages>,
 }
 
@@ -132,7 +137,8 @@ impl State {
         database.write_at_once(batch.into_rows())?;
         let journal = Journal::start(Arc::clone(&database), Arc::clone(&log), options.flush, meta, released)?;
         let (sessions, retained) = (Mutex::new(sessions), RwLock::new(retained));
-        Ok(Self { inner: Arc::new(Inner { database, log, journal, sessions, retained }) })
+        let most = options.sessions;
+        Ok(Self { inner: Arc::new(Inner { database, log, journal, sessions, most, retained }) })
     }
 
     /// Writes what waits, makes it safe, and ends. Blocking.
@@ -240,6 +246,30 @@ impl State {
     #[must_use]
     pub fn retained_matching(&self, filter: &str, now: Timestamp) -> Vec<(Arc<str>, Arc<Retained>)> {
         self.inner.retained.read().matching(filter, now)
+    }
+
+    /// Up to `max` retained messages whose topics begin with `prefix`, in the order of their levels, behind the topic `after`.
+    #[must_use]
+    pub fn retained_page(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        now: Timestamp,
+        max: usize,
+    ) -> Vec<(Arc<str>, Arc<Retained>)> {
+        self.inner.retained.read().page(prefix, after, now, max)
+    }
+
+    /// How long it took to write commits, with sync flush until the disk had them.
+    #[must_use]
+    pub fn commit_times(&self) -> Times {
+        self.inner.journal.commit_times()
+    }
+
+    /// Where the next record of the log will lie.
+    #[must_use]
+    pub fn log_end(&self) -> PhysicalOffset {
+        self.inner.log.end()
     }
 
     /// How many messages are retained, and how many bytes they take.

@@ -164,6 +164,26 @@ impl RetainedMessages {
         is_current(message, now).then(|| Arc::clone(message))
     }
 
+    /// Up to `max` messages of topics that begin with `prefix`, behind the topic `after`, in the order of their levels.
+    pub(super) fn page(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        now: Timestamp,
+        max: usize,
+    ) -> Vec<(Arc<str>, Arc<Retained>)> {
+        let first = ByLevel(prefix.into());
+        let from = match after.map(|after| ByLevel(after.into())) {
+            Some(after) if after >= first => Bound::Excluded(after),
+            _ => Bound::Included(first),
+        };
+        // In this order, too, those that begin alike lie together.
+        let topics = self.topics.range((from, Bound::Unbounded));
+        let alike = topics.take_while(|(topic, _)| topic.0.starts_with(prefix));
+        let current = alike.filter(|(_, message)| is_current(message, now));
+        current.take(max).map(|(topic, message)| (Arc::clone(&topic.0), Arc::clone(message))).collect()
+    }
+
     /// The messages of all topics that a filter matches, in the order of their levels.
     pub(super) fn matching(&self, filter: &str, now: Timestamp) -> Vec<(Arc<str>, Arc<Retained>)> {
         let mut found = Vec::new();
@@ -247,6 +267,23 @@ mod tests {
 
     const LIMITS: RetainLimits = RetainLimits { messages: 100, bytes: 100_000 };
     const START: PhysicalOffset = PhysicalOffset::ZERO;
+
+    #[test]
+    fn a_page_has_the_topics_that_begin_alike_and_goes_on_behind_its_last() {
+        let mut all = RetainedMessages::new(LIMITS);
+        for topic in ["a", "a/b", "a/c", "ab", "a-", "b"] {
+            all.put(&topic.into(), message(1), START);
+        }
+        let page = |prefix, after, max| {
+            let found = all.page(prefix, after, Timestamp(2), max).into_iter();
+            found.map(|(topic, _)| topic.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(page("a", None, 3), ["a", "a/b", "a/c"]);
+        assert_eq!(page("a", Some("a/c"), 3), ["a-", "ab"]);
+        assert_eq!(page("a/", Some("Z"), 9), ["a/b", "a/c"]);
+        assert_eq!(page("", None, 9).len(), 6);
+        assert!(page("c", None, 9).is_empty());
+    }
 
     fn message(at: u64) -> Arc<Retained> {
         Arc::new(Retained {

@@ -74,6 +74,8 @@ impl Log for Log100 {
     }
 }
 
+/// No limit.
+const SESSIONS: usize = usize::MAX;
 const RETAIN: RetainLimits = RetainLimits { messages: 100, bytes: 1 << 20 };
 const NOON: Timestamp = Timestamp(1_000_000);
 
@@ -89,7 +91,8 @@ fn open_found(dir: &Path, now: Timestamp) -> (State, Found) {
 
 fn open_on(dir: &Path, log: &Arc<Log100>, now: Timestamp) -> (State, Found) {
     let mut found = Vec::new();
-    let options = Options { dir: dir.to_owned(), flush: FlushMode::Async, retain: RETAIN };
+    let options =
+        Options { dir: dir.to_owned(), flush: FlushMode::Async, sessions: SESSIONS, retain: RETAIN };
     let state = State::open(&options, log.clone(), now, |number, filter, subscription| {
         found.push((number, Arc::clone(filter), *subscription));
     });
@@ -447,7 +450,8 @@ async fn a_damaged_row_is_named_and_refuses_only_its_session() {
 fn a_directory_that_is_in_use_is_refused_with_its_name() {
     let dir = tempfile::tempdir().unwrap();
     let _state = open(dir.path());
-    let options = Options { dir: dir.path().to_owned(), flush: FlushMode::Async, retain: RETAIN };
+    let options =
+        Options { dir: dir.path().to_owned(), flush: FlushMode::Async, sessions: SESSIONS, retain: RETAIN };
     let refused = State::open(&options, Arc::new(Log100::default()), NOON, |_, _, _| {}).err().unwrap();
     assert!(refused.to_string().contains(&dir.path().display().to_string()), "{refused}");
 }

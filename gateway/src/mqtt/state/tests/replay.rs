@@ -200,6 +200,7 @@ async fn what_is_retained_beyond_the_limit_is_refused_and_not_kept() {
     let options = Options {
         dir: dir.path().to_owned(),
         flush: FlushMode::Async,
+        sessions: SESSIONS,
         retain: RetainLimits { messages: 1, bytes: 100 },
     };
     let open = || State::open(&options, log.clone(), NOON, |_, _, _| {}).unwrap();
