@@ -117,13 +117,7 @@ pub(crate) async fn run(
             let (identity, interval) = (telemetry::identity(&plan), plan.otlp.interval.duration());
             let running = start_broker(plan, &listen, own_namesrv, ports, &listeners, &mut serving).await?;
             let (broker, registration, _) = &running;
-            let sources = Sources {
-                broker: broker.clone(),
-                traffic: Arc::clone(listeners.traffic()),
-                registered: registration.registered(),
-                nameservers: registration.nameservers(),
-            };
-            let mut mqtt_door = None;
+            let mut spoken = None;
             if let Some(tls) = tls {
                 serving.spawn(tls.keep_fresh(stopped.clone()));
             }
@@ -137,7 +131,7 @@ pub(crate) async fn run(
                 match opened.await? {
                     Ok(opened) => {
                         serving.spawn(opened.clone().serve(doors, stopped.clone()));
-                        mqtt_door = Some(opened);
+                        spoken = Some(opened);
                     }
                     Err(error) => {
                         if let Err(error) = broker.store().close() {
@@ -147,11 +141,15 @@ pub(crate) async fn run(
                     }
                 }
             }
+            let sources = Sources {
+                broker: broker.clone(),
+                mqtt: spoken,
+                traffic: Arc::clone(listeners.traffic()),
+                registered: registration.registered(),
+                nameservers: registration.nameservers(),
+            };
             if let Some((doors, credentials)) = http {
                 let api = Api::new(sources.clone(), http_config, credentials);
-                if let Some(mqtt) = mqtt_door {
-                    api.let_in(mqtt);
-                }
                 if !namesrvs.addresses().is_empty() {
                     api.ask_namesrvs(NamesrvView::new(&namesrvs));
                 }

@@ -75,7 +75,13 @@ async fn used() -> Rig {
 
 fn scrape(rig: &Rig, traffic: &Arc<Traffic>) -> String {
     let (broker, traffic) = (rig.broker.clone(), Arc::clone(traffic));
-    render(&Sources { broker, traffic, registered: tokio::sync::watch::channel(1).1, nameservers: 1 })
+    render(&Sources {
+        broker,
+        mqtt: None,
+        traffic,
+        registered: tokio::sync::watch::channel(1).1,
+        nameservers: 1,
+    })
 }
 
 #[tokio::test]

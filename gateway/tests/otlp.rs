@@ -80,7 +80,7 @@ fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
 
 fn sources(rig: &Rig) -> Sources {
     let (broker, traffic) = (rig.broker.clone(), Arc::new(Traffic::default()));
-    Sources { broker, traffic, registered: tokio::sync::watch::channel(1).1, nameservers: 1 }
+    Sources { broker, mqtt: None, traffic, registered: tokio::sync::watch::channel(1).1, nameservers: 1 }
 }
 
 #[tokio::test]

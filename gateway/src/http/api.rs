@@ -19,7 +19,7 @@ use super::receive::streams::Streams;
 use super::send::idempotency::Idempotency;
 use super::{
     auth, browse, cluster, connections, cors, dashboard, dead_letters, definitions, groups, health, mqtt,
-    offsets, overview, receive, send, settings, topics,
+    mqtt_retained, mqtt_sessions, offsets, overview, receive, send, settings, topics,
 };
 use crate::config::HttpConfig;
 use crate::credentials::Credentials;
@@ -44,7 +44,6 @@ struct Shared {
     stopping: watch::Sender<bool>,
     open: Arc<Open>,
     namesrvs: OnceLock<NamesrvView>,
-    mqtt: OnceLock<Mqtt>,
 }
 
 impl Api {
@@ -64,7 +63,6 @@ impl Api {
             stopping: watch::Sender::new(false),
             open: Arc::default(),
             namesrvs: OnceLock::new(),
-            mqtt: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -89,13 +87,13 @@ impl Api {
         let _ = self.shared.namesrvs.set(namesrvs);
     }
 
-    /// Lets MQTT's WebSockets in. Only the first call counts.
-    pub fn let_in(&self, mqtt: Mqtt) {
-        let _ = self.shared.mqtt.set(mqtt);
-    }
-
-    pub(super) fn mqtt(&self) -> Option<&Mqtt> {
-        self.shared.mqtt.get()
+    /// MQTT.
+    ///
+    /// # Errors
+    /// It is not spoken.
+    pub(super) fn mqtt(&self) -> Result<&Mqtt, Problem> {
+        let mqtt = self.shared.sources.mqtt.as_ref();
+        mqtt.ok_or_else(|| Kind::NotEnabled.because("this server speaks no MQTT (mqttPort=0)"))
     }
 
     /// Who tells of other brokers.
@@ -175,7 +173,9 @@ impl Api {
         (name = "send", description = "Storing messages."),
         (name = "receive", description = "Messages for a consumer group, each leased for a while."),
         (name = "browse", description = "Reading without a group."),
-        (name = "topics"), (name = "groups"), (name = "cluster"), (name = "session"),
+        (name = "topics"), (name = "groups"),
+        (name = "mqtt", description = "Clients, sessions, shared subscriptions and retained messages of MQTT."),
+        (name = "cluster"), (name = "session"),
     ),
     modifiers(&Security),
 )]
@@ -203,7 +203,7 @@ fn routes() -> OpenApiRouter<Api> {
 }
 
 /// The same, by what they are about.
-fn resources() -> [OpenApiRouter<Api>; 14] {
+fn resources() -> [OpenApiRouter<Api>; 16] {
     [
         send::routes(),
         receive::routes(),
@@ -215,6 +215,8 @@ fn resources() -> [OpenApiRouter<Api>; 14] {
         offsets::routes(),
         dead_letters::routes(),
         connections::routes(),
+        mqtt_sessions::routes(),
+        mqtt_retained::routes(),
         cluster::routes(),
         settings::routes(),
         definitions::routes(),

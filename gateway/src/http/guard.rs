@@ -94,7 +94,7 @@ fn admit(api: &Api, request: &Request<Body>) -> Result<(), Problem> {
     // A browser asks before it sends what it would authorise.
     let path = request.uri().path();
     // Where MQTT asks nobody, it is at HTTP's own risk that others come in by its door.
-    let asks_by_itself = path == mqtt::PATH && api.mqtt().is_some_and(Mqtt::asks);
+    let asks_by_itself = path == mqtt::PATH && api.mqtt().is_ok_and(Mqtt::asks);
     if is_open(path) || asks_by_itself || request.method() == Method::OPTIONS {
         return Ok(());
     }

@@ -108,7 +108,7 @@ pub(super) struct Shown<'a> {
 #[derive(ToSchema)]
 #[schema(as = MessageBody)]
 #[expect(dead_code, reason = "a schema")]
-struct DescribedBody {
+pub(super) struct DescribedBody {
     /// The body as text.
     text: Option<String>,
     /// The body as JSON.
@@ -120,7 +120,7 @@ struct DescribedBody {
 /// A body, in one of three fields.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase", untagged)]
-enum ShownBody {
+pub(super) enum ShownBody {
     Text { text: String },
     Json { json: Box<RawValue> },
     Base64 { base64: String },
@@ -171,7 +171,7 @@ impl<'a> Shown<'a> {
 }
 
 impl ShownBody {
-    fn of(body: &[u8], content_type: Option<&str>, form: BodyForm) -> Self {
+    pub(super) fn of(body: &[u8], content_type: Option<&str>, form: BodyForm) -> Self {
         let text = || std::str::from_utf8(body).ok();
         let may_be_json = match form {
             BodyForm::None => return Self::None {},

@@ -23,6 +23,8 @@
 //! | `browse`, `dead_letters` | reading them without a group; those that groups gave up on |
 //! | `topics`, `groups`, `offsets` | settings, who consumes, and how far |
 //! | `connections`, `cluster` | who is connected; brokers and routes |
+//! | `mqtt` | the door for its WebSockets |
+//! | `mqtt_sessions`, `mqtt_retained` | its clients and groups; its retained messages |
 //! | `settings`, `definitions` | settings; all topics and groups as a document |
 //! | `page` | how much of a list one answer has |
 
@@ -44,6 +46,8 @@ mod health;
 pub mod listen;
 mod message;
 mod mqtt;
+mod mqtt_retained;
+mod mqtt_sessions;
 mod offsets;
 mod overview;
 mod page;

@@ -26,9 +26,7 @@ async fn open(
     user: Option<Extension<CertifiedUser>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let Some(mqtt) = api.mqtt() else {
-        return Err(Kind::NotEnabled.because("this server speaks no MQTT (mqttPort=0)"));
-    };
+    let mqtt = api.mqtt()?;
     let upgrade = upgrade.map_err(|error| Kind::BadRequest.because(error.body_text()))?;
     let place = mqtt
         .place()

@@ -82,6 +82,9 @@ problems! {
     /// The group does not exist.
     NoGroup = "no-group", NOT_FOUND, "the group does not exist",
         "Create it with PUT /v1/groups/{group}, or correct its name.";
+    /// The MQTT client has no session, or no connection.
+    NoClient = "no-client", NOT_FOUND, "there is no such MQTT client",
+        "GET /v1/mqtt/clients lists those that there are.";
     /// The message is not there, or not any more.
     NoMessage = "no-message", NOT_FOUND, "there is no such message",
         "It may have expired: see the queue's minOffset.";

@@ -15,12 +15,14 @@
 //! | `table` | names, labels, meanings |
 //! | `sheet` | figures of one look, and the limit on how many |
 //! | `broker` | figures of the broker, under our names and RocketMQ 5's |
+//! | `mqtt` | figures of MQTT |
 //! | `exporter` | the same for dashboards of the official exporter |
 //! | `process` | memory, files, processor |
 //! | `text` | Prometheus's format |
 
 mod broker;
 mod exporter;
+mod mqtt;
 pub mod process;
 pub mod sheet;
 pub mod table;
@@ -32,6 +34,7 @@ use ferromq_broker::Broker;
 use ferromq_protocol::frame::VERSION;
 use tokio::sync::watch;
 
+use crate::mqtt::Mqtt;
 use crate::traffic::{Protocol, Traffic};
 use sheet::{Family, MAX_SERIES, Sheet};
 
@@ -40,6 +43,8 @@ use sheet::{Family, MAX_SERIES, Sheet};
 pub struct Sources {
     /// The broker.
     pub broker: Broker,
+    /// MQTT, if it is spoken.
+    pub mqtt: Option<Mqtt>,
     /// Connections of all protocols.
     pub traffic: Arc<Traffic>,
     /// How many NameServers know the broker.
@@ -51,7 +56,7 @@ pub struct Sources {
 /// Looks at everything. Blocks.
 #[must_use]
 pub fn collect(from: &Sources) -> Vec<Family> {
-    let Sources { broker, traffic, registered, nameservers: _ } = from;
+    let Sources { broker, mqtt, traffic, registered, nameservers: _ } = from;
     let mut sheet = Sheet::default();
     // Light queues have topics of their own, one for each client.
     let mut topics: Vec<_> = broker.topics().all().into_iter().filter(|topic| !topic.is_light()).collect();
@@ -64,6 +69,9 @@ pub fn collect(from: &Sources) -> Vec<Family> {
     broker::lags(broker, &lags, now, &mut sheet);
     exporter::lags(broker, &lags, now, &mut sheet);
 
+    if let Some(mqtt) = mqtt {
+        mqtt::collect(mqtt, &mut sheet);
+    }
     for protocol in Protocol::ALL {
         sheet.put(&table::CONNECTIONS, &[protocol.name()], traffic.open(protocol));
         sheet.put(&table::ACCEPTED, &[protocol.name()], traffic.accepted(protocol));

@@ -187,6 +187,36 @@ metrics! {
         /// Messages that are lent to consumers and not acknowledged.
         POPS_OUT = Gauge "ferromq_pops_out" [];
     }
+    Ours "MQTT",
+    "Only of a broker that speaks it. Its connections are among `ferromq_connections`.", [] {
+        /// Sessions, by whether their client is `connected` or only `kept` for it.
+        MQTT_SESSIONS = Gauge "ferromq_mqtt_sessions" [state];
+        /// Subscriptions of all sessions.
+        MQTT_SUBSCRIPTIONS = Gauge "ferromq_mqtt_subscriptions" [];
+        /// Different filters that are subscribed to: each has a queue.
+        MQTT_FILTERS = Gauge "ferromq_mqtt_filters" [];
+        /// Groups of shared subscriptions.
+        MQTT_SHARED_GROUPS = Gauge "ferromq_mqtt_shared_groups" [];
+        /// Messages that clients published and that are stored.
+        MQTT_RECEIVED = Counter "ferromq_mqtt_messages_received_total" [qos];
+        /// Bytes of their payloads.
+        MQTT_RECEIVED_BYTES = Counter "ferromq_mqtt_bytes_received_total" [qos];
+        /// Messages that were sent to clients, also those that were sent again.
+        MQTT_SENT = Counter "ferromq_mqtt_messages_sent_total" [qos];
+        /// Bytes of their payloads.
+        MQTT_SENT_BYTES = Counter "ferromq_mqtt_bytes_sent_total" [qos];
+        /// Messages that a client was to have and was not sent. `expired`: it came too late; `too_large`: larger than the
+        /// client takes; `queue_full`: more waited than `mqttMaxQueuedMessages`; `deleted`: the log no longer had it.
+        MQTT_DROPPED = Counter "ferromq_mqtt_messages_dropped_total" [reason];
+        /// CONNECTs that were refused, by the name of 5.0's reason code.
+        MQTT_REFUSED = Counter "ferromq_mqtt_connects_refused_total" [reason];
+        /// Retained messages.
+        MQTT_RETAINED = Gauge "ferromq_mqtt_retained_messages" [];
+        /// Bytes of their topics, properties and payloads.
+        MQTT_RETAINED_BYTES = Gauge "ferromq_mqtt_retained_bytes" [];
+        /// How long it took to write what sessions must not forget, with sync flush until the disk had it.
+        MQTT_COMMIT_SECONDS = Histogram "ferromq_mqtt_commit_seconds" [];
+    }
     Ours "Connections and the process",
     "Those called `process_…` have the names that all exporters share.", [] {
         /// Connections that are open.

@@ -116,7 +116,8 @@ async fn admit(
         if is_assigned { assigned() } else { Text::try_from(connect.client_id.as_str()).expect("a text") };
     let expiry = connect.session_expiry().min(server.longest_expiry());
     let will = connect.will.as_ref().map(|will| kept_will(&client, will)).transpose()?;
-    let visitor = Visitor { address: from, user: known.or_else(|| user.map(Arc::from)), since: Timestamp::now() };
+    let visitor =
+        Visitor { address: from, user: known.or_else(|| user.map(Arc::from)), since: Timestamp::now() };
     let present = server.hub.enter(&client, &visitor, ReasonCode::SessionTakenOver).await;
     let connect = state::Connect {
         client_id: client.as_str().into(),

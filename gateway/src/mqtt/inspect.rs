@@ -123,6 +123,9 @@ pub(crate) struct SharedGroup {
     pub(crate) waiting: u64,
 }
 
+/// A topic and its retained message.
+pub(crate) type RetainedOf = (Arc<str>, Arc<Retained>);
+
 /// What there is and what was counted since the start.
 #[derive(Debug)]
 pub(crate) struct Figures {
@@ -281,12 +284,7 @@ impl Mqtt {
 
     /// Retained messages of topics that begin with `prefix`, behind the topic `after`, in the order of the topics' levels: up to
     /// `max`, and whether there are more.
-    pub(crate) fn retained(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        max: usize,
-    ) -> (Vec<(Arc<str>, Arc<Retained>)>, bool) {
+    pub(crate) fn retained(&self, prefix: &str, after: Option<&str>, max: usize) -> (Vec<RetainedOf>, bool) {
         let mut page = self.server.state().retained_page(prefix, after, Timestamp::now(), max + 1);
         let more = page.len() > max;
         page.truncate(max);

@@ -40,7 +40,7 @@ pub struct Answer {
 
 fn sources(rig: &Rig, registered: &watch::Sender<usize>, nameservers: usize) -> Sources {
     let (broker, registered) = (rig.broker.clone(), registered.subscribe());
-    Sources { broker, traffic: Arc::default(), registered, nameservers }
+    Sources { broker, mqtt: None, traffic: Arc::default(), registered, nameservers }
 }
 
 impl Http {
