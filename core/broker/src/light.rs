@@ -12,6 +12,7 @@ use ferromq_model::light::{self, LIGHT_QUEUE, ListError};
 use ferromq_model::message::{
     MAX_PROPERTIES_LEN, SysFlag, find_property, property, push_property, without_properties,
 };
+use ferromq_model::mqtt::Parts;
 use ferromq_model::name::OVERFLOW_TOPIC;
 use ferromq_model::record::NewRecord;
 use ferromq_model::{PhysicalOffset, TopicName, mqtt};
@@ -42,8 +43,8 @@ pub enum LightError {
 pub(crate) struct OnItsWay<'a> {
     /// Its topic.
     pub(crate) topic: &'a str,
-    /// Its properties as it came.
-    pub(crate) sent: &'a str,
+    /// As it came.
+    pub(crate) sent: Parts<'a>,
     /// Bytes that its record's properties have beside those that are kept.
     pub(crate) added: usize,
 }
@@ -86,11 +87,11 @@ impl Broker {
         if self.fanout().is_empty() || !is_for_filters() {
             return of_named(named);
         }
-        let matched = self.fanout().matching_again(&mqtt::address(message.topic, message.sent), last);
+        let matched = self.fanout().matching_again(&mqtt::address(message.topic, &message.sent), last);
         if matched.is_empty() {
             return of_named(named);
         }
-        let names_some = find_property(message.sent, property::INNER_MULTI_DISPATCH).is_some();
+        let names_some = find_property(message.sent.properties, property::INNER_MULTI_DISPATCH).is_some();
         // A filter's own queue may be what the message is sent to.
         if !names_some && !light::is_light(message.topic) {
             if kept.len() + message.added + matched[0].properties.len() <= MAX_PROPERTIES_LEN {
@@ -110,7 +111,7 @@ impl Broker {
         // The list of the record's queues takes the place of what the sender aimed at, which is kept as a topic.
         let mut rewritten = without_properties(kept, &[property::INNER_MULTI_DISPATCH]);
         if find_property(&rewritten, property::ORIGIN_MQTT_TOPIC).is_none() {
-            let address = mqtt::address(message.topic, message.sent);
+            let address = mqtt::address(message.topic, &message.sent);
             push_property(&mut rewritten, property::ORIGIN_MQTT_TOPIC, &address);
         }
         let all = named.iter().chain(&others).cloned().collect();
@@ -186,7 +187,7 @@ impl Broker {
             tracing::warn!(topic = record.topic, %error, "a message is delivered without the light queues that it names");
             Vec::new()
         });
-        let message = OnItsWay { topic: record.topic, sent: &sent, added: 0 };
+        let message = OnItsWay { topic: record.topic, sent: Parts::of(&sent, record.body), added: 0 };
         let mut further = self.further(&message, named, &mut kept, &mut LastLook::default());
         if kept.len() + further.properties().len() > MAX_PROPERTIES_LEN {
             further.own = None;

@@ -18,6 +18,7 @@ use ferromq_model::message::{
     MAX_PROPERTIES_LEN, PROPERTY_END, SysFlag, TagsCode, find_property, iter_entries, java_hash, property,
     push_property, without_properties,
 };
+use ferromq_model::mqtt::Parts;
 use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, HALF_TOPIC, RETRY_PREFIX, TRACE_TOPIC};
 use ferromq_model::record::NewRecord;
 use ferromq_model::topic::{Permission, TopicConfig, TopicFilterType};
@@ -573,7 +574,8 @@ impl Broker {
     }
 
     fn on_its_way<'a>(&self, topic: &'a Topic, send: &Send<'a>) -> OnItsWay<'a> {
-        OnItsWay { topic: topic.name().as_str(), sent: send.properties, added: self.added_len() }
+        let sent = Parts::of(send.properties, send.body);
+        OnItsWay { topic: topic.name().as_str(), sent, added: self.added_len() }
     }
 
     /// Where a half message is stored. What it asks for beside that counts when it is committed.

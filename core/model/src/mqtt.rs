@@ -1,4 +1,5 @@
-//! How MQTT's topics and filters are named on RocketMQ's side. Names only: who matches what is the broker's matter.
+//! How MQTT's topics, filters and properties are named on RocketMQ's side. Names only: who matches what is the broker's
+//! matter.
 //!
 //! ```text
 //! MQTT topic    topic it is stored under    filter      its light queue
@@ -9,11 +10,15 @@
 //! The catch-all topic holds whatever has no first level that can be a topic's name. A light queue's name is its filter's
 //! alone; one that would be too long is replaced by its digest. Both are part of the data: they never change.
 
+pub mod names;
+mod parts;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
+pub use self::parts::{Parts, spilled};
 use crate::message::{find_property, property};
 use crate::name::{LMQ_PREFIX, MAX_TOPIC_LEN, TopicName};
 
@@ -84,14 +89,14 @@ pub fn stored_under(mqtt_topic: &str) -> TopicName {
     plain.unwrap_or_else(|| TopicName::new(CATCH_ALL_TOPIC).expect("a name"))
 }
 
-/// The MQTT topic of a message, stored or about to be, that has this topic and these properties: what its sender says,
-/// or the first light queue that it names without a wildcard, or its topic's own name.
+/// The MQTT topic of a message, stored or about to be, that has this topic and these parts: what its sender says, or the
+/// first light queue that it names without a wildcard, or its topic's own name.
 #[must_use]
-pub fn address<'a>(topic: &'a str, properties: &'a str) -> Cow<'a, str> {
-    if let Some(origin) = find_property(properties, property::ORIGIN_MQTT_TOPIC) {
+pub fn address<'a>(topic: &'a str, parts: &Parts<'a>) -> Cow<'a, str> {
+    if let Some(origin) = parts.find(property::ORIGIN_MQTT_TOPIC) {
         return Cow::Borrowed(origin);
     }
-    if let Some(aimed_at) = aimed_at(properties) {
+    if let Some(aimed_at) = aimed_at(parts.properties) {
         return Cow::Owned(aimed_at);
     }
     match filter_of(topic) {
@@ -190,7 +195,7 @@ mod tests {
             ("a", with(&[(names, "%LMQ%b"), (property::INNER_MULTI_QUEUE_OFFSET, "7")]), "a"),
             ("%LMQ%a%b", with(&[]), "a/b"),
         ] {
-            assert_eq!(address(topic, &properties), expected, "{topic} {properties:?}");
+            assert_eq!(address(topic, &Parts::of(&properties, b"")), expected, "{topic} {properties:?}");
         }
     }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use ferromq_model::message::{MessageId, SysFlag, find_property, iter_properties, property};
+use ferromq_model::message::{MessageId, SysFlag, property};
+use ferromq_model::mqtt::Parts;
 use ferromq_model::record::Record;
 use ferromq_protocol::compress::decompress;
 use serde::{Deserialize, Serialize};
@@ -130,19 +131,20 @@ pub(super) enum ShownBody {
 impl<'a> Shown<'a> {
     /// The message of a record.
     pub(super) fn of(record: &Record<'a>, form: BodyForm) -> Self {
-        let properties = record.properties;
+        let parts = Parts::of_record(record);
         let offset_message_id =
             MessageId { host: record.store_host, offset: record.physical_offset }.to_string();
-        let unique = find_property(properties, property::UNIQUE_KEY);
-        let content_type = find_property(properties, CONTENT_TYPE);
-        let content_type = content_type.or_else(|| find_property(properties, CE_CONTENT_TYPE));
-        let keys = find_property(properties, property::KEYS).unwrap_or_default();
+        let unique = parts.find(property::UNIQUE_KEY);
+        let content_type = parts.find(CONTENT_TYPE);
+        let content_type = content_type.or_else(|| parts.find(CE_CONTENT_TYPE));
+        let keys = parts.find(property::KEYS).unwrap_or_default();
         let plain = record
             .sys_flag
             .has(SysFlag::COMPRESSED)
-            .then(|| decompress(record.sys_flag, Bytes::copy_from_slice(record.body), MAX_PLAIN_BODY).ok());
+            .then(|| decompress(record.sys_flag, Bytes::copy_from_slice(parts.body), MAX_PLAIN_BODY).ok());
         // What cannot be read is shown as it is stored.
-        let body = plain.as_ref().and_then(Option::as_deref).unwrap_or(record.body);
+        let body = plain.as_ref().and_then(Option::as_deref).unwrap_or(parts.body);
+        let is_whole = |(name, value): &(&str, &str)| !name.is_empty() && !value.is_empty();
         let told = |(name, _): &(&str, &str)| !TOLD_ELSEWHERE.contains(name);
         Self {
             message_id: unique.map_or_else(|| offset_message_id.clone(), str::to_owned),
@@ -154,9 +156,9 @@ impl<'a> Shown<'a> {
             born_host: record.born_host.to_string(),
             stored_at: Time(record.stored),
             size: body.len(),
-            tag: find_property(properties, property::TAGS),
+            tag: parts.find(property::TAGS),
             keys: keys.split_ascii_whitespace().filter(|key| !key.starts_with(MARK)).collect(),
-            properties: iter_properties(properties).filter(told).collect(),
+            properties: parts.entries().filter(is_whole).filter(told).collect(),
             content_type,
             body: ShownBody::of(body, content_type, form),
             deliveries: None,

@@ -7,7 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use bytes::Bytes;
 use ferromq_model::message::{
-    NAME_END, PROPERTY_END, SysFlag, find_property, iter_entries, property, push_property, without_properties,
+    NAME_END, PROPERTY_END, SysFlag, find_property, property, push_property, without_properties,
+};
+use ferromq_model::mqtt::Parts;
+use ferromq_model::mqtt::names::{
+    self, CLIENT_ID, CORRELATION, EXPIRES_AT, EXPIRES_IN, EXT_DATA, IS_EMPTY, PACKET_ID, PAYLOAD_FORMAT,
+    QOS_LEVEL, RESPONSE_TOPIC, RETAIN, WILL,
 };
 use ferromq_model::record::Record;
 use ferromq_model::{Millis, Timestamp, light, mqtt};
@@ -17,37 +22,8 @@ use ferromq_mqtt::{Binary, PayloadFormat, QoS, ReasonCode, Text};
 use ferromq_protocol::compress::decompress;
 
 use super::state::Retained;
-use super::state::marks::{CLIENT_ID, EXPIRES_AT, IS_EMPTY, PACKET_ID, QOS_LEVEL, RETAIN, WILL};
 use crate::http::CONTENT_TYPE;
 
-/// User properties that cannot be properties of their own, all of them as JSON: an array of pairs. Apache's gateway
-/// writes an object of them.
-const EXT_DATA: &str = "extData";
-const CLEAN_SESSION: &str = "cleanSessionFlag";
-const RETRY_TIMES: &str = "retryTimes";
-const NAMESPACE: &str = "namespace";
-/// Of a will that is kept: the seconds that it has from when it is published.
-const EXPIRES_IN: &str = "mqttExpiresIn";
-const PAYLOAD_FORMAT: &str = "mqttPayloadFormat";
-const RESPONSE_TOPIC: &str = "mqttResponseTopic";
-const CORRELATION: &str = "mqttCorrelation";
-const OWN: [&str; 15] = [
-    WILL,
-    CLIENT_ID,
-    QOS_LEVEL,
-    IS_EMPTY,
-    EXT_DATA,
-    CLEAN_SESSION,
-    RETRY_TIMES,
-    NAMESPACE,
-    RETAIN,
-    PACKET_ID,
-    EXPIRES_AT,
-    PAYLOAD_FORMAT,
-    RESPONSE_TOPIC,
-    CORRELATION,
-    CONTENT_TYPE,
-];
 /// The tag of what comes by MQTT.
 const TAG: &str = "MQTT_COMMON";
 pub(super) const EMPTY_BODY: &[u8] = b"\0";
@@ -161,7 +137,11 @@ fn can_be_property(name: &str) -> bool {
         && !ends_a_property(name)
         && !name.starts_with("__")
         && !is_of_the_broker(name)
-        && !OWN.contains(&name)
+        && !is_of_mqtt(name)
+}
+
+fn is_of_mqtt(name: &str) -> bool {
+    names::ALL.contains(&name) || name == CONTENT_TYPE
 }
 
 fn is_of_the_broker(name: &str) -> bool {
@@ -187,12 +167,14 @@ impl View {
     /// none in MQTT, or a body that does not decompress.
     pub(super) fn of(bytes: &Bytes) -> Option<Self> {
         let record = light::original(&Record::decode(bytes).ok()?)?;
+        let parts = Parts::of_record(&record);
+        let payload = bytes.slice_ref(parts.body);
         let payload = if record.sys_flag.has(SysFlag::COMPRESSED) {
-            decompress(record.sys_flag, bytes.slice_ref(record.body), MAX_DECOMPRESSED).ok()?
+            decompress(record.sys_flag, payload, MAX_DECOMPRESSED).ok()?
         } else {
-            bytes.slice_ref(record.body)
+            payload
         };
-        Self::parse(bytes, record.topic, record.properties, payload)
+        Self::parse(bytes, record.topic, &parts, payload)
     }
 
     /// A retained message.
@@ -200,15 +182,15 @@ impl View {
         let properties = Bytes::copy_from_slice(retained.properties.as_bytes());
         let text = std::str::from_utf8(&properties).expect("it was a text");
         let name = Name::try_from(topic).ok()?;
-        let view = Self::parse(&properties, "", text, retained.payload.clone())?;
+        let view = Self::parse(&properties, "", &Parts::of(text, b""), retained.payload.clone())?;
         Some(Self { topic: name, ..view })
     }
 
     /// As [`View::of`], of a message's parts; the texts are slices of `whole`.
-    pub(super) fn parse(whole: &Bytes, topic: &str, properties: &str, payload: Bytes) -> Option<Self> {
+    pub(super) fn parse(whole: &Bytes, topic: &str, parts: &Parts<'_>, payload: Bytes) -> Option<Self> {
         let text = |value: &str| Text::new(whole.slice_ref(value.as_bytes())).ok();
         let mut view = Self {
-            topic: match &mqtt::address(topic, properties) {
+            topic: match &mqtt::address(topic, parts) {
                 std::borrow::Cow::Borrowed(name) => Name::new(whole.slice_ref(name.as_bytes())).ok()?,
                 std::borrow::Cow::Owned(name) => Name::try_from(name.as_str()).ok()?,
             },
@@ -220,7 +202,7 @@ impl View {
             payload,
         };
         let mut pairs = None;
-        for (name, value) in iter_entries(properties) {
+        for (name, value) in parts.entries() {
             match name {
                 QOS_LEVEL => view.qos = value.parse().ok().and_then(QoS::from_u8).unwrap_or(view.qos),
                 CLIENT_ID => view.client = text(value),
@@ -240,7 +222,7 @@ impl View {
                         BASE64.decode(value).ok().and_then(|data| Binary::new(data.into()));
                 }
                 EXT_DATA => pairs = user_properties(value),
-                _ if is_of_the_broker(name) || OWN.contains(&name) || name.starts_with("__") => {}
+                _ if is_of_the_broker(name) || is_of_mqtt(name) || name.starts_with("__") => {}
                 _ => view.properties.user.extend(text(name).zip(text(value))),
             }
         }

@@ -21,6 +21,7 @@
 //! | `hub` | who is connected, how one connection ends another, and what it is doing |
 //! | `figures` | what is counted |
 //! | `inspect` | what operators are shown of clients, sessions, groups and retained messages, and what they do to them |
+//! | `reason` | what a client is told of the broker's errors |
 //! | `server` | what all connections share |
 //! | `sys` | what the server tells of itself under `$SYS` |
 //! | `websocket` | MQTT's bytes in frames |
@@ -35,6 +36,7 @@ pub(crate) mod inspect;
 mod mailbox;
 mod message;
 mod out;
+mod reason;
 mod server;
 mod session;
 mod shared;
@@ -107,17 +109,18 @@ impl Mqtt {
         let mut shared = Vec::new();
         let (mut held, mut about_us) = (0, 0);
         let state = State::open(&options, Arc::new(store.clone()), Timestamp::now(), |_, text, _| {
-            let Ok(filter) = AnyFilter::try_from(&**text) else { return };
-            match fanout.attach(filter.filter().as_str()) {
-                Ok(queue) => {
-                    held += 1;
-                    about_us += usize::from(sys::is_about(queue.filter()));
-                    if filter.is_shared() {
-                        shared.push((Arc::clone(text), queue));
-                    }
-                }
-                Err(error) => tracing::error!(%error, filter = %text, "a subscription gets no messages"),
+            let filter = AnyFilter::try_from(&**text).ok()?;
+            let queue = fanout.attach(filter.filter().as_str()).inspect_err(|error| {
+                tracing::error!(%error, filter = %text, "a subscription gets no messages");
+            });
+            let queue = queue.ok()?;
+            held += 1;
+            about_us += usize::from(sys::is_about(queue.filter()));
+            let end = queue.queue().next();
+            if filter.is_shared() {
+                shared.push((Arc::clone(text), queue));
             }
+            Some(end)
         })?;
         fanout.drop_unheld();
         let server = Server::new(broker, state, config, credentials, traffic);

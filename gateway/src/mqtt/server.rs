@@ -18,10 +18,10 @@ use ferromq_mqtt::{Limits, QoS, ReasonCode, SessionExpiry};
 use ferromq_store::{Placed, Read, ReadLimit};
 use tokio::sync::{Mutex, Notify, Semaphore};
 
-use super::connection::reason_of_send;
 use super::figures::Counters;
 use super::hub::Hub;
 use super::message::{View, expiry};
+use super::reason;
 use super::shared::{Group, Groups};
 use super::state::{Retained, Source, State};
 use super::sys;
@@ -186,6 +186,9 @@ impl Server {
         from: SocketAddr,
     ) -> Result<Ticket, ReasonCode> {
         let stored_under = mqtt::stored_under(topic);
+        let spilled = mqtt::spilled(properties, body);
+        let (properties, body) =
+            spilled.as_ref().map_or((properties, body), |(properties, body)| (properties, body));
         let send = Send {
             topic: stored_under.as_str(),
             default_topic: AUTO_CREATE_TOPIC,
@@ -206,7 +209,7 @@ impl Server {
         };
         self.broker.prepare(sends, &send).map_err(|error| {
             tracing::debug!(%error, topic, "an MQTT message is not taken");
-            reason_of_send(&error)
+            reason::of_send(&error)
         })
     }
 

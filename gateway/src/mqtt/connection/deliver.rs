@@ -8,7 +8,7 @@ use ferromq_model::filter::MessageFilter;
 use ferromq_model::message::{find_property, property};
 use ferromq_model::record::Record;
 use ferromq_model::{QueueOffset, Timestamp, light};
-use ferromq_mqtt::topic::Filter;
+use ferromq_mqtt::topic::{Filter, Name};
 use ferromq_mqtt::{
     Ack, Delivery, EncodeError, Packet, PacketId, Publish, PublishTopic, QoS, ReasonCode, SubscriptionId,
     TopicAlias,
@@ -334,7 +334,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     u16::try_from(self.aliases_out.len() + 1).ok().filter(|&next| next <= self.peer.aliases);
                 match next.and_then(TopicAlias::new) {
                     Some(alias) => {
-                        let own = ferromq_mqtt::topic::Name::try_from(topic.as_str()).expect("a name");
+                        let own = Name::try_from(topic.as_str()).expect("a name");
                         self.aliases_out.insert(own, alias);
                         PublishTopic::Define(topic, alias)
                     }
