@@ -18,7 +18,7 @@ use ferromq_model::message::{
     MAX_PROPERTIES_LEN, PROPERTY_END, SysFlag, TagsCode, find_property, iter_entries, java_hash, property,
     push_property, without_properties,
 };
-use ferromq_model::mqtt::Parts;
+use ferromq_model::mqtt::{Parts, names};
 use ferromq_model::name::{AUTO_CREATE_TOPIC, DLQ_PREFIX, HALF_TOPIC, RETRY_PREFIX, TRACE_TOPIC};
 use ferromq_model::record::NewRecord;
 use ferromq_model::topic::{Permission, TopicConfig, TopicFilterType};
@@ -160,6 +160,8 @@ pub struct SendBatch {
     began: Option<Instant>,
     /// When they were stored.
     stored: Option<Instant>,
+    /// Whether its messages keep [`names::MARKS`].
+    keeps_marks: bool,
 }
 
 impl SendBatch {
@@ -167,6 +169,13 @@ impl SendBatch {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty one of a front-end that sets [`names::MARKS`] by itself. Everybody else's messages lose them: after a
+    /// crash they are believed.
+    #[must_use]
+    pub fn with_marks() -> Self {
+        Self { keeps_marks: true, ..Self::default() }
     }
 
     /// Messages prepared.
@@ -242,6 +251,8 @@ struct Scan<'a> {
     special: bool,
     /// Places in light queues, which brokers give: it is an earlier message, passed on.
     passed_on: bool,
+    /// Perhaps what only a front-end may say.
+    marked: bool,
 }
 
 /// Looks at the names that matter. The string stays as it is unless `special` says otherwise.
@@ -274,6 +285,7 @@ fn scan(properties: &str) -> Scan<'_> {
                 found.passed_on = true;
                 found.special = true;
             }
+            _ if name.starts_with(names::MARK_PREFIX) => found.marked = true,
             _ => {}
         }
     }
@@ -336,7 +348,8 @@ impl Broker {
         }
         self.check_size(send.body.len(), send.properties.len())?;
         let found = scan(send.properties);
-        let target = if found.special || topic.name().is_derived() {
+        let is_plain = !found.special && (!found.marked || sends.keeps_marks);
+        let target = if !is_plain || topic.name().is_derived() {
             self.redirect(sends, send, topic, queue, &found)?
         } else {
             let mut properties = Cow::Borrowed(send.properties);
@@ -524,6 +537,9 @@ impl Broker {
         if found.passed_on && !self.dispatches() {
             // The list of queues is a broker's, too: not what this sender wants.
             kept = without_properties(&kept, &[property::INNER_MULTI_DISPATCH]);
+        }
+        if found.marked && !sends.keeps_marks {
+            kept = without_properties(&kept, &names::MARKS);
         }
         if !found.wait {
             kept = without_properties(&kept, &[property::WAIT]);

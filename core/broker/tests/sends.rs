@@ -6,6 +6,7 @@ use ferromq_broker::locks::LockedQueue;
 use ferromq_broker::send::{Send, SendBatch, SendError};
 use ferromq_model::batch::{BatchItem, encode_item};
 use ferromq_model::message::{MAX_PROPERTIES_LEN, SysFlag, TagsCode};
+use ferromq_model::mqtt::names;
 use ferromq_model::topic::{Permission, TopicConfig, TopicFilterType};
 use ferromq_model::{Millis, QueueId, QueueOffset, Timestamp, TopicName};
 use support::{Rig, bodies, message, properties};
@@ -157,6 +158,31 @@ fn a_clients_batch_becomes_messages_of_their_own() {
     }
     assert!(matches!(rig.send(&Send { topic: "%RETRY%G", ..batch }), Err(SendError::Illegal(_))));
     assert_eq!(rig.messages("T", 0).len(), 3);
+}
+
+/// After a crash a broker believes what they say.
+#[test]
+fn only_a_front_end_that_says_so_sets_the_marks_of_mqtt() {
+    let rig = Rig::new();
+    let mut pairs = names::MARKS.map(|name| (name, "1")).to_vec();
+    pairs.push(("mqttExpiresAt", "7"));
+    let marked = properties(&pairs);
+    rig.sent(&Send { properties: &marked, ..message("T", "alone") });
+    let mut body = Vec::new();
+    encode_item(&mut body, BatchItem { flag: 0, body: b"of a batch", properties: &marked });
+    rig.sent(&Send { body: &body, is_batch: true, ..message("T", "") });
+    let mut sends = SendBatch::with_marks();
+    rig.broker.prepare(&mut sends, &Send { properties: &marked, ..message("T", "its own") }).unwrap();
+    rig.broker.commit(&mut sends).unwrap();
+
+    let messages = rig.messages("T", 0);
+    assert_eq!(bodies(&messages), ["alone", "of a batch", "its own"]);
+    for (message, is_kept) in messages.iter().zip([false, false, true]) {
+        for name in names::MARKS {
+            assert_eq!(message.property(name).is_some(), is_kept, "{name} of {message:?}");
+        }
+        assert_eq!(message.property("mqttExpiresAt"), Some("7"), "what is no mark stays");
+    }
 }
 
 #[test]

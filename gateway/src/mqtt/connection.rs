@@ -15,8 +15,6 @@ mod deliver;
 mod incoming;
 mod limit;
 
-pub(super) use incoming::reason_of_send;
-
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -192,7 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             out,
             held: VecDeque::new(),
             flushed,
-            sends: SendBatch::new(),
+            sends: SendBatch::with_marks(),
             properties: String::new(),
             retained: VecDeque::new(),
             aliases_in: HashMap::new(),

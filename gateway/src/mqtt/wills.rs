@@ -80,7 +80,7 @@ async fn publish(server: &Server, session: SessionNumber, will: &Will) -> bool {
     let now = Timestamp::now();
     let properties = published_at(&will.properties, &session.mark(), now);
     let publishing = server.state().publishing();
-    let mut sends = SendBatch::new();
+    let mut sends = SendBatch::with_marks();
     let body = if will.payload.is_empty() { super::message::EMPTY_BODY } else { &will.payload };
     let ticket = match server.prepare(&mut sends, &will.topic, &properties, body, now, NOBODY) {
         Ok(ticket) => ticket,
