@@ -40,7 +40,7 @@ impl Log for Empty {
 fn open(dir: &Path, flush: FlushMode) -> State {
     let retain = RetainLimits { messages: 1000, bytes: 1 << 20 };
     let options = Options { dir: dir.to_owned(), flush, sessions: usize::MAX, retain };
-    State::open(&options, Arc::new(Empty), Timestamp::now(), |_, _, _| {}).expect("opens")
+    State::open(&options, Arc::new(Empty), Timestamp::now(), |_, _, _| None).expect("opens")
 }
 
 fn subscription(session: SessionNumber, filter: &Arc<str>, next: u64) -> Change {
@@ -51,6 +51,7 @@ fn subscription(session: SessionNumber, filter: &Arc<str>, next: u64) -> Change 
         retain_handling: 0,
         identifier: None,
         next: QueueOffset(next),
+        since: QueueOffset::ZERO,
     };
     Change::Subscription { session, filter: Arc::clone(filter), subscription }
 }

@@ -41,7 +41,7 @@ pub(super) struct Subscription {
     pub(super) identifier: Option<SubscriptionId>,
     /// The next message to be sent.
     pub(super) next: QueueOffset,
-    /// The first that it was ever to have on this connection.
+    /// The first that it was ever to have.
     pub(super) since: QueueOffset,
     watch: Arc<Watch>,
 }
@@ -56,6 +56,7 @@ impl Subscription {
             retain_handling: self.options.retain_handling as u8,
             identifier: self.identifier.map(SubscriptionId::value),
             next: self.next,
+            since: self.since,
         }
     }
 
@@ -142,9 +143,9 @@ impl Subscriptions {
         self.by_text.insert(Arc::clone(&text), key);
         let (options, identifier) = asked(kept);
         let watch = Watch::new(&self.mailbox, key);
-        let next = kept.next;
+        let state::Subscription { next, since, .. } = *kept;
         let subscription =
-            Subscription { text, filter, queue, group, options, identifier, next, since: next, watch };
+            Subscription { text, filter, queue, group, options, identifier, next, since, watch };
         self.all.insert(key, subscription);
         self.ready.push_back(key);
         key

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use ferromq_broker::fanout::AttachError;
-use ferromq_broker::send::{SendError, Ticket};
+use ferromq_broker::send::Ticket;
 use ferromq_model::{PhysicalOffset, QueueOffset, Timestamp};
-use ferromq_mqtt::topic::{AnyFilter, Name};
+use ferromq_mqtt::topic::{AnyFilter, Filter, Name};
 use ferromq_mqtt::{
     Ack, Delivery, Packet, PacketId, Publish, PublishTopic, QoS, ReasonCode, RetainHandling, SessionExpiry,
-    SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe,
+    SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe, Version, encode,
 };
-use ferromq_store::AppendError;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Connection, End, Held};
 use crate::mqtt::message::Published;
+use crate::mqtt::reason;
 use crate::mqtt::server::ToRetain;
 use crate::mqtt::state::{self, Change, Inbound, Phase, Publishing, Source};
 
@@ -179,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Answers a message that is not stored. 3.1.1 has no word for that, so its client has to go.
     fn refuse(&mut self, delivery: Delivery, reason: ReasonCode, answers: &mut Answers) -> Result<(), End> {
-        if self.peer.version == ferromq_mqtt::Version::V3 {
+        if self.peer.version == Version::V3 {
             return Err(End::Told(reason));
         }
         let answer = match delivery {
@@ -205,7 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             let Some(at) = self.sends.placed(*ticket).first() else {
                 message.refused = Some(match &outcome {
-                    Err(error) => reason_of_append(error),
+                    Err(error) => reason::of_append(error),
                     Ok(()) => ReasonCode::UnspecifiedError,
                 });
                 continue;
@@ -249,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     if delivery.qos() != QoS::AtMostOnce {
                         self.unanswered -= 1;
                     }
-                    if refused.is_some() && self.peer.version == ferromq_mqtt::Version::V3 {
+                    if refused.is_some() && self.peer.version == Version::V3 {
                         return Err(End::Told(ReasonCode::UnspecifiedError));
                     }
                     let reason = refused.unwrap_or_default();
@@ -260,9 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     }
                 }
             };
-            if let Err(error) =
-                ferromq_mqtt::encode(&packet, self.peer.version, self.peer.max_packet, &mut packets)
-            {
+            if let Err(error) = encode(&packet, self.peer.version, self.peer.max_packet, &mut packets) {
                 tracing::debug!(%error, client = %self.session.client, "an answer cannot be given");
                 return Err(End::Told(ReasonCode::PacketTooLarge));
             }
@@ -348,6 +345,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         retain_handling: options.retain_handling as u8,
                         identifier,
                         next: QueueOffset::ZERO,
+                        since: QueueOffset::ZERO,
                     };
                     self.subscribe_to(filter, kept, options.retain_handling, answers).await
                 }
@@ -376,7 +374,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let is_new = match subscriptions.find(&text) {
             Some(key) => {
                 let subscription = subscriptions.get_mut(key).expect("found");
-                kept.next = subscription.next;
+                (kept.next, kept.since) = (subscription.next, subscription.since);
                 subscription.change(&kept);
                 false
             }
@@ -385,15 +383,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     return Err(ReasonCode::QuotaExceeded);
                 }
                 let queue =
-                    self.server.attach(filter.as_str()).await.map_err(|error| reason_of_attach(&error))?;
-                kept.next = queue.queue().next();
+                    self.server.attach(filter.as_str()).await.map_err(|error| reason::of_attach(&error))?;
+                kept.since = queue.queue().next();
+                kept.next = kept.since;
                 let lasts = !self.session.number.is_transient();
                 let group = wanted.is_shared().then(|| self.server.groups.enter(&text, &queue, lasts));
                 if let Some(change) = group.as_ref().and_then(|group| group.change()) {
                     answers.changes.push(change);
                 }
                 // Not a slice of a packet that it would keep.
-                let own = ferromq_mqtt::topic::Filter::try_from(filter.as_str()).expect("a filter");
+                let own = Filter::try_from(filter.as_str()).expect("a filter");
                 let client = self.session.client.clone();
                 self.session.subscriptions.add(&client, Arc::clone(&text), own, queue, group, &kept);
                 true
@@ -431,35 +430,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         });
         let reasons = reasons.collect();
         Packet::UnsubAck(UnsubAck::new(unsubscribe.id, reasons))
-    }
-}
-
-/// What a client is told of a message that the broker does not take.
-pub(in crate::mqtt) fn reason_of_send(error: &SendError) -> ReasonCode {
-    match error {
-        SendError::IllegalTopic(_) | SendError::ForbiddenTopic(_) => ReasonCode::TopicNameInvalid,
-        SendError::NoTopic(_) | SendError::NotWritable(_) => ReasonCode::NotAuthorized,
-        SendError::Illegal(_) => ReasonCode::PacketTooLarge,
-        SendError::Store(error) => reason_of_append(error),
-        SendError::NoQueue { .. }
-        | SendError::Group(_)
-        | SendError::Defer(_)
-        | SendError::Light(_)
-        | SendError::Create(_) => ReasonCode::ImplementationSpecificError,
-    }
-}
-
-fn reason_of_append(error: &AppendError) -> ReasonCode {
-    match error {
-        AppendError::TooLarge { .. } => ReasonCode::PacketTooLarge,
-        _ => ReasonCode::ImplementationSpecificError,
-    }
-}
-
-fn reason_of_attach(error: &AttachError) -> ReasonCode {
-    match error {
-        AttachError::Filter(_) => ReasonCode::TopicFilterInvalid,
-        AttachError::TooMany { .. } => ReasonCode::QuotaExceeded,
-        _ => ReasonCode::ImplementationSpecificError,
     }
 }

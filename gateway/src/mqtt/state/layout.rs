@@ -4,7 +4,7 @@
 //! keyspace  key                                value behind its version byte
 //! sessions  number:8 00                        level:1 interval:4 away:1 [since:8] begun:8 client
 //!           number:8 01                        since:8 delay:4 qos:1 retain:1 text(topic) text(client) text(properties) payload
-//!           number:8 02 filter                 qos:1 flags:1 identifier:4 (0 none) next:8 [filter]
+//!           number:8 02 filter                 qos:1 flags:1 identifier:4 (0 none) next:8 since:8 [filter]
 //!           number:8 03 packet id:2            qos:1 phase:1 order:8 source:1 position:8 filter or topic
 //!           number:8 04 packet id:2            released:1 at:8
 //!           0:8      05 filter                 next:8 count:4, 8 for each that was returned [filter]
@@ -323,6 +323,7 @@ impl Layout for Subscription {
         out.extend_from_slice(&[self.qos, flags]);
         write_u32(out, self.identifier.unwrap_or(0));
         write_u64(out, self.next.0);
+        write_u64(out, self.since.0);
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, Problem> {
@@ -338,6 +339,7 @@ impl Layout for Subscription {
             retain_handling: flags >> RETAIN_HANDLING_SHIFT,
             identifier: Some(from.u32()?).filter(|identifier| *identifier != 0),
             next: QueueOffset(from.u64()?),
+            since: QueueOffset(from.u64()?),
         })
     }
 }
@@ -498,11 +500,15 @@ mod tests {
             retain_handling: 2,
             identifier: Some(7),
             next: QueueOffset(9),
+            since: QueueOffset(4),
         };
-        golden(&subscription, b"\x01\x02\x23\0\0\0\x07\0\0\0\0\0\0\0\x09", 15);
+        golden(&subscription, b"\x01\x02\x23\0\0\0\x07\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x04", 23);
         assert_eq!(Subscription::decode(b"\x01\x03\0\0\0\0\x07\0\0\0\0\0\0\0\x09"), Err(VALUE));
         assert_eq!(Subscription::decode(b"\x01\x02\x33\0\0\0\x07\0\0\0\0\0\0\0\x09"), Err(VALUE));
-        assert_eq!(Subscription::decode(b"\x01\x02\x23\0\0\0\x07\0\0\0\0\0\0\0\x09\0"), Err(LONG));
+        assert_eq!(
+            Subscription::decode(b"\x01\x02\x23\0\0\0\x07\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x04\0"),
+            Err(LONG)
+        );
     }
 
     #[test]

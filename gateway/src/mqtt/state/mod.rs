@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 use ferromq_model::histogram::Times;
 use ferromq_model::record::Record;
-use ferromq_model::{PhysicalOffset, Timestamp};
+use ferromq_model::{PhysicalOffset, QueueOffset, Timestamp};
 use ferromq_store::{FlushMode, Store};
 use parking_lot::{Mutex, RwLock};
 
@@ -53,7 +53,6 @@ pub use journal::{Durable, Stopped};
 pub use layout::BadRow;
 pub use lifecycle::{Connect, ConnectError, Connected, Ended};
 pub use load::{LoadError, Loaded};
-pub use recovery::marks;
 pub use retained::{RetainError, RetainLimits};
 pub use values::{
     Change, Expiry, Inbound, Outbound, Phase, Presence, Retained, Session, SessionNumber, SharedGroup,
@@ -120,8 +119,8 @@ impl Drop for Publishing {
 }
 
 impl State {
-    /// Opens what is kept, and tells each subscription and shared group of it. Every session counts as having lost its
-    /// connection at `now`. Blocking.
+    /// Opens what is kept. `found` is told each subscription, and says where its queue ends: positions beyond it are of
+    /// messages that a power cut took. Every session counts as having lost its connection at `now`. Blocking.
     ///
     /// # Errors
     /// [`OpenError`]. Nothing was changed that a later try would miss.
@@ -129,7 +128,7 @@ impl State {
         options: &Options,
         log: Arc<dyn Log>,
         now: Timestamp,
-        mut found: impl FnMut(SessionNumber, &Arc<str>, &Subscription),
+        mut found: impl FnMut(SessionNumber, &Arc<str>, &Subscription) -> Option<QueueOffset>,
     ) -> Result<Self, OpenError> {
         let database = Arc::new(Database::open(&options.dir)?);
         let Recovered { meta, sessions, retained, released, batch, .. } =

@@ -8,6 +8,9 @@
 //! mqttRetain, originMqttTopic              the topic's retained message, or none if it is empty
 //! mqttWill                                 that session's will is published, if it is not younger than the record
 //! ```
+//! Only where it lies under the topic that its MQTT topic is stored under: copies, as retries and dead letters are, say
+//! nothing. The marks, [`names::MARKS`], are among the record's own properties: brokers let nobody else set them.
+//!
 //! A power cut may have left the log shorter than the rows say. Its positions are given again, so rows that name such a
 //! position are made to name the end: else a message yet to come would be taken for one that was there.
 
@@ -16,9 +19,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ferromq_model::message::find_property;
+use ferromq_model::message::{find_property, property};
+use ferromq_model::mqtt::{Parts, names, stored_under};
 use ferromq_model::record::Record;
-use ferromq_model::{PhysicalOffset, Timestamp};
+use ferromq_model::{PhysicalOffset, QueueOffset, Timestamp};
 use memchr::memmem;
 
 use super::Log;
@@ -27,27 +31,9 @@ use super::journal::Batch;
 use super::layout::{self, BadRow, Layout as _, Meta, NOBODY, Problem, Table};
 use super::retained::{Outcome, RetainLimits, RetainedMessages};
 use super::sessions::{Sessions, WillTimes};
-use super::values::{Inbound, Presence, Retained, Session, SessionNumber, Subscription, Will};
-
-/// Properties of a record that recovery understands.
-pub mod marks {
-    /// The MQTT topic.
-    pub const TOPIC: &str = "originMqttTopic";
-    /// The client that published.
-    pub const CLIENT_ID: &str = "clientId";
-    /// The quality of service that it was published with.
-    pub const QOS_LEVEL: &str = "qosLevel";
-    /// The packet identifier of a QoS 2 message.
-    pub const PACKET_ID: &str = "mqttPacketId";
-    /// On a message that is retained.
-    pub const RETAIN: &str = "mqttRetain";
-    /// When the message expires, in milliseconds since 1970.
-    pub const EXPIRES_AT: &str = "mqttExpiresAt";
-    /// On a message whose body stands for none.
-    pub const IS_EMPTY: &str = "IS_EMPTY_MSG";
-    /// On a will: the session that it is of, as [`SessionNumber::mark`](super::SessionNumber::mark) says.
-    pub const WILL: &str = "mqttWill";
-}
+use super::values::{
+    Inbound, Outbound, Phase, Presence, Retained, Session, SessionNumber, Source, Subscription, Will,
+};
 
 /// What was found, and what is to be written because of that.
 #[derive(Debug)]
@@ -62,18 +48,20 @@ pub(super) struct Recovered {
     inbound: HashMap<Vec<u8>, Inbound>,
     /// Where the log ended when each will was set.
     wills: HashMap<SessionNumber, PhysicalOffset>,
+    /// Where the queues of the last session's subscriptions end.
+    ends: HashMap<Arc<str>, QueueOffset>,
     end: PhysicalOffset,
     now: Timestamp,
 }
 
 impl Recovered {
-    /// Reads every row, then the log. `found` is told each subscription.
+    /// Reads every row, then the log. `found` is told each subscription, and says where its queue ends.
     pub(super) fn read(
         database: &Database,
         log: &dyn Log,
         limits: RetainLimits,
         now: Timestamp,
-        found: &mut impl FnMut(SessionNumber, &Arc<str>, &Subscription),
+        found: &mut impl FnMut(SessionNumber, &Arc<str>, &Subscription) -> Option<QueueOffset>,
     ) -> Result<Self, OpenError> {
         let dir = database.dir();
         let mut recovered = Self {
@@ -84,6 +72,7 @@ impl Recovered {
             batch: Batch::default(),
             inbound: HashMap::new(),
             wills: HashMap::new(),
+            ends: HashMap::new(),
             end: log.end(),
             now,
         };
@@ -113,12 +102,13 @@ impl Recovered {
         &mut self,
         key: &[u8],
         value: &[u8],
-        found: &mut impl FnMut(SessionNumber, &Arc<str>, &Subscription),
+        found: &mut impl FnMut(SessionNumber, &Arc<str>, &Subscription) -> Option<QueueOffset>,
     ) -> Result<(), Problem> {
         let (number, table, rest) = layout::split_key(key)?;
         self.meta.next_number = self.meta.next_number.max(number.counted() + 1);
         match table {
             Table::Session => {
+                self.ends.clear();
                 let mut session = Session::decode(value)?;
                 if session.presence == Presence::Connected {
                     session.presence = Presence::Away { since: self.now };
@@ -160,10 +150,26 @@ impl Recovered {
                 self.batch.remove(key.to_vec());
             }
             Table::Subscription => {
-                let (filter, subscription) = layout::decode_under(rest, value)?;
-                found(number, &filter, &subscription);
+                let (filter, mut subscription): (_, Subscription) = layout::decode_under(rest, value)?;
+                if let Some(end) = found(number, &filter, &subscription) {
+                    if subscription.next > end {
+                        subscription.next = end;
+                        subscription.since = subscription.since.min(end);
+                        self.batch.put(key.to_vec(), layout::encode_under(&filter, &subscription));
+                    }
+                    self.ends.insert(filter, end);
+                }
             }
-            Table::Outbound => {}
+            Table::Outbound => {
+                // What the queue lost is not sent again: its place is the next message's. One that the client has is
+                // released all the same.
+                if let Outbound { phase: Phase::Sent, source: Source::Queue { filter, offset }, .. } =
+                    Outbound::decode(value)?
+                    && self.ends.get(&filter).is_some_and(|end| offset >= *end)
+                {
+                    self.batch.remove(key.to_vec());
+                }
+            }
             Table::Inbound => match Inbound::decode(value)? {
                 Inbound::Held(at) => {
                     let held = Inbound::Held(at.min(self.end));
@@ -199,25 +205,30 @@ impl Recovered {
     /// Takes what a record of the log says.
     fn replay(&mut self, record: &Record<'_>) {
         // Most records of a log that others use too say nothing.
-        if memmem::find(record.properties.as_bytes(), b"mqtt").is_none() {
+        if memmem::find(record.properties.as_bytes(), names::MARK_PREFIX.as_bytes()).is_none() {
+            return;
+        }
+        let parts = Parts::of_record(record);
+        let Some(topic) = parts.find(property::ORIGIN_MQTT_TOPIC) else { return };
+        if stored_under(topic).as_str() != record.topic {
             return;
         }
         let at = record.physical_offset;
-        let of = |name| find_property(record.properties, name);
-        if let Some(packet_id) = of(marks::PACKET_ID).and_then(|id| id.parse::<u16>().ok()) {
-            self.replay_inbound(of(marks::CLIENT_ID), packet_id, at);
+        let mark = |name| find_property(parts.properties, name);
+        if let Some(packet_id) = mark(names::PACKET_ID).and_then(|id| id.parse::<u16>().ok()) {
+            self.replay_inbound(parts.find(names::CLIENT_ID), packet_id, at);
         }
-        if let (Some(_), Some(topic)) = (of(marks::RETAIN), of(marks::TOPIC)) {
+        if mark(names::RETAIN).is_some() {
             let topic: Arc<str> = topic.into();
-            if of(marks::IS_EMPTY).is_some() {
+            if parts.find(names::IS_EMPTY).is_some() {
                 if self.retained.clear(&topic, at, self.end) {
                     self.batch.retain(&topic, None);
                 }
             } else {
-                self.replay_retained(&topic, record);
+                self.replay_retained(&topic, record, &parts);
             }
         }
-        if let Some(number) = of(marks::WILL).and_then(SessionNumber::from_mark)
+        if let Some(number) = mark(names::WILL).and_then(SessionNumber::from_mark)
             && self.wills.get(&number).is_some_and(|since| *since <= at)
         {
             self.wills.remove(&number);
@@ -242,15 +253,15 @@ impl Recovered {
         self.batch.put(key, Inbound::Held(at).encode());
     }
 
-    fn replay_retained(&mut self, topic: &Arc<str>, record: &Record<'_>) {
-        let number = |name| find_property(record.properties, name).and_then(|text| text.parse().ok());
+    fn replay_retained(&mut self, topic: &Arc<str>, record: &Record<'_>, parts: &Parts<'_>) {
+        let number = |name| parts.find(name).and_then(|text| text.parse().ok());
         let message = Arc::new(Retained {
             at: record.physical_offset,
             stored: record.stored,
-            expires: number(marks::EXPIRES_AT).map(Timestamp),
-            qos: number(marks::QOS_LEVEL).map_or(0, |qos| qos.clamp(0, 2) as u8),
-            properties: record.properties.into(),
-            payload: Bytes::copy_from_slice(record.body),
+            expires: number(names::EXPIRES_AT).map(Timestamp),
+            qos: number(names::QOS_LEVEL).map_or(0, |qos| qos.clamp(0, 2) as u8),
+            properties: parts.all().into(),
+            payload: Bytes::copy_from_slice(parts.body),
         });
         match self.retained.put(topic, Arc::clone(&message), self.end) {
             Outcome::Kept => self.batch.retain(topic, Some(&message)),

@@ -10,7 +10,8 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use ferromq_model::message::{SysFlag, push_property};
+use ferromq_model::message::{SysFlag, property, push_property};
+use ferromq_model::mqtt::{Parts, address, names, stored_under};
 use ferromq_model::{QueueId, QueueOffset};
 use tempfile::TempDir;
 
@@ -29,6 +30,10 @@ const RECORD: u64 = 100;
 impl Log100 {
     fn append(&self, properties: &[(&str, &str)], body: &[u8]) -> PhysicalOffset {
         let mut text = String::new();
+        let has_topic = properties.iter().any(|(name, _)| *name == property::ORIGIN_MQTT_TOPIC);
+        if !has_topic {
+            push_property(&mut text, property::ORIGIN_MQTT_TOPIC, "t");
+        }
         properties.iter().for_each(|(name, value)| push_property(&mut text, name, value));
         let mut records = self.records.lock();
         records.push((text, body.to_vec()));
@@ -49,6 +54,7 @@ impl Log for Log100 {
             }
             *self.looked_at.lock() += 1;
             let host = SocketAddr::from(([127, 0, 0, 1], 1));
+            let under = stored_under(&address("", &Parts::of(properties, body)));
             let more = look(&Record {
                 len: RECORD as usize,
                 body_crc: 0,
@@ -64,7 +70,7 @@ impl Log for Log100 {
                 reconsume_times: 0,
                 prepared_offset: PhysicalOffset::ZERO,
                 body,
-                topic: "t",
+                topic: under.as_str(),
                 properties,
             });
             if !more {
@@ -90,11 +96,17 @@ fn open_found(dir: &Path, now: Timestamp) -> (State, Found) {
 }
 
 fn open_on(dir: &Path, log: &Arc<Log100>, now: Timestamp) -> (State, Found) {
+    open_with_ends(dir, log, now, None)
+}
+
+/// The same, where the queues of all subscriptions end.
+fn open_with_ends(dir: &Path, log: &Arc<Log100>, now: Timestamp, end: Option<QueueOffset>) -> (State, Found) {
     let mut found = Vec::new();
     let options =
         Options { dir: dir.to_owned(), flush: FlushMode::Async, sessions: SESSIONS, retain: RETAIN };
     let state = State::open(&options, log.clone(), now, |number, filter, subscription| {
         found.push((number, Arc::clone(filter), *subscription));
+        end
     });
     (state.expect("opens"), found)
 }
@@ -169,6 +181,7 @@ const LEAF: Subscription = Subscription {
     retain_handling: 0,
     identifier: None,
     next: QueueOffset(7),
+    since: QueueOffset(2),
 };
 
 fn subscribe(session: SessionNumber, filter: &str, next: u64) -> Change {
@@ -452,6 +465,6 @@ fn a_directory_that_is_in_use_is_refused_with_its_name() {
     let _state = open(dir.path());
     let options =
         Options { dir: dir.path().to_owned(), flush: FlushMode::Async, sessions: SESSIONS, retain: RETAIN };
-    let refused = State::open(&options, Arc::new(Log100::default()), NOON, |_, _, _| {}).err().unwrap();
+    let refused = State::open(&options, Arc::new(Log100::default()), NOON, |_, _, _| None).err().unwrap();
     assert!(refused.to_string().contains(&dir.path().display().to_string()), "{refused}");
 }

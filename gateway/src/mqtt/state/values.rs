@@ -139,6 +139,8 @@ pub struct Subscription {
     /// The next message of the filter's light queue. Every message below it is complete, or stands among the session's
     /// [`Outbound`]: so the two are changed in one commit. Means nothing for a shared subscription: see [`SharedGroup`].
     pub next: QueueOffset,
+    /// The first message of the queue that it was ever to have: where the queue ended when the client subscribed.
+    pub since: QueueOffset,
 }
 
 /// Where the messages of a shared subscription's group stand: one for all its members.

@@ -7,7 +7,7 @@ async fn after_a_failed_sync_nothing_is_called_safe_any_more() {
     let dir = tempfile::tempdir().unwrap();
     let options =
         Options { dir: dir.path().to_owned(), flush: FlushMode::Sync, sessions: SESSIONS, retain: RETAIN };
-    let state = State::open(&options, Arc::new(Log100::default()), NOON, |_, _, _| {}).unwrap();
+    let state = State::open(&options, Arc::new(Log100::default()), NOON, |_, _, _| None).unwrap();
     let session = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().number;
     state.commit([subscribe(session, "a", 1)]).wait().await.unwrap();
     state.inner.database.fail_sync.store(true, Ordering::Relaxed);

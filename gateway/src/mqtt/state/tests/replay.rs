@@ -4,7 +4,7 @@ use super::*;
 
 fn qos2(log: &Log100, client: &str, packet_id: u16) -> PhysicalOffset {
     let id = packet_id.to_string();
-    log.append(&[(marks::CLIENT_ID, client), (marks::QOS_LEVEL, "2"), (marks::PACKET_ID, &id)], b"x")
+    log.append(&[(names::CLIENT_ID, client), (names::QOS_LEVEL, "2"), (names::PACKET_ID, &id)], b"x")
 }
 
 fn held(session: SessionNumber, packet_id: u16, at: PhysicalOffset) -> Change {
@@ -119,7 +119,7 @@ async fn a_message_at_a_position_that_the_log_lost_is_not_taken_for_the_one_befo
     let (state, _) = open_on(image.path(), &shorter, NOON);
     assert_eq!(inbound(&state, "one").await, [(5, lost)], "the client was told that it is held");
     assert_eq!(state.retained(&"t".into(), NOON).unwrap().payload, "lost");
-    let at = shorter.append(&[(marks::TOPIC, "t"), (marks::RETAIN, "1")], b"new");
+    let at = shorter.append(&[(property::ORIGIN_MQTT_TOPIC, "t"), (names::RETAIN, "1")], b"new");
     let again = qos2(&shorter, "one", 6);
     let image = killed(image.path());
     let (state, _) = open_on(image.path(), &shorter, NOON);
@@ -133,8 +133,8 @@ async fn retained_messages_come_back_from_rows_and_from_the_log() {
     let log = Arc::new(Log100::default());
     let (state, _) = open_on(dir.path(), &log, NOON);
     let publish = |topic, body: &[u8]| {
-        let empty: &[_] = if body == b"\0" { &[(marks::IS_EMPTY, "true")] } else { &[] };
-        let own = [(marks::TOPIC, topic), (marks::RETAIN, "1"), (marks::QOS_LEVEL, "1")];
+        let empty: &[_] = if body == b"\0" { &[(names::IS_EMPTY, "true")] } else { &[] };
+        let own = [(property::ORIGIN_MQTT_TOPIC, topic), (names::RETAIN, "1"), (names::QOS_LEVEL, "1")];
         log.append(&[&own, empty].concat(), body)
     };
     let keep = |state: &State, topic: &'static str, body: &'static [u8]| {
@@ -203,9 +203,9 @@ async fn what_is_retained_beyond_the_limit_is_refused_and_not_kept() {
         sessions: SESSIONS,
         retain: RetainLimits { messages: 1, bytes: 100 },
     };
-    let open = || State::open(&options, log.clone(), NOON, |_, _, _| {}).unwrap();
+    let open = || State::open(&options, log.clone(), NOON, |_, _, _| None).unwrap();
     let state = open();
-    let at = log.append(&[(marks::TOPIC, "one"), (marks::RETAIN, "1")], b"x");
+    let at = log.append(&[(property::ORIGIN_MQTT_TOPIC, "one"), (names::RETAIN, "1")], b"x");
     let message = Retained {
         at,
         stored: NOON,
@@ -218,7 +218,7 @@ async fn what_is_retained_beyond_the_limit_is_refused_and_not_kept() {
     let refused = state.retain(&"two".into(), message).unwrap_err();
     assert_eq!(refused.to_string(), "no more than 1 messages and 100 bytes are retained");
     drop(state);
-    log.append(&[(marks::TOPIC, "three"), (marks::RETAIN, "1")], b"x");
+    log.append(&[(property::ORIGIN_MQTT_TOPIC, "three"), (names::RETAIN, "1")], b"x");
     assert_eq!(open().retained_size().0, 1);
 }
 
@@ -231,7 +231,7 @@ async fn a_will_that_the_log_has_is_not_published_again() {
     let session = state.connect(connect(), NOON).await.unwrap();
     session.durable.wait().await.unwrap();
     let publishing = state.publishing();
-    log.append(&[(marks::WILL, &session.number.mark())], b"gone");
+    log.append(&[(names::WILL, &session.number.mark())], b"gone");
     let image = killed(dir.path());
     assert_eq!(open_on(image.path(), &log, NOON).0.due_wills(at(1), 9).await.unwrap(), []);
 
@@ -242,4 +242,37 @@ async fn a_will_that_the_log_has_is_not_published_again() {
     let image = killed(dir.path());
     assert_eq!(open_on(image.path(), &log, NOON).0.due_wills(at(1), 9).await.unwrap().len(), 1);
     drop(publishing);
+}
+
+#[tokio::test]
+async fn positions_that_the_log_lost_are_not_waited_for_nor_taken_for_those_of_other_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Arc::new(Log100::default());
+    let (state, _) = open_on(dir.path(), &log, NOON);
+    let session = state.connect(hello("one", Expiry::Never), NOON).await.unwrap().number;
+    let sent = |packet_id, offset, phase| {
+        let source = Source::Queue { filter: "a".into(), offset: QueueOffset(offset) };
+        Change::Outbound { session, packet_id, outbound: Outbound { order: offset, qos: 2, phase, source } }
+    };
+    let changes = [
+        subscribe(session, "a", 10),
+        sent(1, 4, Phase::Sent),
+        sent(2, 5, Phase::Sent),
+        sent(3, 6, Phase::Released),
+    ];
+    state.commit(changes).wait().await.unwrap();
+    let image = killed(dir.path());
+
+    let (state, _) = open_with_ends(image.path(), &log, NOON, Some(QueueOffset(5)));
+    let check = async |state: &State| {
+        let loaded = state.load(session).await.unwrap();
+        assert_eq!(loaded.subscriptions, [("a".into(), Subscription { next: QueueOffset(5), ..LEAF })]);
+        let left: Vec<_> = loaded.outbound.iter().map(|(id, outbound)| (*id, outbound.phase)).collect();
+        assert_eq!(left, [(1, Phase::Sent), (3, Phase::Released)]);
+    };
+    check(&state).await;
+    drop(state);
+    // Also when the queue has more by then.
+    let image = killed(image.path());
+    check(&open_with_ends(image.path(), &log, NOON, Some(QueueOffset(20))).0).await;
 }
