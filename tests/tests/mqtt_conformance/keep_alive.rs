@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ferromq_tests::mqtt::packet::{self, frame};
 use ferromq_tests::mqtt::properties::{RECEIVE_MAXIMUM, SERVER_KEEP_ALIVE};
-use ferromq_tests::mqtt::{BOTH, Connect, Connection, Scene, Setting, Version, let_pass};
+use ferromq_tests::mqtt::{BOTH, Connect, Connection, Packet, Scene, Setting, Version, let_pass};
 use ferromq_tests::mqtt_tests;
 
 mqtt_tests! {
@@ -40,7 +40,7 @@ fn a_silent_client_is_told_why_in_5_0(scene: &Scene) {
 /// Six times half of the keep alive. On a machine that stops for seconds the server might be right to end the connection:
 /// so the keep alive is long, and packets come in much less.
 fn any_packet_breaks_the_silence(scene: &Scene) {
-    const KEEP_ALIVE: u16 = 4;
+    const KEEP_ALIVE: u16 = 10;
     let topic = scene.topic("a");
     let mut open = BOTH.map(|version| {
         let connect = Connect::clean(version, &scene.id(&format!("{version:?}")));
@@ -67,7 +67,7 @@ fn every_ping_is_answered(scene: &Scene) {
         let mut client = scene.client(version, "c");
         client.send(frame(packet::PINGREQ, []).repeat(100));
         for _ in 0..99 {
-            client.wait_for("PINGRESP", |p| matches!(p, ferromq_tests::mqtt::Packet::PingResp).then_some(()));
+            client.wait_for("PINGRESP", |p| matches!(p, Packet::PingResp).then_some(()));
         }
         client.ping();
     }

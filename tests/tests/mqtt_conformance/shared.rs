@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use ferromq_tests::mqtt::packet::{self, ack, ack_with, subscribe};
+use ferromq_tests::mqtt::packet::{self, ack, ack_with};
 use ferromq_tests::mqtt::properties::SUBSCRIPTION_ID;
 use ferromq_tests::mqtt::{BOTH, Connection, Packet, Properties, Scene, Version};
 use ferromq_tests::mqtt_tests;
+
+use crate::subscribe::expect_filter_refused;
 
 mqtt_tests! {
     each_message_goes_to_one_member,
@@ -99,18 +101,7 @@ fn shared_filters_of_the_wrong_form_are_refused(scene: &Scene) {
         for wrong in
             ["$share/g", "$share//a", "$share/g/", "$share/+/a", "$share/#/a", "$share/g+/a", "$share/"]
         {
-            let mut client = scene.client(version, "c");
-            client.send(subscribe(version, 1, &Properties::none(), &[(wrong, 1)]));
-            match client.next_packet() {
-                Some(Packet::SubAck { codes, .. }) => {
-                    assert_eq!(codes, [if version == Version::V5 { 0x8F } else { 0x80 }], "{wrong:?}");
-                }
-                Some(Packet::Disconnect { reason, .. }) => {
-                    assert!([0x81, 0x82, 0x8F].contains(&reason), "{reason:#04x}");
-                }
-                None => {}
-                other => panic!("expected a refusal of {wrong:?}, but came {other:?}"),
-            }
+            expect_filter_refused(&mut scene.client(version, "c"), wrong);
         }
     }
 }

@@ -134,20 +134,24 @@ fn a_refused_filter_does_not_end_a_5_0_connection(scene: &Scene) {
 fn filters_of_the_wrong_form_are_refused(scene: &Scene) {
     for version in BOTH {
         for wrong in WRONG_FILTERS.iter().map(|filter| scene.topic(filter)).chain([String::new()]) {
-            let mut client = scene.client(version, "c");
-            client.send(subscribe(version, 1, &Properties::none(), &[(&wrong, 1)]));
-            match client.next_packet() {
-                // By the code, or by the end: 0x8F may be in both.
-                Some(Packet::SubAck { codes, .. }) => {
-                    assert_eq!(codes, [if version == Version::V5 { 0x8F } else { 0x80 }], "{wrong:?}");
-                }
-                Some(Packet::Disconnect { reason, .. }) => {
-                    assert!([0x81, 0x82, 0x8F].contains(&reason), "{reason:#04x}");
-                }
-                None => {}
-                other => panic!("expected a refusal of {wrong:?}, but came {other:?}"),
-            }
+            expect_filter_refused(&mut scene.client(version, "c"), &wrong);
         }
+    }
+}
+
+/// By the code, or by the end: 0x8F may be in both.
+pub(crate) fn expect_filter_refused(client: &mut Connection, wrong: &str) {
+    let version = client.version();
+    client.send(subscribe(version, 1, &Properties::none(), &[(wrong, 1)]));
+    match client.next_packet() {
+        Some(Packet::SubAck { codes, .. }) => {
+            assert_eq!(codes, [if version == Version::V5 { 0x8F } else { 0x80 }], "{wrong:?}");
+        }
+        Some(Packet::Disconnect { reason, .. }) => {
+            assert!([0x81, 0x82, 0x8F].contains(&reason), "{reason:#04x}");
+        }
+        None => {}
+        other => panic!("expected a refusal of {wrong:?}, but came {other:?}"),
     }
 }
 

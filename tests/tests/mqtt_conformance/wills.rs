@@ -1,6 +1,6 @@
 //! What a client leaves behind.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferromq_tests::mqtt::packet::{self, counted, disconnect, frame};
 use ferromq_tests::mqtt::properties::{
@@ -227,7 +227,7 @@ fn a_will_waits_for_its_delay(scene: &Scene) {
     let topic = scene.topic("will");
     let mut watcher = watcher(scene, Version::V5, &topic);
     let client = scene.connect(&delayed(scene, &topic, 3600, 2));
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     client.cut();
     assert_eq!(watcher.receive().text(), "will");
     // Clocks of whole seconds may take one off.
@@ -249,15 +249,23 @@ fn a_delayed_will_of_a_session_without_expiry_goes_out_at_once(scene: &Scene) {
 }
 
 fn a_new_connection_cancels_a_delayed_will(scene: &Scene) {
-    let topic = scene.topic("will");
-    let mut watcher = watcher(scene, Version::V5, &topic);
-    let mut old = scene.connect(&delayed(scene, &topic, 3600, 1));
-    old.send([0x00, 0x00]);
-    // The server has seen the end before the new connection comes.
-    old.drain();
-    let _new = scene.connect(&Connect { will: None, ..delayed(scene, &topic, 3600, 0) });
-    let_pass(Duration::from_secs(3));
-    no_will(&mut watcher, &topic);
+    const DELAY: u32 = 3;
+    // Where the machine stopped for as long as the delay, the will may be right to go out: then once more.
+    for attempt in 0..20 {
+        let topic = scene.topic(&format!("will{attempt}"));
+        let mut watcher = watcher(scene, Version::V5, &topic);
+        let mut old = scene.connect(&delayed(scene, &topic, 3600, DELAY));
+        let begun = Instant::now();
+        old.send([0x00, 0x00]);
+        // The server has seen the end before the new connection comes.
+        old.drain();
+        let _new = scene.connect(&Connect { will: None, ..delayed(scene, &topic, 3600, 0) });
+        if begun.elapsed() < Duration::from_secs(u64::from(DELAY) - 1) {
+            let_pass(Duration::from_secs(u64::from(DELAY) + 2));
+            return no_will(&mut watcher, &topic);
+        }
+    }
+    panic!("no new connection came within {DELAY} s");
 }
 
 fn a_clean_start_publishes_a_delayed_will(scene: &Scene) {
@@ -320,8 +328,6 @@ fn a_will_goes_out_when_the_server_is_restarted(scene: &Scene) {
     let server = setup.start();
     let mut watcher = Connection::open(server.address(), Version::V5);
     watcher.connect(&scene.persistent(Version::V5, "watcher"));
-    let_pass(Duration::from_secs(3));
-    watcher.publish(&topic, "marker", 1);
     assert_eq!(watcher.receive().text(), "will");
     server.stop();
 }

@@ -13,6 +13,8 @@
 //! again under other identifiers after a restart. So it runs on, and the network in front of it breaks in place of it: this
 //! shows that the ledger is right.
 
+mod recovery;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::mpsc::{SyncSender, sync_channel};
