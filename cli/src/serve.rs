@@ -17,7 +17,7 @@ use ferromq_gateway::config::{BrokerAddressConfig, ListenConfig};
 use ferromq_gateway::credentials::CredentialsError;
 use ferromq_gateway::http::{self, Api};
 use ferromq_gateway::metrics::Sources;
-use ferromq_gateway::mqtt::Mqtt;
+use ferromq_gateway::mqtt::{Access, Acl, AclError, Mqtt};
 use ferromq_gateway::otlp::MetricsExport;
 use ferromq_gateway::otlp::collector::Collector;
 use ferromq_gateway::remoting::listen::Listeners;
@@ -58,6 +58,9 @@ pub(crate) enum StartError {
     /// Who may come in cannot be read.
     #[error("{key}")]
     Credentials { key: &'static str, source: CredentialsError },
+    /// Who may do what cannot be read.
+    #[error("mqttAclFile")]
+    Acl(#[from] AclError),
     /// There can be no TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -104,6 +107,7 @@ pub(crate) async fn run(
         Some(plan) => ports.take_mqtt(&plan.mqtt)?,
         None => None,
     };
+    let acl = broker.as_ref().and_then(|plan| plan.mqtt.acl.as_deref()).map(Acl::load).transpose()?;
 
     let mut serving = JoinSet::new();
     let own_namesrv = match (namesrv, namesrv_port) {
@@ -123,10 +127,11 @@ pub(crate) async fn run(
             }
             if let Some((doors, credentials)) = mqtt {
                 let (broker, traffic) = (broker.clone(), Arc::clone(listeners.traffic()));
+                let access = Access { credentials, acl };
                 // Sessions are read for as long as it takes.
                 let opened = tokio::task::spawn_blocking({
                     let broker = broker.clone();
-                    move || Mqtt::open(broker, mqtt_config, credentials, traffic)
+                    move || Mqtt::open(broker, mqtt_config, access, traffic)
                 });
                 match opened.await? {
                     Ok(opened) => {

@@ -155,6 +155,9 @@ config_keys! {
         /// A file that says who may use MQTT, a line each: `user NAME PASSWORD`, where `sha256:HEX` may stand for a
         /// password. Without it, nobody is asked who they are.
         "mqttCredentialsFile" => credentials: Option<PathBuf> = None, Restart;
+        /// A file that says who may publish and subscribe to what, in mosquitto's words: see docs/mqtt.md. Without it, whoever
+        /// comes in may do everything.
+        "mqttAclFile" => acl: Option<PathBuf> = None, Restart;
         /// Whether a client that shows a certificate (`tls.server.need.client.auth`) is the user whom that names, and needs no
         /// password: its common name, or the first alternative name. Others then need `mqttCredentialsFile`, unless
         /// `mqttAllowAnonymous=true`.
@@ -166,6 +169,9 @@ config_keys! {
         /// The most MQTT sessions, of clients that are connected and of those that are not; a client that has none is refused
         /// beyond it.
         "mqttMaxSessions" => max_sessions: u32 = 1_000_000, Restart, in 1..=100_000_000;
+        /// The most MQTT connections that are accepted in a second, a second's worth of them at once; more wait until it is
+        /// their turn, WebSockets are refused. 0 is any number.
+        "mqttConnectRate" => connect_rate: u32 = 0, Restart, in 0..=1_000_000;
         /// The largest packet that is read; a client that sends a larger one is disconnected.
         "mqttMaxPacketSize" => max_packet_size: ByteSize = ByteSize::mib(1), Restart,
             in ByteSize::kib(1)..=ByteSize::mib(256);

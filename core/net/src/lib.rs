@@ -17,13 +17,15 @@
 //! | `connection` | the loop above |
 //! | `input` | the buffer that frames are cut from |
 //! | `outbox` | answers on their way out |
-//! | `listener` | accepting, and the number of connections |
+//! | `listener`, `pace` | accepting, the number of connections, and how many come in a second |
 
 mod connection;
 mod input;
 mod listener;
 mod outbox;
+mod pace;
 
 pub use connection::{Closed, ConnectionLimits, Session, serve};
-pub use listener::{Accepted, accept_loop};
+pub use listener::{Accepted, accept_loop, accept_paced};
 pub use outbox::Outbox;
+pub use pace::Pace;

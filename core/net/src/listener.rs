@@ -9,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::pace::Pace;
+
 /// The wait after the system could not accept: mostly it is out of file descriptors, which closing ones give back.
 const REFUSED_WAIT: Duration = Duration::from_millis(100);
 
@@ -30,6 +32,20 @@ pub async fn accept_loop<F>(
     listener: TcpListener,
     places: Arc<Semaphore>,
     limit: &'static str,
+    stop: watch::Receiver<bool>,
+    serve: impl FnMut(Accepted) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    accept_paced(listener, places, limit, &Pace::per_second(0), stop, serve).await;
+}
+
+/// As [`accept_loop`], and no faster than `pace`.
+pub async fn accept_paced<F>(
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    limit: &'static str,
+    pace: &Pace,
     mut stop: watch::Receiver<bool>,
     mut serve: impl FnMut(Accepted) -> F,
 ) where
@@ -39,13 +55,16 @@ pub async fn accept_loop<F>(
     let mut refusing = false;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = async { pace.ready().await; listener.accept().await } => accepted,
             Some(ended) = connections.join_next() => {
                 log_panic(ended);
                 continue;
             }
             _ = stop.wait_for(|stop| *stop) => break,
         };
+        if accepted.is_ok() {
+            pace.take();
+        }
         match accepted {
             Ok((stream, peer)) => match Arc::clone(&places).try_acquire_owned() {
                 Ok(place) => {

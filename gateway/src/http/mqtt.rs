@@ -31,6 +31,9 @@ async fn open(
     let place = mqtt
         .place()
         .ok_or_else(|| Kind::TooMany.because("all MQTT connections are taken (mqttMaxConnections)"))?;
+    if !mqtt.is_in_time() {
+        return Err(Kind::TooMany.because("too many MQTT connections in this second (mqttConnectRate)"));
+    }
     let most = mqtt.max_packet_size();
     let upgrade = upgrade
         .protocols([mqtt::SUBPROTOCOL])

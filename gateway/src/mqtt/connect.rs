@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::Caller;
+use super::acl::Permissions;
 use super::connection::{Connection, End, Peer, linger, poll_read};
 use super::hub::{Present, Visitor};
 use super::message::Published;
@@ -90,6 +91,8 @@ struct Admitted {
     is_assigned: bool,
     expiry: SessionExpiry,
     connected: Connected,
+    /// What it may do, if not everything.
+    permissions: Option<Permissions>,
 }
 
 async fn admit(
@@ -108,12 +111,13 @@ async fn admit(
     {
         return Err(ReasonCode::ClientIdentifierNotValid);
     }
-    if let Some(will) = &connect.will {
-        server.may_publish(&connect.client_id, &will.topic)?;
-    }
     let is_assigned = connect.client_id.is_empty();
     let client =
         if is_assigned { assigned() } else { Text::try_from(connect.client_id.as_str()).expect("a text") };
+    let mut permissions = server.permissions(known.as_deref(), &client);
+    if let Some(will) = &connect.will {
+        server.may_publish(permissions.as_mut(), &will.topic)?;
+    }
     let expiry = connect.session_expiry().min(server.longest_expiry());
     let will = connect.will.as_ref().map(|will| kept_will(&client, will)).transpose()?;
     let visitor =
@@ -136,7 +140,7 @@ async fn admit(
             ReasonCode::ServerUnavailable
         }
     })?;
-    Ok(Admitted { present, client, is_assigned, expiry, connected })
+    Ok(Admitted { present, client, is_assigned, expiry, connected, permissions })
 }
 
 /// An identifier that nobody has.
@@ -192,7 +196,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     admitted: Admitted,
     (input, mut out): (BytesMut, Out),
 ) {
-    let Admitted { present, client, is_assigned, expiry, connected } = admitted;
+    let Admitted { present, client, is_assigned, expiry, connected, permissions } = admitted;
     let Connected { number, resumed, ended, durable } = connected;
     if let Some(ended) = ended {
         super::forget(&server, &ended);
@@ -201,7 +205,8 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let is_resumed = resumed.is_some();
     let config = server.config();
     let window = usize::from(connect.receive_maximum().min(config.max_inflight));
-    let session = match open(&server, number, client.clone(), window, resumed.unwrap_or_default()).await {
+    let loaded = resumed.unwrap_or_default();
+    let session = match open(&server, number, client.clone(), permissions, window, loaded).await {
         Some(session) => session,
         None => {
             server.state().disconnected(number, None, false, Timestamp::now());
@@ -288,18 +293,33 @@ async fn open(
     server: &Server,
     number: state::SessionNumber,
     client: Text,
+    permissions: Option<Permissions>,
     window: usize,
     loaded: Loaded,
 ) -> Option<Session> {
     let mut subscriptions = Subscriptions::default();
     for (text, kept) in loaded.subscriptions {
-        let Ok(filter) = AnyFilter::try_from(&*text).map(|filter| filter.filter()) else { continue };
+        let Ok(wanted) = AnyFilter::try_from(&*text) else { continue };
+        let filter = wanted.filter();
+        // Rules change while nobody is connected.
+        let granted = server.may_subscribe(permissions.as_ref(), &wanted);
         match server.attach(filter.as_str()).await {
             Ok(queue) => {
                 // The session holds it already.
                 server.detach(&queue);
                 let group = server.group_of(&text);
-                subscriptions.add(&client, text, filter, queue, group, &kept);
+                if let Some(group) = &group
+                    && granted.is_err()
+                {
+                    // It would take from the others what it may not have.
+                    server.detach(&queue);
+                    let left = server.groups.leave(group, !number.is_transient());
+                    let ended = state::Change::Unsubscribed { session: number, filter: text };
+                    server.state().later([left, ended]);
+                    continue;
+                }
+                let key = subscriptions.add(&client, text, filter, queue, group, &kept);
+                subscriptions.get_mut(key).expect("added").is_checked = granted != Ok(false);
             }
             Err(error) => {
                 tracing::error!(%error, filter = %text, "a subscription cannot be resumed");
@@ -310,7 +330,7 @@ async fn open(
     let id = |(id, outbound)| Some((PacketId::new(id)?, outbound));
     let window = Window::new(window, loaded.outbound.into_iter().filter_map(id));
     let held = loaded.inbound.into_iter().filter_map(|(id, at)| Some((PacketId::new(id)?, at))).collect();
-    Some(Session { number, client, subscriptions, window, held })
+    Some(Session { number, client, subscriptions, window, held, permissions })
 }
 
 /// Notes how far each subscription was read.

@@ -12,6 +12,7 @@
 //!
 //! | file | what it is about |
 //! |---|---|
+//! | `acl` | who may publish and subscribe to what |
 //! | `connect` | from an accepted socket to a session, and back |
 //! | `connection` | the loop of one connection; `incoming` what the client sends, `deliver` what it is sent |
 //! | `session` | its subscriptions and window, while it is connected |
@@ -28,6 +29,7 @@
 //! | `wills` | what is due without a client: wills, and the end of sessions |
 //! | [`state`] | what sessions must not forget |
 
+mod acl;
 mod connect;
 mod connection;
 mod figures;
@@ -54,10 +56,11 @@ use ferromq_broker::Broker;
 use ferromq_model::Timestamp;
 use ferromq_mqtt::QoS;
 use ferromq_mqtt::topic::AnyFilter;
-use ferromq_net::{Accepted, accept_loop};
+use ferromq_net::{Accepted, accept_paced};
 use ferromq_store::StoreConfig;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
+pub use self::acl::{Acl, AclError};
 use self::server::Server;
 use self::shared::Group;
 use self::state::{Ended, Options, Outbound, RetainLimits, Source, State};
@@ -80,6 +83,15 @@ pub(crate) struct Caller {
     pub(crate) certified: Option<String>,
 }
 
+/// Who may come in, and do what.
+#[derive(Debug, Default)]
+pub struct Access {
+    /// Without, nobody is asked who they are.
+    pub credentials: Option<Credentials>,
+    /// Without, whoever is in may do everything.
+    pub acl: Option<Acl>,
+}
+
 /// MQTT over one broker: a handle.
 #[derive(Clone)]
 pub struct Mqtt {
@@ -94,7 +106,7 @@ impl Mqtt {
     pub fn open(
         broker: Broker,
         config: MqttConfig,
-        credentials: Option<Credentials>,
+        access: Access,
         traffic: Arc<Traffic>,
     ) -> Result<Self, state::OpenError> {
         let store = broker.store();
@@ -123,7 +135,7 @@ impl Mqtt {
             Some(end)
         })?;
         fanout.drop_unheld();
-        let server = Server::new(broker, state, config, credentials, traffic);
+        let server = Server::new(broker, state, config, access, traffic);
         server.counters.subscriptions.store(held, Ordering::Relaxed);
         server.counters.listeners.store(about_us, Ordering::Relaxed);
         for (text, queue) in shared {
@@ -136,6 +148,11 @@ impl Mqtt {
     /// A place among the connections, if one is free.
     pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.server.places).try_acquire_owned().ok()
+    }
+
+    /// Whether another connection may come now.
+    pub(crate) fn is_in_time(&self) -> bool {
+        self.server.pace.try_take()
     }
 
     /// Whether clients are asked who they are.
@@ -195,7 +212,7 @@ impl Mqtt {
 async fn connections(server: &Arc<Server>, Doors { plain, encrypted }: Doors, stop: &watch::Receiver<bool>) {
     let in_the_clear = async {
         let Some(listener) = plain else { return };
-        accept_loop(listener, Arc::clone(&server.places), LIMIT, stop.clone(), |accepted| {
+        accept_paced(listener, Arc::clone(&server.places), LIMIT, &server.pace, stop.clone(), |accepted| {
             let Accepted { stream, peer, place } = accepted;
             let server = Arc::clone(server);
             async move {
@@ -208,7 +225,7 @@ async fn connections(server: &Arc<Server>, Doors { plain, encrypted }: Doors, st
     };
     let over_tls = async {
         let Some((listener, tls)) = encrypted else { return };
-        accept_loop(listener, Arc::clone(&server.places), LIMIT, stop.clone(), |accepted| {
+        accept_paced(listener, Arc::clone(&server.places), LIMIT, &server.pace, stop.clone(), |accepted| {
             let Accepted { stream, peer, place } = accepted;
             let (server, tls) = (Arc::clone(server), tls.clone());
             async move {

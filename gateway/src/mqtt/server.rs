@@ -13,11 +13,14 @@ use ferromq_model::light::LIGHT_QUEUE;
 use ferromq_model::message::SysFlag;
 use ferromq_model::name::AUTO_CREATE_TOPIC;
 use ferromq_model::{Timestamp, mqtt};
-use ferromq_mqtt::topic::{AnyFilter, Filter, Name};
+use ferromq_mqtt::topic::{AnyFilter, Name};
 use ferromq_mqtt::{Limits, QoS, ReasonCode, SessionExpiry};
+use ferromq_net::Pace;
 use ferromq_store::{Placed, Read, ReadLimit};
 use tokio::sync::{Mutex, Notify, Semaphore};
 
+use super::Access;
+use super::acl::{Granted, Permissions};
 use super::figures::Counters;
 use super::hub::Hub;
 use super::message::{View, expiry};
@@ -26,7 +29,6 @@ use super::shared::{Group, Groups};
 use super::state::{Retained, Source, State};
 use super::sys;
 use crate::config::MqttConfig;
-use crate::credentials::Credentials;
 use crate::traffic::Traffic;
 
 /// Where messages come from that no client sends: wills, and what the server tells of itself.
@@ -46,12 +48,14 @@ pub(super) struct Server {
     broker: Broker,
     state: State,
     config: MqttConfig,
-    credentials: Option<Credentials>,
+    access: Access,
     pub(super) hub: Arc<Hub>,
     pub(super) groups: Groups,
     pub(super) counters: Counters,
     /// One for each connection that there may be.
     pub(super) places: Arc<Semaphore>,
+    /// How many connections come in a second.
+    pub(super) pace: Pace,
     pub(super) traffic: Arc<Traffic>,
     /// Held by whoever publishes wills.
     pub(super) publishing_wills: Mutex<()>,
@@ -64,19 +68,21 @@ impl Server {
         broker: Broker,
         state: State,
         config: MqttConfig,
-        credentials: Option<Credentials>,
+        access: Access,
         traffic: Arc<Traffic>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(config.max_connections as usize));
+        let pace = Pace::per_second(config.connect_rate);
         Self {
             broker,
             state,
             config,
-            credentials,
+            access,
             hub: Arc::default(),
             groups: Groups::default(),
             counters: Counters::default(),
             places,
+            pace,
             traffic,
             publishing_wills: Mutex::new(()),
             sooner: Notify::new(),
@@ -121,7 +127,7 @@ impl Server {
 
     /// Whether clients are asked who they are.
     pub(super) fn asks(&self) -> bool {
-        self.credentials.is_some() || self.config.certificate_user && !self.config.allow_anonymous
+        self.access.credentials.is_some() || self.config.certificate_user && !self.config.allow_anonymous
     }
 
     /// Who a client is that says this of itself, or `None` if nobody asks.
@@ -139,7 +145,7 @@ impl Server {
         {
             return Ok(Some(user.into()));
         }
-        let Some(credentials) = &self.credentials else {
+        let Some(credentials) = &self.access.credentials else {
             return if self.asks() { Err(ReasonCode::NotAuthorized) } else { Ok(None) };
         };
         let password = password.and_then(|password| std::str::from_utf8(password).ok());
@@ -147,29 +153,51 @@ impl Server {
         known.map(|user| Some(user.into())).ok_or(ReasonCode::BadUserNameOrPassword)
     }
 
+    /// What a client may do, if not everything.
+    pub(super) fn permissions(&self, user: Option<&str>, client: &str) -> Option<Permissions> {
+        self.access.acl.as_ref().map(|acl| acl.of(user, client))
+    }
+
     /// Whether a client may publish to a topic.
     ///
     /// # Errors
     /// What it is told.
-    pub(super) fn may_publish(&self, _client: &str, topic: &Name) -> Result<(), ReasonCode> {
+    pub(super) fn may_publish(
+        &self,
+        permissions: Option<&mut Permissions>,
+        topic: &Name,
+    ) -> Result<(), ReasonCode> {
         if topic.starts_with("$SYS/") || topic.as_str() == "$SYS" {
             return Err(ReasonCode::NotAuthorized);
         }
         if topic.levels().count() > self.config.max_topic_levels as usize {
             return Err(ReasonCode::TopicNameInvalid);
         }
+        if permissions.is_some_and(|permissions| !permissions.may_publish(topic)) {
+            return Err(ReasonCode::NotAuthorized);
+        }
         Ok(())
     }
 
-    /// Whether a client may subscribe to a filter.
+    /// Whether a client may subscribe to a filter, and if so, whether each message has to be looked at.
     ///
     /// # Errors
     /// What it is told.
-    pub(super) fn may_subscribe(&self, _client: &str, filter: &Filter) -> Result<(), ReasonCode> {
+    pub(super) fn may_subscribe(
+        &self,
+        permissions: Option<&Permissions>,
+        wanted: &AnyFilter,
+    ) -> Result<bool, ReasonCode> {
+        let filter = wanted.filter();
         if filter.levels().count() > self.config.max_topic_levels as usize {
             return Err(ReasonCode::TopicFilterInvalid);
         }
-        Ok(())
+        match permissions.map_or(Granted::Whole, |permissions| permissions.may_subscribe(&filter)) {
+            Granted::Whole => Ok(false),
+            // Of a group, another member might be lost what this one may not have.
+            Granted::Partly if !wanted.is_shared() => Ok(true),
+            Granted::Partly | Granted::Not => Err(ReasonCode::NotAuthorized),
+        }
     }
 
     /// Encodes a message into an append to come.

@@ -13,6 +13,7 @@ use ferromq_model::{PhysicalOffset, QueueOffset};
 use ferromq_mqtt::topic::Filter;
 use ferromq_mqtt::{Delivery, PacketId, QoS, RetainHandling, SubscriptionId, SubscriptionOptions, Text};
 
+use super::acl::Permissions;
 use super::mailbox::{Mailbox, SubscriptionKey, Watch};
 use super::shared::Group;
 use super::state::{self, Change, Outbound, Phase, SessionNumber};
@@ -26,6 +27,20 @@ pub(super) struct Session {
     pub(super) window: Window,
     /// Identifiers of QoS 2 messages from the client that it did not release, and where those lie.
     pub(super) held: HashMap<PacketId, PhysicalOffset>,
+    /// What its client may do, if not everything.
+    pub(super) permissions: Option<Permissions>,
+}
+
+impl Session {
+    /// Whether its client may be sent a message that a subscription has.
+    pub(super) fn may_have(&self, subscription: &Subscription, topic: &str) -> bool {
+        !subscription.is_checked || self.may_read(topic)
+    }
+
+    /// Whether its client may have messages of a topic.
+    pub(super) fn may_read(&self, topic: &str) -> bool {
+        self.permissions.as_ref().is_none_or(|permissions| permissions.may_read(topic))
+    }
 }
 
 /// One subscription.
@@ -43,6 +58,8 @@ pub(super) struct Subscription {
     pub(super) next: QueueOffset,
     /// The first that it was ever to have.
     pub(super) since: QueueOffset,
+    /// Whether the client may not have all that it matches, so that each message has to be looked at.
+    pub(super) is_checked: bool,
     watch: Arc<Watch>,
 }
 
@@ -144,8 +161,18 @@ impl Subscriptions {
         let (options, identifier) = asked(kept);
         let watch = Watch::new(&self.mailbox, key);
         let state::Subscription { next, since, .. } = *kept;
-        let subscription =
-            Subscription { text, filter, queue, group, options, identifier, next, since, watch };
+        let subscription = Subscription {
+            text,
+            filter,
+            queue,
+            group,
+            options,
+            identifier,
+            next,
+            since,
+            is_checked: false,
+            watch,
+        };
         self.all.insert(key, subscription);
         self.ready.push_back(key);
         key

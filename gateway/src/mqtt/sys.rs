@@ -46,6 +46,7 @@ fn values(server: &Server) -> Vec<(Name, String)> {
         (topic("$SYS/broker/clients/connected"), connected.to_string()),
         (topic("$SYS/broker/clients/total"), known.max(connected).to_string()),
         (topic("$SYS/broker/clients/disconnected"), known.saturating_sub(connected).to_string()),
+        (topic("$SYS/broker/clients/delayed"), server.pace.delayed().to_string()),
         (topic("$SYS/broker/messages/publish/received"), counters.received.messages().to_string()),
         (topic("$SYS/broker/messages/publish/sent"), counters.sent.messages().to_string()),
         (topic("$SYS/broker/messages/publish/dropped"), dropped.to_string()),

@@ -46,6 +46,8 @@ pub enum Setting {
     Persistent,
     /// Only these users, with their passwords, may connect.
     Users(&'static [(&'static str, &'static str)]),
+    /// A file of rules of who may publish and subscribe to what.
+    Rules(PathBuf),
     /// The longest packet that clients may send, in bytes.
     MaxPacketSize(u32),
     /// The longest keep alive, s.
@@ -127,6 +129,7 @@ impl Setup {
                     fs::write(&file, lines).expect("the file of users can be written");
                     launch.set("mqttCredentialsFile", &file.display().to_string())
                 }
+                Setting::Rules(file) => launch.set("mqttAclFile", &file.display().to_string()),
                 Setting::MaxPacketSize(bytes) => launch.set("mqttMaxPacketSize", &bytes.to_string()),
                 Setting::MaxKeepAlive(seconds) => launch.set("mqttMaxKeepAlive", &seconds.to_string()),
                 Setting::MaxInflight(count) => launch.set("mqttMaxInflight", &count.to_string()),
@@ -157,6 +160,7 @@ impl Setup {
                     anonymous = false;
                     line(format_args!("password_file {}\n", self.mosquitto_users(users).display()));
                 }
+                Setting::Rules(file) => line(format_args!("acl_file {}\n", file.display())),
                 Setting::MaxPacketSize(bytes) => line(format_args!("max_packet_size {bytes}\n")),
                 Setting::MaxKeepAlive(seconds) => line(format_args!("max_keepalive {seconds}\n")),
                 Setting::MaxInflight(count) => line(format_args!("max_inflight_messages {count}\n")),

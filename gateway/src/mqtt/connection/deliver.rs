@@ -84,6 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if found.is_none() {
                 self.drop(Drop::Deleted, 1);
             }
+            let found = found.filter(|view| self.session.may_read(&view.topic));
             let delivery = if outbound.qos == QoS::ExactlyOnce as u8 {
                 Delivery::ExactlyOnce { id, dup: true }
             } else {
@@ -138,7 +139,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.retained.pop_front();
                 continue;
             };
-            let Some(view) = View::of_retained(topic, retained) else {
+            let view = View::of_retained(topic, retained);
+            let Some(view) = view.filter(|view| self.session.may_have(subscription, &view.topic)) else {
                 self.retained.pop_front();
                 continue;
             };
@@ -280,6 +282,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let view = View::of(record)?;
         let subscriptions = &self.session.subscriptions;
         let subscription = subscriptions.get(key)?;
+        if !self.session.may_have(subscription, &view.topic) {
+            return None;
+        }
         let is_own = view.client.as_ref() == Some(&self.session.client);
         let mut qos = subscription.options.qos;
         let mut retain = subscription.options.retain_as_published;

@@ -98,7 +98,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             self.unanswered += 1;
         }
-        let outcome = self.server.may_publish(&self.session.client, &topic).and_then(|()| {
+        let permissions = self.session.permissions.as_mut();
+        let outcome = self.server.may_publish(permissions, &topic).and_then(|()| {
             if !publish.has_the_format_it_says() {
                 return Err(ReasonCode::PayloadFormatInvalid);
             }
@@ -368,7 +369,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         answers: &mut Answers,
     ) -> Result<(), ReasonCode> {
         let filter = wanted.filter();
-        self.server.may_subscribe(&self.session.client, &filter)?;
+        let is_checked = self.server.may_subscribe(self.session.permissions.as_ref(), &wanted)?;
         let text: Arc<str> = wanted.as_str().into();
         let subscriptions = &mut self.session.subscriptions;
         let is_new = match subscriptions.find(&text) {
@@ -398,10 +399,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 true
             }
         };
+        let key = self.session.subscriptions.find(&text).expect("it is there now");
+        self.session.subscriptions.get_mut(key).expect("found").is_checked = is_checked;
         let wants_retained =
             retained == RetainHandling::Always || retained == RetainHandling::IfNew && is_new;
         if wants_retained && !wanted.is_shared() {
-            let key = self.session.subscriptions.find(&text).expect("it is there now");
             self.send_retained(&filter, key);
         }
         let session = self.session.number;
