@@ -125,7 +125,12 @@ fn forged(mqtt_topic: &str, will: u64) -> Vec<(&'static str, String)> {
 fn nobody_else_speaks_for_an_mqtt_client() {
     const SESSIONS: u64 = 10;
     let dir = tempfile::tempdir().unwrap();
-    let launch = Launch::new(Kind::Ferro, dir.path()).small_files().set("mqttAllowAnonymous", "true");
+    let launch = Launch::new(Kind::Ferro, dir.path())
+        .small_files()
+        .set("mqttAllowAnonymous", "true")
+        // However full the disk of the machine is that tests run on.
+        .set("cleanFileForciblyEnable", "false")
+        .set("diskSpaceWarningLevelRatio", "100");
     let server = launch.start();
     let mqtt = launch.mqtt();
     let heir = Connect::persistent(Version::V5, "heir");
