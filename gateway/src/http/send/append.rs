@@ -1,6 +1,5 @@
 //! Storing messages: prepared and appended without a pause, then waited for until they are safe.
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -14,6 +13,7 @@ use ferromq_store::AppendError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::gather;
 use super::idempotency::{Claim, Key};
 use super::outgoing::Outgoing;
 use crate::http::api::Api;
@@ -52,11 +52,6 @@ pub(in crate::http) struct Sent {
     pub(in crate::http) recall_handle: Option<String>,
 }
 
-thread_local! {
-    /// For single messages: its buffers are used again.
-    static BATCH: RefCell<SendBatch> = RefCell::default();
-}
-
 /// Stores one message; returns once it is safe.
 pub(super) async fn one(api: &Api, target: Target<'_>, mut message: Outgoing<'_>) -> Result<Stored, Problem> {
     let in_hand = match claim(api, target, 0, &mut message).await? {
@@ -67,12 +62,13 @@ pub(super) async fn one(api: &Api, target: Target<'_>, mut message: Outgoing<'_>
         Some(Claim::New(in_hand)) => Some(in_hand),
         None => None,
     };
-    let stored = BATCH.with_borrow_mut(|batch| {
-        let stored = Appending::new(api.broker(), target, batch).single(&message);
-        batch.clear();
-        stored
-    });
-    let (sent, end) = stored?;
+    let broker = api.broker();
+    let stored = gather::store(
+        broker,
+        |batch| prepare(broker, target, batch, &message),
+        |batch, ticket, refused| sent(broker, batch, ticket, given_id(&message), refused),
+    );
+    let (sent, end) = stored.await??;
     if let Some(in_hand) = in_hand {
         in_hand.done(&sent, end, api.broker().store().now());
     }
@@ -187,14 +183,6 @@ impl<'a> Appending<'a> {
         Self { broker, target, batch, taken: Vec::new(), end: PhysicalOffset::ZERO, stored: 0 }
     }
 
-    /// Stores one.
-    fn single(&mut self, message: &Outgoing<'_>) -> Result<(Sent, PhysicalOffset), Problem> {
-        let ticket = self.prepare(message)?;
-        let outcome = self.broker.commit(self.batch);
-        let sent = self.sent(ticket, given_id(message), outcome.err())?;
-        Ok((sent, self.end))
-    }
-
     /// Takes one in. Results come with the commit, which this is when enough was taken.
     pub(super) fn take(
         &mut self,
@@ -218,25 +206,7 @@ impl<'a> Appending<'a> {
     }
 
     fn prepare(&mut self, message: &Outgoing<'_>) -> Result<Ticket, Problem> {
-        let properties = message.properties.as_str();
-        let send = Send {
-            topic: self.target.topic,
-            default_topic: AUTO_CREATE_TOPIC,
-            default_queues: QUEUES_OF_TEMPLATE,
-            queue: message.queue,
-            sharding_key: find_property(properties, property::SHARDING_KEY),
-            sys_flag: SysFlag(0),
-            flag: 0,
-            born: Timestamp::now(),
-            born_host: self.target.peer,
-            properties,
-            reconsume_times: 0,
-            max_reconsume_times: None,
-            unit_mode: false,
-            is_batch: false,
-            body: &message.body,
-        };
-        Ok(self.broker.prepare(self.batch, &send)?)
+        prepare(self.broker, self.target, self.batch, message)
     }
 
     fn sent(
@@ -245,21 +215,61 @@ impl<'a> Appending<'a> {
         given: Option<String>,
         refused: Option<AppendError>,
     ) -> Result<Sent, Problem> {
-        let Some(placed) = self.batch.placed(ticket).first() else {
-            return Err(refused.unwrap_or(AppendError::Closed).into());
-        };
-        self.end = self.end.max(placed.end);
+        let (sent, end) = sent(self.broker, self.batch, ticket, given, refused)?;
+        self.end = self.end.max(end);
         self.stored += 1;
-        let offset_message_id = self.broker.message_id(placed.physical).to_string();
-        let made = given.or_else(|| self.batch.made_key(ticket).map(str::to_owned));
-        Ok(Sent {
-            message_id: made.unwrap_or_else(|| offset_message_id.clone()),
-            offset_message_id,
-            queue_id: ticket.queue.0,
-            queue_offset: placed.queue_offset.0,
-            recall_handle: self.batch.recall_handle(ticket).map(str::to_owned),
-        })
+        Ok(sent)
     }
+}
+
+fn prepare(
+    broker: &Broker,
+    target: Target<'_>,
+    batch: &mut SendBatch,
+    message: &Outgoing<'_>,
+) -> Result<Ticket, Problem> {
+    let properties = message.properties.as_str();
+    let send = Send {
+        topic: target.topic,
+        default_topic: AUTO_CREATE_TOPIC,
+        default_queues: QUEUES_OF_TEMPLATE,
+        queue: message.queue,
+        sharding_key: find_property(properties, property::SHARDING_KEY),
+        sys_flag: SysFlag(0),
+        flag: 0,
+        born: Timestamp::now(),
+        born_host: target.peer,
+        properties,
+        reconsume_times: 0,
+        max_reconsume_times: None,
+        unit_mode: false,
+        is_batch: false,
+        body: &message.body,
+    };
+    Ok(broker.prepare(batch, &send)?)
+}
+
+/// What became of a message of a batch that was stored, and where it ends; or why it was refused.
+fn sent(
+    broker: &Broker,
+    batch: &SendBatch,
+    ticket: Ticket,
+    given: Option<String>,
+    refused: Option<AppendError>,
+) -> Result<(Sent, PhysicalOffset), Problem> {
+    let Some(placed) = batch.placed(ticket).first() else {
+        return Err(refused.unwrap_or(AppendError::Closed).into());
+    };
+    let offset_message_id = broker.message_id(placed.physical).to_string();
+    let made = given.or_else(|| batch.made_key(ticket).map(str::to_owned));
+    let sent = Sent {
+        message_id: made.unwrap_or_else(|| offset_message_id.clone()),
+        offset_message_id,
+        queue_id: ticket.queue.0,
+        queue_offset: placed.queue_offset.0,
+        recall_handle: batch.recall_handle(ticket).map(str::to_owned),
+    };
+    Ok((sent, placed.end))
 }
 
 fn given_id(message: &Outgoing<'_>) -> Option<String> {

@@ -10,11 +10,13 @@
 //! | `outgoing` | a message on its way to the broker, and what its properties may be |
 //! | `raw`, `json`, `lines`, `cloudevents` | the forms that messages come in |
 //! | `append` | storing them, and waiting until they are safe |
+//! | `gather` | one append for those that come at the same time |
 //! | `idempotency` | not storing them twice |
 //! | `transactions` | storing them first, and delivering them once somebody says so |
 
 pub(super) mod append;
 mod cloudevents;
+mod gather;
 pub(super) mod idempotency;
 mod json;
 mod lines;
