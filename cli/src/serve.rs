@@ -127,7 +127,7 @@ pub(crate) async fn run(
             }
             if let Some((doors, credentials)) = mqtt {
                 let (broker, traffic) = (broker.clone(), Arc::clone(listeners.traffic()));
-                let access = Access { credentials, acl };
+                let access = Access::new(credentials, acl);
                 // Sessions are read for as long as it takes.
                 let opened = tokio::task::spawn_blocking({
                     let broker = broker.clone();

@@ -153,7 +153,7 @@ config_keys! {
         /// `mqttCredentialsFile`, or `mqttAllowAnonymous=true`.
         "mqttBindAddress" => bind_address: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST), Restart;
         /// A file that says who may use MQTT, a line each: `user NAME PASSWORD`, where `sha256:HEX` may stand for a
-        /// password. Without it, nobody is asked who they are.
+        /// password, and so may SCRAM's verifier (docs/mqtt.md). Without it, nobody is asked who they are.
         "mqttCredentialsFile" => credentials: Option<PathBuf> = None, Restart;
         /// A file that says who may publish and subscribe to what, in mosquitto's words: see docs/mqtt.md. Without it, whoever
         /// comes in may do everything.

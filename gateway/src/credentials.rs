@@ -1,12 +1,15 @@
 //! Who may come in, by what secret: a file of tokens and users that front-ends share.
 //!
-//! Secrets are kept as their SHA-256 only, so that neither a dump of the memory nor the time that a comparison takes tells
-//! them.
+//! Secrets are kept as their SHA-256 only, or as SCRAM's verifiers, so that neither a dump of the memory nor the time that a
+//! comparison takes tells them.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
+
+use crate::scram::{self, Verifier};
 
 /// The most lines that a credentials file may have.
 const MAX_CREDENTIALS: usize = 10_000;
@@ -51,7 +54,14 @@ enum Way {
 
 /// Who may come in.
 pub struct Credentials {
-    known: Vec<(Way, String, Hash)>,
+    known: Vec<(Way, String, Secret)>,
+}
+
+/// What is kept of a secret.
+enum Secret {
+    Hashed(Hash),
+    /// To verify a password takes long: that of the first who knew it is remembered as its hash.
+    Verified(Box<Verifier>, OnceLock<Hash>),
 }
 
 impl std::fmt::Debug for Credentials {
@@ -61,8 +71,8 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Reads a file of lines `token NAME SECRET` and `user NAME PASSWORD`; `sha256:HEX` may stand for a secret, and lines
-    /// that are empty or begin with `#` are passed over.
+    /// Reads a file of lines `token NAME SECRET` and `user NAME PASSWORD`; `sha256:HEX` may stand for a secret,
+    /// `SCRAM-SHA-256$ITERATIONS:SALT$STORED_KEY:SERVER_KEY` for a password, and lines that are empty or begin with `#` are passed over.
     ///
     /// # Errors
     /// [`CredentialsError`]: it cannot be read, or understood, or names nobody.
@@ -97,17 +107,41 @@ impl Credentials {
         self.find(Way::Basic, Some(name), password)
     }
 
+    /// What SCRAM needs of a user, if the file has it.
+    pub(crate) fn verifier(&self, user: &str) -> Option<&Verifier> {
+        self.known.iter().find_map(|(_, name, secret)| match secret {
+            Secret::Verified(verifier, _) if name == user => Some(&**verifier),
+            _ => None,
+        })
+    }
+
+    /// Whether there is anybody whom SCRAM may know.
+    pub(crate) fn has_verifiers(&self) -> bool {
+        self.known.iter().any(|(_, _, secret)| matches!(secret, Secret::Verified(..)))
+    }
+
     /// Compares hashes: how far two of them agree says nothing about the secrets.
     fn find(&self, way: Way, name: Option<&str>, secret: &str) -> Option<&str> {
         let hash: Hash = Sha256::digest(secret).into();
-        let is_it = |(known_way, known, of): &&(Way, String, Hash)| {
-            *known_way == way && name.is_none_or(|name| name == known) && *of == hash
+        let is_it = |(known_way, known, of): &&(Way, String, Secret)| {
+            let is_named = *known_way == way && name.is_none_or(|name| name == known);
+            is_named
+                && match of {
+                    Secret::Hashed(of) => *of == hash,
+                    Secret::Verified(verifier, seen) => {
+                        let is_known = seen.get() == Some(&hash) || verifier.verifies(secret);
+                        if is_known {
+                            let _ = seen.set(hash);
+                        }
+                        is_known
+                    }
+                }
         };
         self.known.iter().find(is_it).map(|(_, name, _)| name.as_str())
     }
 }
 
-fn parse(line: &str) -> Result<(Way, String, Hash), &'static str> {
+fn parse(line: &str) -> Result<(Way, String, Secret), &'static str> {
     const FORM: &str = "write `token NAME SECRET` or `user NAME PASSWORD`";
     let mut words = line.splitn(3, char::is_whitespace);
     let way = match words.next() {
@@ -119,11 +153,16 @@ fn parse(line: &str) -> Result<(Way, String, Hash), &'static str> {
     if name.is_empty() || secret.is_empty() || name.contains(':') {
         return Err(FORM);
     }
+    if way == Way::Basic && secret.strip_prefix(scram::NAME).is_some_and(|rest| rest.starts_with('$')) {
+        let verifier = Verifier::parse(secret)
+            .ok_or("SCRAM-SHA-256$ITERATIONS:SALT$STORED_KEY:SERVER_KEY, 4096 to 100000")?;
+        return Ok((way, name.to_owned(), Secret::Verified(Box::new(verifier), OnceLock::new())));
+    }
     let hash = match secret.strip_prefix("sha256:") {
         None => Sha256::digest(secret).into(),
         Some(hex) => from_hex(hex).ok_or("sha256: has 64 hex digits behind it")?,
     };
-    Ok((way, name.to_owned(), hash))
+    Ok((way, name.to_owned(), Secret::Hashed(hash)))
 }
 
 /// Reads the 64 digits of a hash.

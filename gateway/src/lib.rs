@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod mqtt;
 pub mod otlp;
 pub mod remoting;
+mod scram;
 pub mod spans;
 pub mod tls;
 pub mod traffic;

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::Caller;
 use super::acl::Permissions;
+use super::auth::{Refused, Shown, authenticate};
 use super::connection::{Connection, End, Peer, linger, poll_read};
 use super::hub::{Present, Visitor};
 use super::message::Published;
@@ -55,7 +56,13 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let version = connect.version;
     let most = connect.maximum_packet_size();
-    match admit(&server, &connect, from, certified).await {
+    let shown = timeout(CONNECT_WITHIN, authenticate(&server, &connect, &mut stream, (&mut input, &mut out)));
+    let outcome = match shown.await {
+        Ok(Ok(shown)) => admit(&server, &connect, from, certified, shown).await,
+        Ok(Err(Refused::Because(reason))) => Err(reason),
+        Ok(Err(Refused::Gone)) | Err(_) => return,
+    };
+    match outcome {
         Ok(admitted) => run(server, stream, from, connect, admitted, (input, out)).await,
         Err(reason) => {
             tracing::debug!(%from, client = %connect.client_id, %reason, "MQTT connection refused");
@@ -93,6 +100,8 @@ struct Admitted {
     connected: Connected,
     /// What it may do, if not everything.
     permissions: Option<Permissions>,
+    /// How it has shown who it is, if by a method of its own.
+    shown: Option<Shown>,
 }
 
 async fn admit(
@@ -100,12 +109,13 @@ async fn admit(
     connect: &Connect,
     from: SocketAddr,
     certified: Option<String>,
+    shown: Option<Shown>,
 ) -> Result<Admitted, ReasonCode> {
-    if connect.properties.authentication_method.is_some() {
-        return Err(ReasonCode::BadAuthenticationMethod);
-    }
     let (user, password) = (connect.user_name.as_deref(), connect.password.as_deref());
-    let known = server.admit(certified, user, password)?;
+    let known = match &shown {
+        Some(shown) => Some(shown.authentication.user()),
+        None => server.admit(certified, user, password)?,
+    };
     if connect.client_id.len() > usize::from(server.config().max_client_id_len)
         || connect.client_id.bytes().any(|byte| byte < 0x20)
     {
@@ -140,7 +150,7 @@ async fn admit(
             ReasonCode::ServerUnavailable
         }
     })?;
-    Ok(Admitted { present, client, is_assigned, expiry, connected, permissions })
+    Ok(Admitted { present, client, is_assigned, expiry, connected, permissions, shown })
 }
 
 /// An identifier that nobody has.
@@ -196,7 +206,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     admitted: Admitted,
     (input, mut out): (BytesMut, Out),
 ) {
-    let Admitted { present, client, is_assigned, expiry, connected, permissions } = admitted;
+    let Admitted { present, client, is_assigned, expiry, connected, permissions, shown } = admitted;
     let Connected { number, resumed, ended, durable } = connected;
     if let Some(ended) = ended {
         super::forget(&server, &ended);
@@ -206,7 +216,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let config = server.config();
     let window = usize::from(connect.receive_maximum().min(config.max_inflight));
     let loaded = resumed.unwrap_or_default();
-    let session = match open(&server, number, client.clone(), permissions, window, loaded).await {
+    let mut session = match open(&server, number, client.clone(), permissions, window, loaded).await {
         Some(session) => session,
         None => {
             server.state().disconnected(number, None, false, Timestamp::now());
@@ -233,6 +243,11 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     properties.session_expiry = (expiry != connect.session_expiry()).then_some(expiry);
     properties.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
     properties.assigned_client_id = is_assigned.then(|| client.clone());
+    if let Some(Shown { authentication, last }) = shown {
+        properties.authentication_method = connect.properties.authentication_method.clone();
+        properties.authentication_data = last;
+        session.authentication = Some(authentication);
+    }
     let seat = present.seat();
     let end = if durable.wait().await.is_ok() {
         // A client that takes no packet of this size is not told what it could not be told.
@@ -330,7 +345,7 @@ async fn open(
     let id = |(id, outbound)| Some((PacketId::new(id)?, outbound));
     let window = Window::new(window, loaded.outbound.into_iter().filter_map(id));
     let held = loaded.inbound.into_iter().filter_map(|(id, at)| Some((PacketId::new(id)?, at))).collect();
-    Some(Session { number, client, subscriptions, window, held, permissions })
+    Some(Session { number, client, subscriptions, window, held, permissions, authentication: None })
 }
 
 /// Notes how far each subscription was read.

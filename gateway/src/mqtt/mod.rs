@@ -13,6 +13,7 @@
 //! | file | what it is about |
 //! |---|---|
 //! | `acl` | who may publish and subscribe to what |
+//! | [`auth`] | enhanced authentication |
 //! | `connect` | from an accepted socket to a session, and back |
 //! | `connection` | the loop of one connection; `incoming` what the client sends, `deliver` what it is sent |
 //! | `session` | its subscriptions and window, while it is connected |
@@ -30,6 +31,7 @@
 //! | [`state`] | what sessions must not forget |
 
 mod acl;
+pub mod auth;
 mod connect;
 mod connection;
 mod figures;
@@ -61,6 +63,7 @@ use ferromq_store::StoreConfig;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 pub use self::acl::{Acl, AclError};
+use self::auth::Method;
 use self::server::Server;
 use self::shared::Group;
 use self::state::{Ended, Options, Outbound, RetainLimits, Source, State};
@@ -68,6 +71,7 @@ pub(crate) use self::websocket::SUBPROTOCOL;
 use self::websocket::WebSocketStream;
 use crate::config::MqttConfig;
 use crate::credentials::Credentials;
+use crate::scram::Scram;
 use crate::tls::{self, Demand, Doors};
 use crate::traffic::{Protocol, Traffic};
 
@@ -84,12 +88,25 @@ pub(crate) struct Caller {
 }
 
 /// Who may come in, and do what.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Access {
     /// Without, nobody is asked who they are.
-    pub credentials: Option<Credentials>,
+    pub credentials: Option<Arc<Credentials>>,
     /// Without, whoever is in may do everything.
     pub acl: Option<Acl>,
+    /// Ways to show who one is, besides a password.
+    pub methods: Vec<Arc<dyn Method>>,
+}
+
+impl Access {
+    /// With the methods that go with the credentials: SCRAM-SHA-256 if they have verifiers.
+    #[must_use]
+    pub fn new(credentials: Option<Credentials>, acl: Option<Acl>) -> Self {
+        let credentials = credentials.map(Arc::new);
+        let verifiers = credentials.as_ref().filter(|credentials| credentials.has_verifiers());
+        let methods = verifiers.map(|known| Arc::new(Scram::new(Arc::clone(known))) as Arc<dyn Method>);
+        Self { credentials, acl, methods: methods.into_iter().collect() }
+    }
 }
 
 /// MQTT over one broker: a handle.

@@ -21,6 +21,7 @@ use tokio::sync::{Mutex, Notify, Semaphore};
 
 use super::Access;
 use super::acl::{Granted, Permissions};
+use super::auth::Method;
 use super::figures::Counters;
 use super::hub::Hub;
 use super::message::{View, expiry};
@@ -151,6 +152,11 @@ impl Server {
         let password = password.and_then(|password| std::str::from_utf8(password).ok());
         let known = user.zip(password).and_then(|(user, password)| credentials.user(user, password));
         known.map(|user| Some(user.into())).ok_or(ReasonCode::BadUserNameOrPassword)
+    }
+
+    /// A method of enhanced authentication.
+    pub(super) fn method(&self, name: &str) -> Option<Arc<dyn Method>> {
+        self.access.methods.iter().find(|method| method.name() == name).cloned()
     }
 
     /// What a client may do, if not everything.

@@ -14,6 +14,7 @@ use ferromq_mqtt::topic::Filter;
 use ferromq_mqtt::{Delivery, PacketId, QoS, RetainHandling, SubscriptionId, SubscriptionOptions, Text};
 
 use super::acl::Permissions;
+use super::auth::Authentication;
 use super::mailbox::{Mailbox, SubscriptionKey, Watch};
 use super::shared::Group;
 use super::state::{self, Change, Outbound, Phase, SessionNumber};
@@ -29,6 +30,8 @@ pub(super) struct Session {
     pub(super) held: HashMap<PacketId, PhysicalOffset>,
     /// What its client may do, if not everything.
     pub(super) permissions: Option<Permissions>,
+    /// How it has shown who it is, if by a method of its own.
+    pub(super) authentication: Option<Authentication>,
 }
 
 impl Session {

@@ -3,4 +3,5 @@
 mod acl;
 mod certificates;
 mod rate;
+mod scram;
 mod tls;

@@ -72,8 +72,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 return Err(End::Goodbye { with_will: disconnect.reason != ReasonCode::Success, expiry });
             }
-            // No method was agreed on with CONNECT.
-            Packet::Auth(_) => return Err(End::Told(ReasonCode::ProtocolError)),
+            Packet::Auth(auth) => {
+                // Only if a method was agreed on with CONNECT.
+                let authentication = self.session.authentication.as_mut();
+                let authentication = authentication.ok_or(End::Told(ReasonCode::ProtocolError))?;
+                let answer = authentication.answer(&auth).map_err(End::Told)?;
+                answers.items.push(Item::Packet(Packet::Auth(answer)));
+            }
             Packet::Connect(_)
             | Packet::ConnAck(_)
             | Packet::SubAck(_)
