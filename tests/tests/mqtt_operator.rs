@@ -19,7 +19,9 @@ struct Rig {
 impl Rig {
     fn start(settings: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let launch = Launch::new(Kind::Ferro, dir.path()).small_files();
+        // However full the disk of the machine is that tests run on.
+        let launch =
+            Launch::new(Kind::Ferro, dir.path()).small_files().set("diskSpaceWarningLevelRatio", "100");
         let launch = settings.iter().fold(launch, |launch, (key, value)| launch.set(key, value));
         let server = launch.start();
         Self { server, launch, _dir: dir }

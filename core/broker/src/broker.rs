@@ -112,7 +112,7 @@ impl Broker {
         push_property(&mut suffix, property::TRACE_ON, if config.trace_on { "true" } else { "false" });
         push_property(&mut suffix, property::CLUSTER, &config.cluster);
         debug_assert!(suffix.ends_with(PROPERTY_END as char));
-        let fanout = Fanout::open(&store, config.max_topic_filters)?;
+        let fanout = Fanout::open(&store, config.max_topic_filters, config.mqtt_point_to_point)?;
         let filters = Filters::new(config.property_filter, config.filter_retries);
         let started = store.now();
         let transactions = Transactions::open(&store, &offsets);

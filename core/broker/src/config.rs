@@ -53,6 +53,9 @@ config_keys! {
 
         /// The most topic filters that MQTT's subscribers hold at once; each has a queue of its own.
         "mqttMaxFilters" => max_topic_filters: u32 = 1_000_000, Restart, in 1..=10_000_000;
+        /// Whether messages of the topics `{first}/p2p/{client}` go to the MQTT client of that identifier alone, which has them
+        /// without a subscription, and to no other subscriber. Each MQTT session then holds a topic filter of its own.
+        "mqttPointToPoint" => mqtt_point_to_point: bool = false, Restart;
 
         /// Whether a pull that finds nothing is held open until a message arrives, for as long as its client asks.
         /// Otherwise it is held for `shortPollingTimeMills`.

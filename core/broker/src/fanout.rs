@@ -86,6 +86,8 @@ pub enum AttachError {
 pub struct Fanout {
     store: Store,
     most: u32,
+    /// Whether some topics are one client's alone.
+    point_to_point: bool,
     /// Filters in the trie. Without one, nothing else is looked at.
     attached: AtomicUsize,
     /// Moves whenever the trie changes.
@@ -138,13 +140,14 @@ pub(crate) struct LastLook {
 
 impl Fanout {
     /// Goes on with the filters that were held when the store was last open.
-    pub(crate) fn open(store: &Store, most: u32) -> Result<Self, StateError> {
+    pub(crate) fn open(store: &Store, most: u32, point_to_point: bool) -> Result<Self, StateError> {
         let dir = store.config_dir();
         let (saved, filters) = Saved::open(&dir).map_err(|source| StateError::Io { path: dir, source })?;
         let book = Book { known: HashMap::default(), let_go: Vec::new(), saved };
         let fanout = Self {
             store: store.clone(),
             most,
+            point_to_point,
             attached: AtomicUsize::new(0),
             // A look that never was has generation 0.
             generation: AtomicU64::new(1),
@@ -335,6 +338,8 @@ impl Fanout {
     /// What a message sent to `address` is put into: nothing if no filter matches.
     pub(crate) fn matching(&self, address: &str) -> Arc<[Arc<Dispatch>]> {
         let mut queues = Vec::new();
+        let own = mqtt::client_of(address).filter(|_| self.point_to_point).and_then(mqtt::own_filter_of);
+        let address = own.as_deref().unwrap_or(address);
         self.trie.read().each_match(address, &mut |found| queues.push(Arc::clone(&found.queue)));
         Dispatch::split(queues).into()
     }

@@ -26,6 +26,8 @@ use crate::name::{LMQ_PREFIX, MAX_TOPIC_LEN, TopicName};
 pub const CATCH_ALL_TOPIC: &str = "MQTT";
 /// Stands for the level separator: no topic name can have it.
 const LEVEL_END: u8 = b'%';
+/// The first level of filters of clients' own messages.
+const OWN_FILTERS: &str = "$p2p";
 /// Begins a byte in hex. Two of it begin a digest, which no escape looks like.
 const ESCAPE: char = '|';
 
@@ -121,12 +123,48 @@ fn aimed_at(properties: &str) -> Option<String> {
     Some(topic)
 }
 
+/// Whose alone the messages of a topic are: `{first}/p2p/{client}`, whatever the first level is.
+#[must_use]
+pub fn client_of(mqtt_topic: &str) -> Option<&str> {
+    let (_, rest) = mqtt_topic.split_once('/')?;
+    rest.strip_prefix("p2p/").filter(|client| !client.is_empty())
+}
+
+/// The filter that has the messages that are a client's alone. No wildcard matches its first level, and no client may
+/// subscribe to it by itself. `None` for a client whose identifier no topic can hold.
+#[must_use]
+pub fn own_filter_of(client: &str) -> Option<String> {
+    let is_sound = !client.is_empty() && !client.contains(['+', '#', '\0']);
+    is_sound.then(|| format!("{OWN_FILTERS}/{client}"))
+}
+
+/// Whether a filter, or a topic, is one of those, or would match one.
+#[must_use]
+pub fn is_own_filter(filter: &str) -> bool {
+    filter.split('/').next() == Some(OWN_FILTERS)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::message::push_property;
+
+    #[test]
+    fn a_topic_is_one_clients_alone_by_its_second_level_and_only_filters_that_say_so_have_it() {
+        assert_eq!(client_of("plant/p2p/c"), Some("c"));
+        assert_eq!(client_of("/p2p/c/d"), Some("c/d"));
+        for topic in ["p2p/c", "plant/p2p", "plant/p2p/", "plant/x/p2p/c", "plant/P2P/c"] {
+            assert_eq!(client_of(topic), None, "{topic}");
+        }
+        assert_eq!(own_filter_of("c/d").as_deref(), Some("$p2p/c/d"));
+        for client in ["", "+", "a/#"] {
+            assert_eq!(own_filter_of(client), None, "{client}");
+        }
+        assert!(is_own_filter("$p2p/c") && is_own_filter("$p2p") && is_own_filter("$p2p/+"));
+        assert!(!is_own_filter("$p2px/c") && !is_own_filter("p2p/c"));
+    }
 
     #[test]
     fn light_queues_are_named_as_documented() {

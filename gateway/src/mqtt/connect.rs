@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use ferromq_broker::fanout::AttachError;
 use ferromq_model::{PhysicalOffset, Timestamp};
-use ferromq_mqtt::topic::AnyFilter;
+use ferromq_mqtt::topic::{AnyFilter, Filter};
 use ferromq_mqtt::{
-    ConnAck, Connect, Packet, PacketId, ReasonCode, SessionExpiry, Text, Version, decode_connect,
+    ConnAck, Connect, Packet, PacketId, QoS, ReasonCode, RetainHandling, SessionExpiry, Text, Version,
+    decode_connect,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
@@ -129,7 +131,7 @@ async fn admit(
         server.may_publish(permissions.as_mut(), &will.topic)?;
     }
     let expiry = connect.session_expiry().min(server.longest_expiry());
-    let will = connect.will.as_ref().map(|will| kept_will(&client, will)).transpose()?;
+    let will = connect.will.as_ref().map(|will| kept_will(server, &client, will)).transpose()?;
     let visitor =
         Visitor { address: from, user: known.or_else(|| user.map(Arc::from)), since: Timestamp::now() };
     let present = server.hub.enter(&client, &visitor, ReasonCode::SessionTakenOver).await;
@@ -160,7 +162,7 @@ fn assigned() -> Text {
     Text::try_from(format!("auto-{:x}-{number:x}", Timestamp::now().0)).expect("digits")
 }
 
-fn kept_will(client: &Text, will: &ferromq_mqtt::Will) -> Result<state::Will, ReasonCode> {
+fn kept_will(server: &Server, client: &Text, will: &ferromq_mqtt::Will) -> Result<state::Will, ReasonCode> {
     let properties = ferromq_mqtt::properties::PublishProperties {
         payload_format: will.properties.payload_format,
         // It counts from when it is published.
@@ -171,11 +173,12 @@ fn kept_will(client: &Text, will: &ferromq_mqtt::Will) -> Result<state::Will, Re
         content_type: will.properties.content_type.clone(),
         user: will.properties.user.clone(),
     };
+    let retain = will.retain && server.may_retain(&will.topic);
     let published = Published {
         topic: &will.topic,
         client,
         qos: will.qos,
-        retain: will.retain,
+        retain,
         packet_id: None,
         properties: &properties,
         payload: &will.payload,
@@ -190,7 +193,7 @@ fn kept_will(client: &Text, will: &ferromq_mqtt::Will) -> Result<state::Will, Re
         topic: will.topic.as_str().into(),
         payload: will.message(),
         qos: will.qos as u8,
-        retain: will.retain,
+        retain,
         properties: text.into(),
         delay: will.properties.delay.unwrap_or(0),
         // Known when the session is.
@@ -333,8 +336,10 @@ async fn open(
                     server.state().later([left, ended]);
                     continue;
                 }
+                // Rules say who may send it something.
+                let is_own = server.is_own_filter(filter.as_str());
                 let key = subscriptions.add(&client, text, filter, queue, group, &kept);
-                subscriptions.get_mut(key).expect("added").is_checked = granted != Ok(false);
+                subscriptions.get_mut(key).expect("added").is_checked = granted != Ok(false) && !is_own;
             }
             Err(error) => {
                 tracing::error!(%error, filter = %text, "a subscription cannot be resumed");
@@ -342,10 +347,48 @@ async fn open(
             }
         }
     }
+    listen_for_own(server, number, &client, &mut subscriptions).await?;
     let id = |(id, outbound)| Some((PacketId::new(id)?, outbound));
     let window = Window::new(window, loaded.outbound.into_iter().filter_map(id));
     let held = loaded.inbound.into_iter().filter_map(|(id, at)| Some((PacketId::new(id)?, at))).collect();
     Some(Session { number, client, subscriptions, window, held, permissions, authentication: None })
+}
+
+/// Lets a client have the messages that are its alone.
+async fn listen_for_own(
+    server: &Server,
+    number: state::SessionNumber,
+    client: &Text,
+    subscriptions: &mut Subscriptions,
+) -> Option<()> {
+    let Some(text) = server.own_filter_of(client).filter(|text| subscriptions.find(text).is_none()) else {
+        return Some(());
+    };
+    // A client's identifier may have more levels than there may be.
+    let Ok(filter) = Filter::try_from(text.as_str()) else { return Some(()) };
+    let queue = match server.attach(&text).await {
+        Ok(queue) => queue,
+        Err(AttachError::Filter(_)) => return Some(()),
+        Err(error) => {
+            tracing::error!(%error, client = %client, "a client gets no messages of its own");
+            return None;
+        }
+    };
+    let next = queue.queue().next();
+    let kept = state::Subscription {
+        // As they are published.
+        qos: QoS::ExactlyOnce as u8,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: RetainHandling::Never as u8,
+        identifier: None,
+        next,
+        since: next,
+    };
+    let text: Arc<str> = text.into();
+    subscriptions.add(client, Arc::clone(&text), filter, queue, None, &kept);
+    let change = state::Change::Subscription { session: number, filter: text, subscription: kept };
+    server.state().commit([change]).wait().await.ok()
 }
 
 /// Notes how far each subscription was read.

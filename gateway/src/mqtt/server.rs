@@ -164,6 +164,21 @@ impl Server {
         self.access.acl.as_ref().map(|acl| acl.of(user, client))
     }
 
+    /// The filter whose messages a client has without a subscription, and nobody else.
+    pub(super) fn own_filter_of(&self, client: &str) -> Option<String> {
+        if self.broker.config().mqtt_point_to_point { mqtt::own_filter_of(client) } else { None }
+    }
+
+    /// Whether a topic or filter is such a one by itself, which no client may name.
+    pub(super) fn is_own_filter(&self, name: &str) -> bool {
+        self.broker.config().mqtt_point_to_point && mqtt::is_own_filter(name)
+    }
+
+    /// Whether messages of a topic may be retained: not those that are one client's alone.
+    pub(super) fn may_retain(&self, topic: &str) -> bool {
+        !self.broker.config().mqtt_point_to_point || mqtt::client_of(topic).is_none()
+    }
+
     /// Whether a client may publish to a topic.
     ///
     /// # Errors
@@ -173,7 +188,7 @@ impl Server {
         permissions: Option<&mut Permissions>,
         topic: &Name,
     ) -> Result<(), ReasonCode> {
-        if topic.starts_with("$SYS/") || topic.as_str() == "$SYS" {
+        if topic.starts_with("$SYS/") || topic.as_str() == "$SYS" || self.is_own_filter(topic) {
             return Err(ReasonCode::NotAuthorized);
         }
         if topic.levels().count() > self.config.max_topic_levels as usize {
@@ -195,6 +210,9 @@ impl Server {
         wanted: &AnyFilter,
     ) -> Result<bool, ReasonCode> {
         let filter = wanted.filter();
+        if self.is_own_filter(filter.as_str()) {
+            return Err(ReasonCode::NotAuthorized);
+        }
         if filter.levels().count() > self.config.max_topic_levels as usize {
             return Err(ReasonCode::TopicFilterInvalid);
         }

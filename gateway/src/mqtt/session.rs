@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use ferromq_broker::fanout::FilterQueue;
-use ferromq_model::{PhysicalOffset, QueueOffset};
+use ferromq_model::{PhysicalOffset, QueueOffset, mqtt};
 use ferromq_mqtt::topic::Filter;
 use ferromq_mqtt::{Delivery, PacketId, QoS, RetainHandling, SubscriptionId, SubscriptionOptions, Text};
 
@@ -55,6 +55,8 @@ pub(super) struct Subscription {
     pub(super) queue: Arc<FilterQueue>,
     /// Of a shared one: where its messages stand.
     pub(super) group: Option<Arc<Group>>,
+    /// Of the messages that are the client's alone: no other subscription has any of them.
+    pub(super) is_own: bool,
     pub(super) options: SubscriptionOptions,
     pub(super) identifier: Option<SubscriptionId>,
     /// The next message to be sent.
@@ -123,9 +125,11 @@ pub(super) struct Subscriptions {
     all: BTreeMap<SubscriptionKey, Subscription>,
     by_text: HashMap<Arc<str>, SubscriptionKey>,
     last: u32,
-    /// Those that are not shared.
+    /// Those to the client's own messages: one at most.
+    own: usize,
+    /// Those that may have the same messages: neither shared nor the client's own.
     plain: usize,
-    /// How many of them could match a topic that another matches.
+    /// Of those, how many could match a topic that another matches.
     wildcards: usize,
     /// Those that may have something to read, in the order in which they take turns.
     pub(super) ready: VecDeque<SubscriptionKey>,
@@ -137,8 +141,9 @@ impl Subscriptions {
         &self.mailbox
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
+    /// How many the client asked for.
+    pub(super) fn asked_for(&self) -> usize {
+        self.all.len() - self.own
     }
 
     /// Adds one of a client, which is not there yet.
@@ -153,8 +158,10 @@ impl Subscriptions {
     ) -> SubscriptionKey {
         self.last += 1;
         let key = SubscriptionKey(self.last);
+        let is_own = mqtt::is_own_filter(&text);
         match &group {
             Some(group) => group.join(&self.mailbox, key, client),
+            None if is_own => self.own += 1,
             None => {
                 self.plain += 1;
                 self.wildcards += usize::from(filter.has_wildcard());
@@ -169,6 +176,7 @@ impl Subscriptions {
             filter,
             queue,
             group,
+            is_own,
             options,
             identifier,
             next,
@@ -197,6 +205,7 @@ impl Subscriptions {
         let removed = self.all.remove(&self.by_text.remove(text)?)?;
         match &removed.group {
             Some(group) => group.part(&self.mailbox),
+            None if removed.is_own => self.own -= 1,
             None => {
                 self.plain -= 1;
                 self.wildcards -= usize::from(removed.filter.has_wildcard());
@@ -224,7 +233,7 @@ impl Subscriptions {
         &'a self,
         topic: &'a str,
     ) -> impl Iterator<Item = (SubscriptionKey, &'a Subscription)> {
-        self.iter().filter(move |(_, one)| one.group.is_none() && one.filter.matches(topic))
+        self.iter().filter(move |(_, one)| one.group.is_none() && !one.is_own && one.filter.matches(topic))
     }
 }
 

@@ -289,7 +289,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut qos = subscription.options.qos;
         let mut retain = subscription.options.retain_as_published;
         let mut identifiers: Vec<_> = subscription.identifier.into_iter().collect();
-        if subscription.group.is_none() && subscriptions.may_overlap() {
+        if subscription.group.is_none() && !subscription.is_own && subscriptions.may_overlap() {
             // One copy, by the subscription with the highest quality among those whose queues have the message.
             let others: Vec<_> = subscriptions
                 .matching(&view.topic)

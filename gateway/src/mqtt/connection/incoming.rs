@@ -150,11 +150,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         topic: &Name,
         answers: &mut Answers,
     ) -> Result<(Ticket, Option<Box<ToRetain>>), ReasonCode> {
+        let retain = publish.retain && self.server.may_retain(topic);
         let published = Published {
             topic,
             client: &self.session.client,
             qos: publish.qos(),
-            retain: publish.retain,
+            retain,
             packet_id: match publish.delivery {
                 Delivery::ExactlyOnce { id, .. } => Some(id.value()),
                 Delivery::AtMostOnce | Delivery::AtLeastOnce { .. } => None,
@@ -165,12 +166,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let now = Timestamp::now();
         self.properties.clear();
         published.write_properties(now, &mut self.properties)?;
-        if published.packet_id.is_some() || publish.retain {
+        if published.packet_id.is_some() || retain {
             answers.publishing.get_or_insert_with(|| self.server.state().publishing());
         }
         let (sends, properties) = (&mut self.sends, self.properties.as_str());
         let ticket = self.server.prepare(sends, topic, properties, published.body(), now, self.from)?;
-        let retain = publish.retain.then(|| {
+        let retain = retain.then(|| {
             Box::new(ToRetain {
                 topic: topic.as_str().into(),
                 properties: properties.into(),
@@ -385,7 +386,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 false
             }
             None => {
-                if subscriptions.len() >= self.server.config().max_subscriptions as usize {
+                if subscriptions.asked_for() >= self.server.config().max_subscriptions as usize {
                     return Err(ReasonCode::QuotaExceeded);
                 }
                 let queue =
@@ -419,6 +420,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn unsubscribe(&mut self, unsubscribe: &Unsubscribe, answers: &mut Answers) -> Packet {
         let reasons = unsubscribe.filters.iter().map(|filter| {
             let text = match filter {
+                Ok(filter) if self.server.is_own_filter(filter.as_str()) => return ReasonCode::NotAuthorized,
                 Ok(filter) => filter.as_str(),
                 Err(_) => return ReasonCode::TopicFilterInvalid,
             };
