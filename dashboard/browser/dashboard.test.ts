@@ -8,7 +8,7 @@ import { operations } from "../src/openapi.ts";
 import type { Message } from "../src/types.ts";
 import { api, CLOSED, DARK, DESKTOP, eventually, go, OPEN, PHONE, picture, settled, start, stop, visit } from "./harness.ts";
 
-const PLACES = ["", "topics", "groups", "messages?topic=orders&by=time&past=-1h", "dead-letters", "clients", "config", "definitions", "api"];
+const PLACES = ["", "topics", "groups", "messages?topic=orders&by=time&past=-1h", "dead-letters", "clients", "mqtt", "config", "definitions", "api"];
 const GROUP = "billing";
 
 before(async () => {
@@ -240,6 +240,29 @@ test("who is connected is shown by protocol, and brokers as the NameServer knows
   });
 });
 
+test("an MQTT client is shown, disconnected and purged, each after a question: it is there since the start", async () => {
+  await visit(OPEN, DESKTOP, async (page) => {
+    await go(page, "mqtt");
+    await page.getByRole("link", { name: "hall/door", exact: true }).waitFor();
+    await picture(page, "mqtt-clients-light");
+    await page.getByRole("link", { name: "hall/door", exact: true }).click();
+    await page.getByText("plant/+/state").waitFor();
+    await picture(page, "mqtt-client-light");
+    await page.getByRole("button", { name: "Disconnect", exact: true }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Disconnect" }).click();
+    await page.getByText("away", { exact: true }).waitFor();
+    await go(page, "mqtt?tab=Retained");
+    await page.getByText("plant/1/state", { exact: true }).waitFor();
+    await page.getByRole("button", { name: "Forget the message of plant/1/state" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Forget" }).click();
+    await page.getByText("No message is retained").waitFor();
+    await go(page, "mqtt/hall%2Fdoor");
+    await page.getByRole("button", { name: "Purge", exact: true }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Purge" }).click();
+    await page.getByText("No client has a session").waitFor();
+  });
+});
+
 test("a topic that is not there is said to be, in the server's words", async () => {
   await visit(OPEN, DESKTOP, async (page) => {
     await go(page, "topics/nowhere");
@@ -263,13 +286,13 @@ test("all places are reached, read and left by keyboard alone", async () => {
       });
     await page.keyboard.press("Tab");
     assert.equal((await focused()).name, "Skip to the content");
-    const names = ["FerroMQ", "Overview", "Topics", "Groups", "Messages", "Dead letters", "Clients", "Config", "Definitions", "API"];
+    const names = ["FerroMQ", "Overview", "Topics", "Groups", "Messages", "Dead letters", "Clients", "MQTT", "Config", "Definitions", "API"];
     for (const name of names) {
       await page.keyboard.press("Tab");
       assert.deepEqual(await focused(), { tag: "A", name, seen: true });
     }
     // Back to Topics, into it, and the focus is at its heading.
-    for (let n = 0; n < 7; n += 1) await page.keyboard.press("Shift+Tab");
+    for (let n = 0; n < 8; n += 1) await page.keyboard.press("Shift+Tab");
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "Topics", level: 1 }).waitFor();
     await page.waitForFunction(() => document.activeElement?.tagName === "H1");

@@ -60,6 +60,7 @@ export function madeUp(options: { auth?: boolean; empty?: boolean } = {}): (requ
   };
   const wave = (ms: number, size: number): number => Math.max(0, size * (1 + 0.25 * Math.sin(ms / 31_000) + 0.08 * Math.sin(ms / 3_700)));
   const need = (name: string | undefined): (Topic & { stored: Message[] }) | undefined => topics.get(name ?? "");
+  const mqttClients = ["press-1", "press-2", "robot-7", "hall/door"].map((clientId, n) => ({ clientId, version: n % 2 ? "3.1.1" : "5.0", connected: n < 3, address: `10.0.5.${n + 3}:4912${n}`, user: "plant", since: at(started), expirySeconds: n === 2 ? null : 3_600 }));
   const noTopic = (name: string | undefined): Reply => problem(404, "no-topic", "There is no such topic", `topic ${name} does not exist on broker-a`, "Check the spelling, or create it by PUT /v1/topics/{topic}.");
   const shown = ({ stored: _, ...topic }: Topic & { stored: Message[] }): Topic => ({ ...topic, putRate: topic.kind === "user" ? wave(NOW(), topic.messages / 4_000) % 3_000 : 0, groups: groups.map(group).filter((each) => each.topics.includes(topic.name)).length });
 
@@ -122,6 +123,19 @@ export function madeUp(options: { auth?: boolean; empty?: boolean } = {}): (requ
     ["GET /v1/groups/:group/dead-letters", ({ group: name }) => ok({ topic: `%DLQ%${name}`, messages: need(`%DLQ%${name}`)?.stored ?? [] })],
     ["POST /v1/groups/:group/dead-letters/resend", (_, __, body) => ok({ results: body.messages.map((_: unknown, n: number) => (n === 3 ? { error: { title: "There is no such topic", detail: "topic orders-old does not exist" } } : { messageId: `7F00${n}`, queueId: 0, queueOffset: n })) })],
     ["GET /v1/connections", () => ok({ connections: options.empty ? [] : Array.from({ length: 9 }, (_, n) => ({ id: `c${n}`, address: `10.0.4.${17 + n}:512${n}0`, protocol: n % 4 === 3 ? "http" : "remoting", ...(n % 4 === 3 ? {} : { clientId: `10.0.4.${17 + n}@${4_000 + n}#83712`, language: "JAVA", version: "V5_3_3" }), since: at(NOW() - 1_000_000 * (n + 1)), groups: groups.slice(n % 3, (n % 3) + 1), kind: n % 2 ? "consumer" : "producer" })) })],
+    ["GET /v1/mqtt", () => ok({ connected: 3, kept: 1, subscriptions: 6, filters: 5, sharedGroups: 1, received: 18_202, sent: 40_118, dropped: 12, retained: 2, retainedBytes: 310 })],
+    ["GET /v1/mqtt/clients", (_, query) => ok({ clients: options.empty ? [] : mqttClients.filter((each) => each.clientId.startsWith(query.get("prefix") ?? "")) })],
+    ["GET /v1/mqtt/clients/:client", ({ client }) => {
+      const found = mqttClients.find((each) => each.clientId === client);
+      if (!found) return problem(404, "no-client", "there is no such MQTT client", `the MQTT client "${client}" has no session`, "GET /v1/mqtt/clients lists those that there are.");
+      const subscription = (filter: string, lag: number) => ({ filter, qos: 1, noLocal: false, retainAsPublished: false, shared: filter.startsWith("$share/"), lag });
+      return ok({ ...found, session: { subscriptions: [subscription("$share/west/plant/#", 3), subscription("plant/+/state", found.connected ? 0 : 812)], inflightOut: 4, inflightIn: 0, queued: found.connected ? 0 : 812, retainedWaiting: 0, unwrittenBytes: 0, dropped: 12 } });
+    }],
+    ["DELETE /v1/mqtt/clients/:client", ({ client }) => { mqttClients.splice(mqttClients.findIndex((each) => each.clientId === client), 1); return { status: 204 }; }],
+    ["DELETE /v1/mqtt/clients/:client/connection", ({ client }) => { for (const each of mqttClients) if (each.clientId === client) each.connected = false; return { status: 204 }; }],
+    ["GET /v1/mqtt/shared", () => ok({ groups: options.empty ? [] : [{ group: "west", filter: "plant/#", members: ["press-1", "press-2"], membersAway: 1, lag: 3 }] })],
+    ["GET /v1/mqtt/retained", () => ok({ retained: options.empty ? [] : [{ topic: "plant/1/state", qos: 1, size: 2, storedAt: at(started) }, { topic: "plant/2/state", qos: 1, size: 3, storedAt: at(started) }] })],
+    ["DELETE /v1/mqtt/retained/:topic", () => ({ status: 204 })],
     ["GET /v1/config", () => ok({ settings })],
     ["PATCH /v1/config", (_, __, body) => {
       for (const [key, value] of Object.entries(body)) {

@@ -12,6 +12,7 @@ import { GroupPage } from "./pages/group.tsx";
 import { Groups } from "./pages/groups.tsx";
 import { Login } from "./pages/login.tsx";
 import { Messages } from "./pages/messages.tsx";
+import { Mqtt, MqttClientPage } from "./pages/mqtt.tsx";
 import { OverviewPage } from "./pages/overview.tsx";
 import { TopicPage } from "./pages/topic.tsx";
 import { Topics } from "./pages/topics.tsx";
@@ -27,6 +28,7 @@ const PLACES: [name: string, first: string][] = [
   ["Messages", "messages"],
   ["Dead letters", "dead-letters"],
   ["Clients", "clients"],
+  ["MQTT", "mqtt"],
   ["Config", "config"],
   ["Definitions", "definitions"],
   ["API", "api"],
@@ -137,6 +139,8 @@ function Content({ route }: { route: Route }) {
       return <DeadLetters />;
     case "clients":
       return <Clients />;
+    case "mqtt":
+      return name === undefined ? <Mqtt route={route} /> : <MqttClientPage name={name} />;
     case "config":
       return <Config />;
     case "definitions":

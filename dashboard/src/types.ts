@@ -179,3 +179,68 @@ export interface Imported {
   changed: Named[];
   unchanged: Named[];
 }
+
+export interface MqttOverview {
+  connected: number;
+  kept: number;
+  subscriptions: number;
+  filters: number;
+  sharedGroups: number;
+  received: number;
+  sent: number;
+  dropped: number;
+  retained: number;
+  retainedBytes: number;
+}
+
+export interface MqttClient {
+  clientId: string;
+  version: string;
+  connected: boolean;
+  address?: string;
+  user?: string;
+  since?: string;
+  /** Null is for ever. */
+  expirySeconds: number | null;
+  endsAt?: string;
+}
+
+export interface MqttSubscription {
+  filter: string;
+  qos: number;
+  noLocal: boolean;
+  retainAsPublished: boolean;
+  identifier?: number;
+  shared: boolean;
+  position?: number;
+  lag: number;
+}
+
+export interface MqttClientDetail extends MqttClient {
+  /** None of a connection that is too busy to say. */
+  session?: {
+    subscriptions: MqttSubscription[];
+    inflightOut: number;
+    inflightIn: number;
+    queued: number;
+    retainedWaiting: number;
+    unwrittenBytes: number;
+    dropped: number;
+  };
+}
+
+export interface MqttSharedGroup {
+  group: string;
+  filter: string;
+  members: string[];
+  membersAway: number;
+  lag: number;
+}
+
+export interface RetainedTopic {
+  topic: string;
+  qos: number;
+  size: number;
+  storedAt: string;
+  expiresAt?: string;
+}

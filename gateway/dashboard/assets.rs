@@ -3,7 +3,7 @@
     Asset {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"dd8328bfbfe82859\"",
+        etag: "W/\"b9aad5f535afda69\"",
         bytes: include_bytes!("index.html"),
     },
     Asset {
@@ -13,15 +13,15 @@
         bytes: include_bytes!("ui/icon-BVZAXpYP.svg"),
     },
     Asset {
+        path: "/ui/index-5uPH6I8B.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"165e084fb64bf308\"",
+        bytes: include_bytes!("ui/index-5uPH6I8B.js"),
+    },
+    Asset {
         path: "/ui/index-DwtPcDpQ.css",
         content_type: "text/css; charset=utf-8",
         etag: "W/\"81ec2fa0651ff261\"",
         bytes: include_bytes!("ui/index-DwtPcDpQ.css"),
-    },
-    Asset {
-        path: "/ui/index-DxkcokqZ.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"ccb5d3b6e4930efe\"",
-        bytes: include_bytes!("ui/index-DxkcokqZ.js"),
     },
 ]

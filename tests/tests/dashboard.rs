@@ -8,6 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use ferromq_client::{Client, ConsumeFrom, Filter, Message, Outcome, PushConsumer, Received};
+use ferromq_tests::mqtt::connection::Connection;
+use ferromq_tests::mqtt::packet::{Connect, Publish, Version};
 use ferromq_tests::process::{run, tail};
 use ferromq_tests::server::{Kind, Launch};
 use ferromq_tests::toolchain;
@@ -29,6 +31,11 @@ async fn it_works_in_a_browser_with_and_without_a_login() {
     let open = launch("open").start();
     let closed = launch("closed").set("httpCredentialsFile", &credentials.display().to_string()).start();
     let billing = Billing::start(&open.namesrv()).await;
+    // A client that the browser's tests disconnect and purge.
+    let mut door = Connection::open(open.launch().mqtt(), Version::V3);
+    door.connect(&Connect::persistent(Version::V3, "hall/door"));
+    door.subscribe("plant/+/state", 1);
+    door.publish_all(Publish::new("plant/1/state", "on", 1, 0).retained());
     let environment = [
         ("FERROMQ_HTTP", format!("http://{}", open.http())),
         ("FERROMQ_HTTP_CLOSED", format!("http://{}", closed.http())),
