@@ -34,11 +34,32 @@ use super::wills;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Serves one connection from its first byte to its last.
-pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+///
+/// What happens once in its life is boxed for as long as it lasts: a connection that is idle has no room for it.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(server: Arc<Server>, stream: S, caller: Caller) {
+    let Some(begun) = Box::pin(begin(server, stream, caller)).await else { return };
+    let Begun { mut connection, present, refused } = begun;
+    let end = match refused {
+        Some(end) => end,
+        None => connection.serve(&present.seat()).await,
+    };
+    Box::pin(finish(connection, present, end)).await;
+}
+
+/// A connection behind its CONNECT.
+struct Begun<S> {
+    connection: Box<Connection<S>>,
+    present: Present,
+    /// It ends at once, if it is to.
+    refused: Option<End>,
+}
+
+/// What becomes of a connection, if its client may come in.
+async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     server: Arc<Server>,
     mut stream: S,
     Caller { from, certified }: Caller,
-) {
+) -> Option<Begun<S>> {
     let mut input = BytesMut::new();
     let mut out = Out::default();
     let connect = match timeout(CONNECT_WITHIN, read_connect(&server, &mut stream, &mut input)).await {
@@ -52,9 +73,9 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
                 let _ = out.push(&Packet::ConnAck(Box::new(answer)), version, u32::MAX);
             }
             let _ = linger(&mut stream, &mut out).await;
-            return;
+            return None;
         }
-        Ok(None) | Err(_) => return,
+        Ok(None) | Err(_) => return None,
     };
     let version = connect.version;
     let most = connect.maximum_packet_size();
@@ -62,10 +83,10 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let outcome = match shown.await {
         Ok(Ok(shown)) => admit(&server, &connect, from, certified, shown).await,
         Ok(Err(Refused::Because(reason))) => Err(reason),
-        Ok(Err(Refused::Gone)) | Err(_) => return,
+        Ok(Err(Refused::Gone)) | Err(_) => return None,
     };
     match outcome {
-        Ok(admitted) => run(server, stream, from, connect, admitted, (input, out)).await,
+        Ok(admitted) => attend(server, stream, from, connect, admitted, (input, out)).await,
         Err(reason) => {
             tracing::debug!(%from, client = %connect.client_id, %reason, "MQTT connection refused");
             server.counters.refuse(reason);
@@ -73,6 +94,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             // 3.1.1 has no word for every reason: it is closed then without one.
             let _ = out.push(&answer, version, most);
             let _ = linger(&mut stream, &mut out).await;
+            None
         }
     }
 }
@@ -201,14 +223,15 @@ fn kept_will(server: &Server, client: &Text, will: &ferromq_mqtt::Will) -> Resul
     })
 }
 
-async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+/// Opens the session of a client that may come in, and answers its CONNECT.
+async fn attend<S: AsyncRead + AsyncWrite + Unpin>(
     server: Arc<Server>,
     stream: S,
     from: SocketAddr,
     connect: Connect,
     admitted: Admitted,
     (input, mut out): (BytesMut, Out),
-) {
+) -> Option<Begun<S>> {
     let Admitted { present, client, is_assigned, expiry, connected, permissions, shown } = admitted;
     let Connected { number, resumed, ended, durable } = connected;
     if let Some(ended) = ended {
@@ -223,7 +246,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         Some(session) => session,
         None => {
             server.state().disconnected(number, None, false, Timestamp::now());
-            return;
+            return None;
         }
     };
     let keep_alive = match config.max_keep_alive.0 as u16 {
@@ -251,8 +274,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         properties.authentication_data = last;
         session.authentication = Some(authentication);
     }
-    let seat = present.seat();
-    let end = if durable.wait().await.is_ok() {
+    let refused = if durable.wait().await.is_ok() {
         // A client that takes no packet of this size is not told what it could not be told.
         let _ = out.push(&Packet::ConnAck(Box::new(answer)), peer.version, peer.max_packet);
         tracing::debug!(%from, client = %client, version = %peer.version, is_resumed, "MQTT client connected");
@@ -262,17 +284,22 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         let _ = out.push(&Packet::ConnAck(Box::new(refused)), peer.version, peer.max_packet);
         Some(End::Refused)
     };
-    drop(connect);
-    let mut connection = Connection::new(Arc::clone(&server), stream, from, peer, session, (input, out));
-    let end = match end {
-        Some(end) => end,
-        None => connection.serve(&seat).await,
-    };
+    let connection = Connection::new(server, stream, from, peer, session, (input, out));
+    Some(Begun { connection: Box::new(connection), present, refused })
+}
+
+/// Closes a connection, and what hangs on it.
+async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
+    mut connection: Box<Connection<S>>,
+    present: Present,
+    end: End,
+) {
+    let (from, client) = (connection.from(), &connection.session().client);
     match &end {
-        End::Lost(error) => tracing::debug!(%from, client = %client, %error, "MQTT connection lost"),
-        end => tracing::debug!(%from, client = %client, ?end, "MQTT client disconnected"),
+        End::Lost(error) => tracing::debug!(%from, %client, %error, "MQTT connection lost"),
+        end => tracing::debug!(%from, %client, ?end, "MQTT client disconnected"),
     }
-    leave(&server, connection.session(), &end).await;
+    leave(connection.server(), connection.session(), &end).await;
     connection.say(&end).await;
     // The next connection of this client need not wait until this one has read its last words.
     drop(present);

@@ -26,7 +26,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use ferromq_broker::send::SendBatch;
 use ferromq_model::PhysicalOffset;
 use ferromq_mqtt::topic::Name;
 use ferromq_mqtt::{
@@ -142,9 +141,8 @@ pub(super) struct Connection<S> {
     out: Out,
     held: VecDeque<Held>,
     flushed: FlushWatch,
-    sends: SendBatch,
-    /// Of the message that is being prepared: used again.
-    properties: String,
+    /// From the first message of the client on.
+    appends: Option<Box<incoming::Appends>>,
     /// Retained messages that are to be sent.
     retained: VecDeque<ToSend>,
     /// Topics by the aliases that the client gave them.
@@ -190,8 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             out,
             held: VecDeque::new(),
             flushed,
-            sends: SendBatch::with_marks(),
-            properties: String::new(),
+            appends: None,
             retained: VecDeque::new(),
             aliases_in: HashMap::new(),
             aliases_out: HashMap::new(),
@@ -207,6 +204,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(never) => match never {},
             Err(end) => end,
         }
+    }
+
+    pub(super) fn from(&self) -> SocketAddr {
+        self.from
+    }
+
+    pub(super) fn server(&self) -> &Arc<Server> {
+        &self.server
     }
 
     pub(super) fn session(&self) -> &Session {
@@ -243,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Closes it, once the client has read what it was told.
-    pub(super) async fn close(mut self, end: &End) {
+    pub(super) async fn close(&mut self, end: &End) {
         if !matches!(end, End::Lost(_)) {
             let _ = linger(&mut self.stream, &mut self.out).await;
         }
@@ -351,7 +356,8 @@ async fn safe(held: Option<&mut Held>, flushed: &mut FlushWatch) -> Result<(), E
         held.log = None;
     }
     if let Some(state) = &held.state {
-        state.clone().wait().await?;
+        // Boxed, as few have to wait for it.
+        Box::pin(state.clone().wait()).await?;
         held.state = None;
     }
     Ok(())

@@ -122,7 +122,8 @@ fn asked(kept: &state::Subscription) -> (SubscriptionOptions, Option<Subscriptio
 /// The subscriptions of a session.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    all: BTreeMap<SubscriptionKey, Subscription>,
+    /// Boxed, as a map has room for several as soon as it has one, and most sessions have one.
+    all: BTreeMap<SubscriptionKey, Box<Subscription>>,
     by_text: HashMap<Arc<str>, SubscriptionKey>,
     last: u32,
     /// Those to the client's own messages: one at most.
@@ -184,7 +185,7 @@ impl Subscriptions {
             is_checked: false,
             watch,
         };
-        self.all.insert(key, subscription);
+        self.all.insert(key, Box::new(subscription));
         self.ready.push_back(key);
         key
     }
@@ -194,15 +195,15 @@ impl Subscriptions {
     }
 
     pub(super) fn get(&self, key: SubscriptionKey) -> Option<&Subscription> {
-        self.all.get(&key)
+        self.all.get(&key).map(Box::as_ref)
     }
 
     pub(super) fn get_mut(&mut self, key: SubscriptionKey) -> Option<&mut Subscription> {
-        self.all.get_mut(&key)
+        self.all.get_mut(&key).map(Box::as_mut)
     }
 
     pub(super) fn remove(&mut self, text: &str) -> Option<Subscription> {
-        let removed = self.all.remove(&self.by_text.remove(text)?)?;
+        let removed = *self.all.remove(&self.by_text.remove(text)?)?;
         match &removed.group {
             Some(group) => group.part(&self.mailbox),
             None if removed.is_own => self.own -= 1,
@@ -215,7 +216,7 @@ impl Subscriptions {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (SubscriptionKey, &Subscription)> {
-        self.all.iter().map(|(&key, subscription)| (key, subscription))
+        self.all.iter().map(|(&key, subscription)| (key, &**subscription))
     }
 
     /// Takes over what the mailbox was told.

@@ -168,7 +168,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // What is of a session that ends with its connection is not kept; what is of a group is.
         if !changes.is_empty() {
             if must_be_kept && !self.session.number.is_transient() {
-                self.server.state().commit(changes).wait().await?;
+                // Boxed, as few have to wait for it.
+                Box::pin(self.server.state().commit(changes).wait()).await?;
             } else {
                 self.server.state().later(changes);
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use ferromq_broker::send::Ticket;
+use ferromq_broker::send::{SendBatch, Ticket};
 use ferromq_model::{PhysicalOffset, QueueOffset, Timestamp};
 use ferromq_mqtt::topic::{AnyFilter, Filter, Name};
 use ferromq_mqtt::{
@@ -17,6 +17,19 @@ use crate::mqtt::message::Published;
 use crate::mqtt::reason;
 use crate::mqtt::server::ToRetain;
 use crate::mqtt::state::{self, Change, Inbound, Phase, Publishing, Source};
+
+/// Messages on their way into the log: empty but while packets that came together are handled.
+pub(super) struct Appends {
+    sends: SendBatch,
+    /// Of the message that is being prepared: used again.
+    properties: String,
+}
+
+impl Default for Appends {
+    fn default() -> Self {
+        Self { sends: SendBatch::with_marks(), properties: String::new() }
+    }
+}
 
 /// The answers to packets that came together.
 #[derive(Default)]
@@ -56,7 +69,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Packet::PubRec(ack) => self.received(&ack, answers),
             Packet::PubRel(ack) => self.released(ack.id, answers),
             Packet::Subscribe(subscribe) => {
-                let answer = self.subscribe(subscribe, answers).await;
+                // Boxed, as connections wait for this seldom, and for other things all the time.
+                let answer = Box::pin(self.subscribe(subscribe, answers)).await;
                 answers.items.push(Item::Packet(answer));
             }
             Packet::Unsubscribe(unsubscribe) => {
@@ -117,7 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             Err(refused) => self.refuse(delivery, refused, answers)?,
         }
-        if self.sends.is_full() {
+        if self.appends.as_ref().is_some_and(|appends| appends.sends.is_full()) {
             self.store(answers);
         }
         Ok(())
@@ -164,12 +178,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             payload: &publish.payload,
         };
         let now = Timestamp::now();
-        self.properties.clear();
-        published.write_properties(now, &mut self.properties)?;
+        let Appends { sends, properties } = &mut **self.appends.get_or_insert_default();
+        properties.clear();
+        published.write_properties(now, properties)?;
         if published.packet_id.is_some() || retain {
             answers.publishing.get_or_insert_with(|| self.server.state().publishing());
         }
-        let (sends, properties) = (&mut self.sends, self.properties.as_str());
+        let properties = properties.as_str();
         let ticket = self.server.prepare(sends, topic, properties, published.body(), now, self.from)?;
         let retain = retain.then(|| {
             Box::new(ToRetain {
@@ -200,16 +215,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Stores what was prepared.
     pub(super) fn store(&mut self, answers: &mut Answers) {
-        if self.sends.is_empty() {
+        let Some(Appends { sends, .. }) = self.appends.as_deref_mut() else { return };
+        if sends.is_empty() {
             return;
         }
-        let outcome = self.server.broker().commit(&mut self.sends);
+        let outcome = self.server.broker().commit(sends);
         for item in &mut answers.items {
             let Item::Stored { message, ticket, placed } = item else { continue };
             if placed.is_some() || message.refused.is_some() {
                 continue;
             }
-            let Some(at) = self.sends.placed(*ticket).first() else {
+            let Some(at) = sends.placed(*ticket).first() else {
                 message.refused = Some(match &outcome {
                     Err(error) => reason::of_append(error),
                     Ok(()) => ReasonCode::UnspecifiedError,
@@ -233,7 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 });
             }
         }
-        self.sends.clear();
+        sends.clear();
     }
 
     /// Gives the answers, now or once they are true.
