@@ -5,7 +5,9 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ferromq_gateway::config::MqttConfig;
 use ferromq_gateway::metrics::{Sources, render, table};
+use ferromq_gateway::mqtt::{Access, Mqtt};
 use ferromq_gateway::traffic::{Protocol, Traffic};
 use ferromq_model::Millis;
 use ferromq_protocol::code::RequestCode::*;
@@ -75,9 +77,11 @@ async fn used() -> Rig {
 
 fn scrape(rig: &Rig, traffic: &Arc<Traffic>) -> String {
     let (broker, traffic) = (rig.broker.clone(), Arc::clone(traffic));
+    let access = Access::default();
+    let mqtt = Mqtt::open(broker.clone(), MqttConfig::default(), access, Arc::clone(&traffic)).unwrap();
     render(&Sources {
         broker,
-        mqtt: None,
+        mqtt: Some(mqtt),
         traffic,
         registered: tokio::sync::watch::channel(1).1,
         nameservers: 1,

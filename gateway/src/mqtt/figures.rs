@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use ferromq_mqtt::{QoS, ReasonCode};
+use ferromq_mqtt::{PacketType, QoS, ReasonCode};
 
 /// Why a message that a client was to have was not sent to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,12 +116,10 @@ impl Counters {
         self.refused[usize::from(why.code())].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// CONNECTs that were refused, by the reasons that there were.
+    /// CONNECTs that were refused, by each reason that there can be.
     pub(super) fn refused(&self) -> impl Iterator<Item = (ReasonCode, u64)> {
-        let counts = self.refused.iter().enumerate();
-        counts.filter_map(|(code, count)| {
-            let count = count.load(Ordering::Relaxed);
-            Some((ReasonCode::from_u8(code as u8)?, count)).filter(|(_, count)| *count > 0)
-        })
+        let can_be = |why: &&ReasonCode| why.is_failure() && why.is_allowed_in(PacketType::ConnAck);
+        let count = |why: &ReasonCode| self.refused[usize::from(why.code())].load(Ordering::Relaxed);
+        ReasonCode::ALL.iter().filter(can_be).map(move |why| (*why, count(why)))
     }
 }
