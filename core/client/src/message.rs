@@ -104,6 +104,25 @@ impl Message {
         find_property(&self.properties, name)
     }
 
+    /// The same message with one more property of the application's own; as it is, if it has that property already.
+    ///
+    /// # Errors
+    /// [`InvalidMessage`], as [`MessageBuilder::property`].
+    pub fn with_property(mut self, name: &str, value: &str) -> Result<Self, InvalidMessage> {
+        if Self::is_reserved(name) {
+            return Err(InvalidMessage::Reserved { name: name.to_owned() });
+        }
+        let ends = |text: &str| text.bytes().any(|byte| byte == NAME_END || byte == PROPERTY_END);
+        if name.is_empty() || value.is_empty() || ends(name) || ends(value) {
+            return Err(InvalidMessage::Property { name: name.to_owned() });
+        }
+        if self.property(name).is_none() {
+            self.set(name, value);
+        }
+        let len = self.properties.len();
+        if len > MAX_PROPERTIES_LEN { Err(InvalidMessage::PropertiesTooLong { len }) } else { Ok(self) }
+    }
+
     /// Adds a property that clients set, whatever its name.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         push_property(&mut self.properties, name, value);

@@ -1,0 +1,195 @@
+"""Messages that consumers see only if something else, usually a database transaction, comes about."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections.abc import Awaitable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Callable, Union
+
+from . import _ferromq, propagation
+from ._bridge import bridge
+from ._client import Client
+from ._ferromq import Message, ReceivedMessage, SendReceipt
+from ._producer import AsyncSending, ProducerOptions, Sending
+from .enums import TransactionState
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+AsyncChecker = Callable[[ReceivedMessage], Union[TransactionState, Awaitable[TransactionState]]]
+Checker = Callable[[ReceivedMessage], TransactionState]
+
+_logger = logging.getLogger("ferromq.transaction")
+
+
+class AsyncTransaction:
+    """A half message is stored; what becomes of it is open.
+
+    As a context, commits at its end, and rolls back if it is left by an exception. Forgotten, the broker asks the checker.
+    """
+
+    def __init__(self, native: _ferromq.Transaction) -> None:
+        self._native = native
+
+    @property
+    def receipt(self) -> SendReceipt:
+        """The receipt of the half message."""
+        return self._native.receipt
+
+    def commit(self) -> asyncio.Future[None]:
+        """Lets consumers have the message. If this gets lost, the broker asks the checker."""
+        return self._native.end(bridge(), True)
+
+    def rollback(self) -> asyncio.Future[None]:
+        """Drops the message. If this gets lost, the broker asks the checker."""
+        return self._native.end(bridge(), False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self._native.is_open:
+            await self._native.end(bridge(), kind is None)
+
+
+class AsyncTransactionProducer(AsyncSending):
+    """Sends messages in transactions, and others.
+
+    `check` is asked what has become of the transaction of a message, which may have been sent by any producer of the
+    group, also one that is gone. It may be a coroutine function; another one runs on the event loop, and should not block.
+    Brokers are answered while the producer is entered (`async with`), or after `start`.
+    """
+
+    def __init__(
+        self, client: Client | str, group: str, check: AsyncChecker, **options: Unpack[ProducerOptions]
+    ) -> None:
+        super().__init__(client)
+        self._native = _ferromq.TransactionProducer(self.client._native, group, options)
+        self._producer = self._native.producer
+        self._check = check
+        self._checking: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins to answer brokers."""
+        if self._checking is None:
+            self._checking = asyncio.get_running_loop().create_task(self._answer(), name="ferromq-checks")
+
+    async def begin(self, message: Message) -> AsyncTransaction:
+        """Stores a half message, which nobody sees until it is committed."""
+        if propagation.active is not None:
+            message = propagation.active(message)
+        return AsyncTransaction(await self._native.begin(bridge(), message))
+
+    async def close(self) -> None:
+        """Waits until what is in flight has ended, and for checks that run, and leaves the group."""
+        await self._native.close(bridge())
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.gather(self._checking, return_exceptions=True)
+        await self._aclose_client()
+
+    async def _answer(self) -> None:
+        while (check := await self._native.next_check(bridge())) is not None:
+            try:
+                said = self._check(check.message)
+                state = await said if inspect.isawaitable(said) else said
+                check.answer(_state(state))
+            except Exception:
+                _logger.exception("a checker failed: the broker asks again")
+                check.answer("unknown")
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class Transaction:
+    """A half message is stored; what becomes of it is open.
+
+    As a context, commits at its end, and rolls back if it is left by an exception. Forgotten, the broker asks the checker.
+    """
+
+    def __init__(self, native: _ferromq.Transaction) -> None:
+        self._native = native
+
+    @property
+    def receipt(self) -> SendReceipt:
+        """The receipt of the half message."""
+        return self._native.receipt
+
+    def commit(self) -> None:
+        """Lets consumers have the message. If this gets lost, the broker asks the checker."""
+        self._native.end(None, True)
+
+    def rollback(self) -> None:
+        """Drops the message. If this gets lost, the broker asks the checker."""
+        self._native.end(None, False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._native.is_open:
+            self._native.end(None, kind is None)
+
+
+class TransactionProducer(Sending):
+    """Sends messages in transactions, and others.
+
+    `check` is asked what has become of the transaction of a message, which may have been sent by any producer of the
+    group, also one that is gone. It runs in a thread of its own.
+    """
+
+    def __init__(self, client: Client | str, group: str, check: Checker, **options: Unpack[ProducerOptions]) -> None:
+        super().__init__(client)
+        self._native = _ferromq.TransactionProducer(self.client._native, group, options)
+        self._producer = self._native.producer
+        # It knows nothing of this object, so that nothing keeps a forgotten producer from being collected.
+        self._checking = threading.Thread(
+            target=_answer, args=(self._native, check), name="ferromq-checks", daemon=True
+        )
+        self._checking.start()
+
+    def begin(self, message: Message) -> Transaction:
+        """Stores a half message, which nobody sees until it is committed."""
+        if propagation.active is not None:
+            message = propagation.active(message)
+        return Transaction(self._native.begin(None, message))
+
+    def close(self) -> None:
+        """Waits until what is in flight has ended, and for checks that run, and leaves the group."""
+        self._native.close(None)
+        self._close_client()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _answer(native: _ferromq.TransactionProducer, checker: Checker) -> None:
+    try:
+        while (check := native.next_check(None)) is not None:
+            try:
+                check.answer(_state(checker(check.message)))
+            except Exception:
+                _logger.exception("a checker failed: the broker asks again")
+                check.answer("unknown")
+    except Exception:  # The interpreter is ending.
+        return
+
+
+def _state(said: Any) -> str:
+    return said.value if isinstance(said, TransactionState) else TransactionState(said).value

@@ -1,0 +1,215 @@
+//! Consumers that are handed messages: a stream, of which Python takes what is there and waits for more.
+//!
+//! Waiting and taking are two things: [`StreamConsumer::fill`] brings messages into a buffer and returns none,
+//! [`StreamConsumer::take`] does not wait. So whoever is cancelled while waiting loses nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ferromq_client as core;
+use ferromq_client::{ConsumeFrom, MessageStream, PushConsumer, PushConsumerBuilder, Strategy};
+use futures_util::FutureExt as _;
+use parking_lot::Mutex;
+use pyo3::Borrowed;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::timeout_at;
+
+use crate::bridge::{Bridge, run, run_until_cancelled};
+use crate::client::Client;
+use crate::convert::{Instant, Seconds, options};
+use crate::errors::Fault;
+use crate::message::{Filter, MessageQueue};
+use crate::received::delivered;
+use crate::runtime::Local;
+
+/// How long whoever waits without a limit waits: longer than any process lives.
+pub(crate) const FOREVER: std::time::Duration = std::time::Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// `"first"`, `"last"` or a time.
+#[derive(Clone, Copy)]
+pub(crate) enum From {
+    First,
+    Last,
+    Time(Instant),
+}
+
+impl<'py> FromPyObject<'_, 'py> for From {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match value.extract::<String>().as_deref() {
+            Ok("first") => Ok(Self::First),
+            Ok("last") => Ok(Self::Last),
+            Ok(other) => {
+                let text = format!("consume_from is {other:?}, allowed is first, last or a time");
+                Err(Fault::config(text).raise())
+            }
+            Err(_) => Ok(Self::Time(value.extract()?)),
+        }
+    }
+}
+
+impl From {
+    pub(crate) fn start(self) -> ConsumeFrom {
+        match self {
+            Self::First => ConsumeFrom::First,
+            Self::Last => ConsumeFrom::Last,
+            Self::Time(time) => ConsumeFrom::Time(time.0),
+        }
+    }
+}
+
+/// A strategy by the name that official clients have for it.
+pub(crate) fn strategy(name: &str) -> PyResult<Strategy> {
+    name.parse().map_err(|error: core::UnknownStrategy| Fault::config(error).raise())
+}
+
+options! {
+    /// How a consumer consumes: keywords of the Python classes.
+    Options {
+        in_order: bool,
+        broadcasting: PathBuf,
+        consume_from: From,
+        strategy: String,
+        fetch_batch: u32,
+        max_buffered: usize,
+        max_buffered_bytes: usize,
+        max_span: u64,
+        max_reconsume_times: u32,
+        pause_after_failure: Seconds,
+    }
+}
+
+impl Options {
+    fn apply(self, mut to: PushConsumerBuilder) -> PyResult<PushConsumerBuilder> {
+        type B = PushConsumerBuilder;
+        if self.in_order == Some(true) {
+            to = to.in_order();
+        }
+        to = self.broadcasting.into_iter().fold(to, B::broadcasting);
+        to = self.consume_from.into_iter().fold(to, |to, from| to.consume_from(from.start()));
+        if let Some(name) = self.strategy {
+            to = to.strategy(strategy(&name)?);
+        }
+        to = self.fetch_batch.into_iter().fold(to, B::fetch_batch);
+        to = self.max_buffered.into_iter().fold(to, B::max_buffered);
+        to = self.max_buffered_bytes.into_iter().fold(to, B::max_buffered_bytes);
+        to = self.max_span.into_iter().fold(to, B::max_span);
+        to = self.max_reconsume_times.into_iter().fold(to, B::max_reconsume_times);
+        Ok(self.pause_after_failure.into_iter().fold(to, |to, time| to.pause_after_failure(time.0)))
+    }
+}
+
+/// A consumer that is handed messages.
+#[pyclass(frozen, module = "ferromq._ferromq")]
+pub(crate) struct StreamConsumer(Local<Arc<Shared>>);
+
+struct Shared {
+    consumer: Mutex<Option<PushConsumer>>,
+    /// Filled by one at a time.
+    stream: AsyncMutex<MessageStream>,
+    buffer: Mutex<VecDeque<core::Delivery>>,
+}
+
+impl Shared {
+    /// Waits until something is in the buffer, and fills it up to `most` with what is there by then. False at the end.
+    async fn fill(&self, most: usize) -> bool {
+        let mut stream = self.stream.lock().await;
+        if self.buffer.lock().is_empty() {
+            // Nothing is taken from the stream and lost if this is dropped: it is put where it belongs before the next await.
+            let Some(first) = stream.next().await else { return false };
+            self.buffer.lock().push_back(first);
+        }
+        while self.buffer.lock().len() < most
+            && let Some(Some(next)) = stream.next().now_or_never()
+        {
+            self.buffer.lock().push_back(next);
+        }
+        true
+    }
+}
+
+#[pymethods]
+impl StreamConsumer {
+    /// Starts consuming.
+    #[staticmethod]
+    fn start<'py>(
+        py: Python<'py>,
+        bridge: Option<&Bridge>,
+        client: &Client,
+        group: &str,
+        topics: HashMap<String, Filter>,
+        options: Options,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let builder = options.apply(client.open()?.push_consumer(group))?;
+        let builder = topics
+            .into_iter()
+            .fold(builder, |builder, (topic, filter)| builder.subscribe(&topic, filter.filter));
+        run(py, bridge, async move {
+            let (consumer, stream) = builder.stream().await?;
+            let shared = Shared {
+                consumer: Mutex::new(Some(consumer)),
+                stream: AsyncMutex::new(stream),
+                buffer: Mutex::default(),
+            };
+            Ok(Self(Local::new(Arc::new(shared))))
+        })
+    }
+
+    /// Waits for messages: true if there are some to take, false if there will be none any more, none if time is over.
+    fn fill<'py>(
+        &self,
+        py: Python<'py>,
+        bridge: Option<&Bridge>,
+        most: usize,
+        timeout: Option<Seconds>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let shared = Arc::clone(self.0.here()?);
+        let limit = tokio::time::Instant::now() + timeout.map_or(FOREVER, |timeout| timeout.0.min(FOREVER));
+        run_until_cancelled(py, bridge, async move { Ok(timeout_at(limit, shared.fill(most)).await.ok()) })
+    }
+
+    /// Takes messages that are there.
+    fn take<'py>(&self, py: Python<'py>, most: usize, awaited: bool) -> PyResult<Bound<'py, PyList>> {
+        let taken: Vec<_> = {
+            let mut buffer = self.0.here()?.buffer.lock();
+            let count = buffer.len().min(most);
+            buffer.drain(..count).collect()
+        };
+        let messages = PyList::empty(py);
+        for delivery in taken {
+            messages.append(delivered(py, delivery, awaited)?)?;
+        }
+        Ok(messages)
+    }
+
+    /// Takes a message, if there is one.
+    fn take_one<'py>(&self, py: Python<'py>, awaited: bool) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let taken = self.0.here()?.buffer.lock().pop_front();
+        taken.map(|delivery| delivered(py, delivery, awaited)).transpose()
+    }
+
+    /// The queues that are this member's now.
+    #[getter]
+    fn queues(&self) -> PyResult<Vec<MessageQueue>> {
+        let consumer = self.0.here()?.consumer.lock();
+        let queues = consumer.as_ref().map(PushConsumer::queues).unwrap_or_default();
+        Ok(queues.into_iter().map(MessageQueue).collect())
+    }
+
+    /// Stops fetching, stores positions and leaves the group. What was not taken comes again.
+    fn close<'py>(&self, py: Python<'py>, bridge: Option<&Bridge>) -> PyResult<Bound<'py, PyAny>> {
+        let shared = Arc::clone(self.0.here()?);
+        let consumer = shared.consumer.lock().take();
+        run(py, bridge, async move {
+            if let Some(consumer) = consumer {
+                consumer.close().await;
+            }
+            shared.buffer.lock().clear();
+            Ok(())
+        })
+    }
+}

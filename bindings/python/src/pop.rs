@@ -1,0 +1,108 @@
+//! Consumers that lease messages.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ferromq_client as core;
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+
+use crate::bridge::{Bridge, run, run_until_cancelled};
+use crate::client::Client;
+use crate::convert::{Seconds, options};
+use crate::errors::Fault;
+use crate::message::Filter;
+use crate::received::{ToLease, leased};
+use crate::runtime::Local;
+
+options! {
+    /// How messages are leased: keywords of the Python classes.
+    Options {
+        invisible_time: Seconds,
+        from_oldest: bool,
+        in_order: bool,
+    }
+}
+
+/// A consumer that leases messages.
+#[pyclass(frozen, module = "ferromq._ferromq")]
+pub(crate) struct PopConsumer(Local<Mutex<Option<Arc<core::PopConsumer>>>>);
+
+impl PopConsumer {
+    fn open(&self) -> PyResult<Arc<core::PopConsumer>> {
+        self.0.here()?.lock().clone().ok_or_else(|| Fault::closed("the consumer is closed").raise())
+    }
+}
+
+#[pymethods]
+impl PopConsumer {
+    /// Joins the group.
+    #[staticmethod]
+    #[expect(clippy::needless_pass_by_value, reason = "as they come")]
+    fn start<'py>(
+        py: Python<'py>,
+        bridge: Option<&Bridge>,
+        client: &Client,
+        group: &str,
+        topics: HashMap<String, Filter>,
+        options: Options,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut builder = client.open()?.pop_consumer(group);
+        builder =
+            options.invisible_time.into_iter().fold(builder, |builder, time| builder.invisible_time(time.0));
+        if options.from_oldest == Some(true) {
+            builder = builder.from_oldest();
+        }
+        if options.in_order == Some(true) {
+            builder = builder.in_order();
+        }
+        let builder = topics
+            .into_iter()
+            .fold(builder, |builder, (topic, filter)| builder.subscribe(&topic, filter.filter));
+        run(
+            py,
+            bridge,
+            async move { Ok(Self(Local::new(Mutex::new(Some(Arc::new(builder.start().await?)))))) },
+        )
+    }
+
+    /// Leases messages.
+    fn receive<'py>(
+        &self,
+        py: Python<'py>,
+        bridge: Option<&Bridge>,
+        most: u32,
+        wait: Seconds,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let consumer = self.open()?;
+        let awaited = bridge.is_some();
+        run_until_cancelled(py, bridge, async move {
+            let leases = consumer.receive(most, wait.0).await?;
+            Ok(leases.into_iter().map(|leased| ToLease { leased, awaited }).collect::<Vec<_>>())
+        })
+    }
+
+    /// Acknowledges many messages with few requests.
+    #[expect(clippy::needless_pass_by_value, reason = "as they come")]
+    fn ack_many<'py>(
+        &self,
+        py: Python<'py>,
+        bridge: Option<&Bridge>,
+        leases: Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let consumer = self.open()?;
+        let leases = leases.iter().map(leased).collect::<PyResult<Vec<_>>>()?;
+        run(py, bridge, async move { Ok(consumer.ack_all(leases).await?) })
+    }
+
+    /// Leaves the group.
+    fn close<'py>(&self, py: Python<'py>, bridge: Option<&Bridge>) -> PyResult<Bound<'py, PyAny>> {
+        let consumer = self.0.here()?.lock().take();
+        run(py, bridge, async move {
+            if let Some(consumer) = consumer.and_then(Arc::into_inner) {
+                consumer.close().await;
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,233 @@
+//! Producers.
+
+use std::collections::HashMap;
+
+use ferromq_client as core;
+use ferromq_client::{Compression, ProducerBuilder};
+use parking_lot::Mutex;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use crate::bridge::{Bridge, run, run_until_cancelled};
+use crate::client::Client;
+use crate::convert::{Body, Seconds, datetime, options, text};
+use crate::errors::Fault;
+use crate::message::{Message, MessageQueue, SendReceipt};
+use crate::received::ReceivedMessage;
+use crate::runtime::{Local, here};
+
+options! {
+    /// How a producer sends: keywords of the Python classes. What is none stays as it is in the client.
+    Options {
+        send_timeout: Seconds,
+        try_timeout: Seconds,
+        retries: u32,
+        retry_another_broker_when_not_stored: bool,
+        max_message_size: usize,
+        compression: String,
+        compress_over: usize,
+        compression_level: u32,
+        avoid_slow_brokers: bool,
+        topic_queues: u32,
+        linger: Seconds,
+        linger_bytes: usize,
+        max_in_flight: usize,
+        max_in_flight_bytes: usize,
+    }
+}
+
+impl Options {
+    pub(crate) fn apply(self, mut to: ProducerBuilder) -> PyResult<ProducerBuilder> {
+        type B = ProducerBuilder;
+        to = self.send_timeout.into_iter().fold(to, |to, time| to.send_timeout(time.0));
+        to = self.try_timeout.into_iter().fold(to, |to, time| to.try_timeout(time.0));
+        to = self.retries.into_iter().fold(to, B::retries);
+        to = self
+            .retry_another_broker_when_not_stored
+            .into_iter()
+            .fold(to, B::retry_another_broker_when_not_stored);
+        to = self.max_message_size.into_iter().fold(to, B::max_message_size);
+        if let Some(name) = self.compression {
+            to = to.compression(match name.as_str() {
+                "none" => None,
+                "zlib" => Some(Compression::Zlib),
+                "lz4" => Some(Compression::Lz4),
+                "zstd" => Some(Compression::Zstd),
+                _ => {
+                    let text = format!("compression is {name:?}, allowed is none, zlib, lz4 and zstd");
+                    return Err(Fault::config(text).raise());
+                }
+            });
+        }
+        to = self.compress_over.into_iter().fold(to, B::compress_over);
+        to = self.compression_level.into_iter().fold(to, B::compression_level);
+        to = self.avoid_slow_brokers.into_iter().fold(to, B::avoid_slow_brokers);
+        to = self.topic_queues.into_iter().fold(to, B::topic_queues);
+        to = self.linger.into_iter().fold(to, |to, time| to.linger(time.0));
+        to = self.linger_bytes.into_iter().fold(to, B::linger_bytes);
+        to = self.max_in_flight.into_iter().fold(to, B::max_in_flight);
+        Ok(self.max_in_flight_bytes.into_iter().fold(to, B::max_in_flight_bytes))
+    }
+}
+
+/// Sends messages.
+#[pyclass(frozen, module = "ferromq._ferromq")]
+pub(crate) struct Producer {
+    producer: Local<Mutex<Option<core::Producer>>>,
+}
+
+impl Producer {
+    pub(crate) fn of(producer: core::Producer) -> Self {
+        Self { producer: Local::new(Mutex::new(Some(producer))) }
+    }
+
+    pub(crate) fn open(&self) -> PyResult<core::Producer> {
+        self.producer.here()?.lock().clone().ok_or_else(|| Fault::closed("the producer is closed").raise())
+    }
+}
+
+#[pymethods]
+impl Producer {
+    #[new]
+    fn new(py: Python<'_>, client: &Client, group: &str, options: Options) -> PyResult<Self> {
+        let builder = options.apply(client.open()?.producer(group))?;
+        let _context = here(py)?.runtime.enter();
+        Ok(Self::of(builder.build().map_err(|error| Fault::from(error).raise())?))
+    }
+
+    /// Sends a message, to one queue or whichever.
+    #[pyo3(signature = (bridge, message, queue=None))]
+    fn send<'py>(
+        &self,
+        py: Python<'py>,
+        bridge: Option<&Bridge>,
+        message: &Message,
+        queue: Option<MessageQueue>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (producer, message) = (self.open()?, message.message.clone());
+        run(py, bridge, async move {
+            let sent = match queue {
+                Some(queue) => producer.send_to(&queue.0, message).await,
+                None => producer.send(message).await,
+            };
+            Ok(SendReceipt(sent?))
+        })
+    }
+
+    /// Sends messages of one topic together.
+    fn send_many<'py>(
+        &self,
+        py: Python<'py>,
+        bridge: Option<&Bridge>,
+        messages: &Bound<'py, PyList>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let producer = self.open()?;
+        let mut batch = Vec::with_capacity(messages.len());
+        for message in messages {
+            batch.push(message.cast::<Message>()?.get().message.clone());
+        }
+        run(py, bridge, async move {
+            let receipts = producer.send_batch(batch).await?;
+            Ok(receipts.into_iter().map(SendReceipt).collect::<Vec<_>>())
+        })
+    }
+
+    /// Sends a message and does not wait for an answer.
+    fn send_oneway<'py>(
+        &self,
+        py: Python<'py>,
+        bridge: Option<&Bridge>,
+        message: &Message,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (producer, message) = (self.open()?, message.message.clone());
+        run(py, bridge, async move { Ok(producer.send_oneway(message).await?) })
+    }
+
+    /// Takes back a timed message.
+    fn recall<'py>(
+        &self,
+        py: Python<'py>,
+        bridge: Option<&Bridge>,
+        topic: String,
+        handle: String,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let producer = self.open()?;
+        run(py, bridge, async move { Ok(producer.recall(&topic, &handle).await?) })
+    }
+
+    /// Sends a question and waits for the reply.
+    fn request<'py>(
+        &self,
+        py: Python<'py>,
+        bridge: Option<&Bridge>,
+        question: &Message,
+        timeout: Seconds,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (producer, question) = (self.open()?, question.message.clone());
+        run_until_cancelled(
+            py,
+            bridge,
+            async move { Ok(Reply(producer.request(question, timeout.0).await?)) },
+        )
+    }
+
+    /// Replies to a question.
+    fn reply<'py>(
+        &self,
+        py: Python<'py>,
+        bridge: Option<&Bridge>,
+        question: &ReceivedMessage,
+        body: Body,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (producer, question) = (self.open()?, question.0.clone());
+        run(py, bridge, async move { Ok(SendReceipt(producer.reply(&question, body.0).await?)) })
+    }
+
+    /// Waits for what is in flight, and leaves the group.
+    fn close<'py>(&self, py: Python<'py>, bridge: Option<&Bridge>) -> PyResult<Bound<'py, PyAny>> {
+        let producer = self.producer.here()?.lock().take();
+        run(py, bridge, async move {
+            if let Some(producer) = producer {
+                producer.close().await;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What somebody replied.
+#[pyclass(frozen, module = "ferromq")]
+pub(crate) struct Reply(core::Reply);
+
+#[pymethods]
+impl Reply {
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.body())
+    }
+
+    /// The body as UTF-8.
+    fn text(&self) -> PyResult<&str> {
+        text(self.0.body())
+    }
+
+    /// The body as JSON.
+    fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        py.import(intern!(py, "json"))?.call_method1(intern!(py, "loads"), (self.body(py),))
+    }
+
+    #[getter]
+    fn properties(&self) -> HashMap<&str, &str> {
+        self.0.properties().collect()
+    }
+
+    #[getter]
+    fn born_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        datetime(py, self.0.born())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Reply({} bytes)", self.0.body().len())
+    }
+}

@@ -1,0 +1,64 @@
+"""What the tests share: one server, names of their own for topics and groups, and waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from typing import Any, Callable
+
+import pytest
+
+from ferromq.testing import LocalBroker
+
+LIMIT = 120.0
+"""How long anything may take: a shared machine can be ten times slower than this one."""
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """NameServers: of `FERROMQ_TEST_SERVER`, or of a broker of our own."""
+    given = os.environ.get("FERROMQ_TEST_SERVER")
+    if given:
+        yield given
+        return
+    settings = {"transactionTimeOut": "500", "transactionCheckInterval": "500"}
+    with LocalBroker(settings=settings) as broker:
+        yield broker.address
+
+
+@pytest.fixture
+def topic() -> str:
+    """A topic of the test's own."""
+    return f"T{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+def group() -> str:
+    """A group of the test's own."""
+    return f"G{os.getpid()}-{next(_numbers)}"
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """What `condition` says, as soon as it is true of anything."""
+    limit = time.monotonic() + LIMIT
+    while not (said := condition()):
+        assert time.monotonic() < limit, "it does not come about"
+        time.sleep(0.02)
+    return said
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Any:
+    """Runs coroutine functions in a loop of their own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    asyncio.run(asyncio.wait_for(pyfuncitem.obj(**arguments), LIMIT))
+    return True
