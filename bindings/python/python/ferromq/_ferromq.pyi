@@ -17,6 +17,36 @@ _Seconds = Union[float, timedelta]
 _Instant = Union[float, datetime]
 _Path = Union[str, PathLike[str]]
 
+__all__ = [
+    "Admin",
+    "Bridge",
+    "Client",
+    "Credentials",
+    "Tls",
+    "StreamConsumer",
+    "next_log_records",
+    "set_log_level",
+    "Filter",
+    "Message",
+    "MessageQueue",
+    "SendReceipt",
+    "PopConsumer",
+    "Producer",
+    "Reply",
+    "PullConsumer",
+    "Pulled",
+    "AsyncDelivery",
+    "AsyncLease",
+    "Delivery",
+    "Lease",
+    "ReceivedMessage",
+    "leave",
+    "Check",
+    "Transaction",
+    "TransactionProducer",
+    "__version__",
+]
+
 __version__: str
 
 def leave() -> None: ...
