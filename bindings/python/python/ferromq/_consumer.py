@@ -205,7 +205,7 @@ async def _handle(handler: AsyncHandler, message: AsyncDelivery, executor: Execu
         else:
             outcome = await asyncio.get_running_loop().run_in_executor(executor, cast("Any", handler), message)
     except asyncio.CancelledError:
-        # Left undecided: it comes again.
+        message.nack()
         raise
     except Exception:
         _logger.exception("a handler failed: %r comes again", message)
