@@ -107,7 +107,7 @@ def main() -> None:
     """Measures."""
     given = sys.argv[1] if len(sys.argv) > 1 else None
     with nullcontext() if given else LocalBroker(settings={"mappedFileSizeCommitLog": "1073741824"}) as broker:
-        server = given or broker.address  # type: ignore[union-attr]
+        server = given or (broker.address if broker else "")
         print(f"{os.cpu_count()} processors, bodies of {len(BODY)} bytes, Python {sys.version.split()[0]}")
         asyncio.run(cost_of_an_await())
         asyncio.run(awaited(server, "Bench"))

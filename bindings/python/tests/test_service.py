@@ -1,0 +1,178 @@
+"""Administration, encryption, signatures, logs, the fixture, and what the README shows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from conftest import LIMIT, eventually
+
+import ferromq
+from ferromq import (
+    Admin,
+    AsyncAdmin,
+    AsyncProducer,
+    Client,
+    Consumer,
+    Credentials,
+    Message,
+    Producer,
+    Remedy,
+    Tls,
+)
+from ferromq.testing import LocalBroker
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+async def test_topics_and_groups_are_administered(server: str, topic: str, group: str) -> None:
+    async with AsyncAdmin(server) as admin, AsyncProducer(server) as producer:
+        assert await admin.change_topic(topic, queues=2) == []
+        assert topic in await admin.topics()
+        receipt = await producer.send(Message(topic, "x", keys="k"))
+        status = (await admin.topic_status(topic))["value"]
+        assert sum(queue["max"] - queue["min"] for queue in status["queues"]) == 1
+        assert await admin.change_group(group) == []
+        assert group in await admin.groups()
+        [found] = await admin.messages_by_id(topic, receipt.message_id)
+        assert found.text() == "x"
+        assert receipt.place is not None and (await admin.message_at(receipt.place)).text() == "x"
+        assert await admin.clusters()
+        assert isinstance(await admin.examine(), list)
+        await admin.delete_topic(topic)
+        assert topic not in await admin.topics()
+
+
+def test_a_group_is_moved(server: str, topic: str, group: str) -> None:
+    with Producer(server) as producer, Admin(server) as admin:
+        receipt = producer.send(Message(topic, "x"))
+        with Consumer(server, group, topic, consume_from="first") as consumer:
+            message = consumer.receive()
+            assert message is not None
+            message.ack()
+        assert eventually(lambda: admin.progress(group, topic)["value"])["lag"] == 0
+        admin.reset_offsets(group, topic, "first")
+        assert admin.progress(group, topic)["value"]["lag"] == 1
+        admin.reset_queue(group, receipt.queue, 1)
+        assert admin.progress(group, topic)["value"]["lag"] == 0
+        with pytest.raises(ferromq.FerroMQError):
+            admin.topic_status("no-such-topic")
+
+
+def asked(client: Client, listening: socket.socket, accept: Callable[[socket.socket], socket.socket]) -> bytes:
+    """What the client says first to a server that has nothing to say."""
+    listening.settimeout(LIMIT)
+    with client, Producer(client, send_timeout=0.5, retries=0) as producer, ThreadPoolExecutor(1) as pool:
+
+        def hear() -> bytes:
+            connection = accept(listening.accept()[0])
+            with connection:
+                return connection.recv(65536)
+
+        heard = pool.submit(hear)
+        with pytest.raises(ferromq.FerroMQError):
+            producer.send(Message("T", "x"))
+        return heard.result(LIMIT)
+
+
+def test_requests_are_signed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        client = Client(address, credentials=Credentials("writer-key", "12345678", "token"))
+        frame = asked(client, listening, lambda connection: connection)
+    assert b"writer-key" in frame and b"Signature" in frame and b"12345678" not in frame
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_connections_are_encrypted(tmp_path: Path) -> None:
+    certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=broker.test"]
+    make += ["-addext", "subjectAltName=DNS:broker.test", "-addext", "basicConstraints=critical,CA:FALSE"]
+    make += ["-keyout", key, "-out", certificate]
+    subprocess.run(make, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def accept(connection: socket.socket) -> socket.socket:
+        return context.wrap_socket(connection, server_side=True)
+
+    for tls in (Tls(trust_anyone=True), Tls(certificate, server_name="broker.test")):
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            frame = asked(Client(f"127.0.0.1:{listening.getsockname()[1]}", tls=tls), listening, accept)
+        assert len(frame) > 8, "what was encrypted is a frame"
+    bad: list[dict[str, Any]] = [{"authorities": "/no/such/file.pem"}, {"certificate": certificate}, {}]
+    for wrong in bad:
+        with pytest.raises(ferromq.ConfigError):
+            Tls(**wrong)
+
+
+def test_what_the_client_logs_reaches_pythons_loggers(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="ferromq"):
+        with Producer("127.0.0.1:1", send_timeout=0.2, retries=0) as producer:
+
+            def logged() -> bool:
+                with pytest.raises(ferromq.FerroMQError):
+                    producer.send(Message("T", "x"))
+                return any(record.name.startswith("ferromq.client") for record in caplog.records)
+
+            eventually(logged)
+
+
+def test_the_fixture_is_a_broker(ferromq_broker: LocalBroker, topic: str, group: str) -> None:
+    with Producer(ferromq_broker.address) as producer:
+        producer.send(Message(topic, "x"))
+    ferromq_broker.kill()
+    ferromq_broker.start()
+    with Consumer(ferromq_broker.address, group, topic, consume_from="first") as consumer:
+        message = consumer.receive()
+        assert message is not None and message.text() == "x"
+        message.ack()
+
+
+def test_what_the_readme_shows_works() -> None:
+    programs = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+    asynchronous, synchronous, service, _ = programs
+    with LocalBroker() as broker:
+        for program, expected in ((asynchronous, "hello, world"), (synchronous, "hello, ")):
+            command = [sys.executable, "-c", program.replace("127.0.0.1:9876", broker.address)]
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+            assert (ended.returncode, ended.stderr) == (0, "")
+            assert "SendReceipt(" in ended.stdout and expected in ended.stdout
+        command = [sys.executable, "-u", "-c", service.replace("127.0.0.1:9876", broker.address)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as app, ThreadPoolExecutor(1) as pool:
+            assert app.stdout is not None
+            try:
+                assert "hello" in pool.submit(app.stdout.readline).result(LIMIT)
+                app.terminate()
+                assert app.wait(LIMIT) == 0
+            finally:
+                app.kill()
+
+
+async def test_an_await_of_what_is_done_costs_no_turn_of_the_loop(server: str, topic: str, group: str) -> None:
+    async with AsyncProducer(server) as producer:
+        await producer.send_many([Message(topic, "x") for _ in range(2)])
+    async with ferromq.AsyncConsumer(server, group, topic, consume_from="first") as consumer:
+        message = await consumer.receive()
+        assert message is not None
+        done = message.ack()
+        assert done.done() and isinstance(done, asyncio.Future)
+        await done
+
+
+def test_the_program_is_found_or_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FERROMQ_BIN", raising=False)
+    monkeypatch.setenv("PATH", os.devnull)
+    with pytest.raises(RuntimeError, match="FERROMQ_BIN"):
+        LocalBroker()
