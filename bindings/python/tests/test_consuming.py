@@ -90,11 +90,15 @@ def test_many_come_at_once_without_a_loop(server: str, topic: str, group: str) -
 
 async def test_tags_and_sql_filter(server: str, topic: str, group: str) -> None:
     send(server, *(Message(topic, str(n), tag=f"t{n % 3}", properties={"n": str(n)}) for n in range(9)))
-    cases = [("t0 || t2", {0, 2, 3, 5, 6, 8}), (Filter.sql("n > 4"), {5, 6, 7, 8}), (Filter.all(), set(range(9)))]
+    cases: list[tuple[str | Filter, set[int]]] = [
+        ("t0 || t2", {0, 2, 3, 5, 6, 8}),
+        (Filter.sql("n > 4"), {5, 6, 7, 8}),
+        (Filter.all(), set(range(9))),
+    ]
     for place, (wanted, expected) in enumerate(cases):
         filters: dict[str, str | Filter] = {topic: wanted}
         async with AsyncConsumer(server, f"{group}-{place}", filters, consume_from="first") as consumer:
-            seen = set()
+            seen: set[int] = set()
             while len(seen) < len(expected):
                 for message in await consumer.receive_many():
                     seen.add(int(message.text()))

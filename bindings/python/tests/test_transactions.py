@@ -36,7 +36,7 @@ async def test_consumers_get_what_is_committed_and_nothing_else(server: str, top
             await producer.begin(Message(topic, "x", delay_level=1))
         await producer.send(Message(topic, "plain"))
         async with AsyncConsumer(server, group, topic, consume_from="first") as consumer:
-            seen = set()
+            seen: set[str] = set()
             while len(seen) < 2:
                 for message in await consumer.receive_many():
                     seen.add(message.text())
@@ -72,7 +72,7 @@ def test_a_broker_asks_without_a_loop_too(server: str, topic: str, group: str) -
         with producer.begin(Message(topic, "committed")):
             pass
         with Consumer(server, group, topic, consume_from="first") as consumer:
-            seen = set()
+            seen: set[str] = set()
             while len(seen) < 2:
                 for message in consumer.receive_many():
                     seen.add(message.text())
