@@ -106,7 +106,7 @@ def waited(server: str, topic: str) -> None:
 def main() -> None:
     """Measures."""
     given = sys.argv[1] if len(sys.argv) > 1 else None
-    with nullcontext() if given else LocalBroker(settings={"mappedFileSizeCommitLog": "1073741824"}) as broker:
+    with nullcontext() if given else LocalBroker(settings={"mappedFileSizeCommitLog": "134217728"}) as broker:
         server = given or (broker.address if broker else "")
         print(f"{os.cpu_count()} processors, bodies of {len(BODY)} bytes, Python {sys.version.split()[0]}")
         asyncio.run(cost_of_an_await())
