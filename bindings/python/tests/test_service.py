@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable
@@ -37,23 +38,42 @@ README = Path(__file__).parent.parent / "README.md"
 
 
 async def test_topics_and_groups_are_administered(server: str, topic: str, group: str) -> None:
-    async with AsyncAdmin(server) as admin, AsyncProducer(server) as producer:
-        assert await admin.change_topic(topic, queues=2) == []
-        assert topic in await admin.topics()
-        receipt = await producer.send(Message(topic, "x", keys="k"))
-        status = (await admin.topic_status(topic))["value"]
-        assert sum(queue["max"] - queue["min"] for queue in status["queues"]) == 1
-        assert await admin.change_group(group) == []
-        assert group in await admin.groups()
-        # The index follows the log.
-        while not (found := await admin.messages_by_id(topic, receipt.message_id)):
+    # NameServers, queues and the index follow what a broker has done, so each is waited for.
+    async def until(true: Callable[[], Awaitable[bool]]) -> None:
+        while not await true():
             await asyncio.sleep(0.02)
-        assert [message.text() for message in found] == ["x"]
+
+    async with AsyncAdmin(server) as admin, AsyncProducer(server) as producer:
+
+        async def is_there() -> bool:
+            return topic in await admin.topics()
+
+        async def is_gone() -> bool:
+            return not await is_there()
+
+        async def holds_one() -> bool:
+            status = (await admin.topic_status(topic))["value"]
+            return sum(queue["max"] - queue["min"] for queue in status["queues"]) == 1
+
+        async def is_found() -> bool:
+            found = await admin.messages_by_id(topic, receipt.message_id)
+            return [message.text() for message in found] == ["x"]
+
+        async def has_group() -> bool:
+            return group in await admin.groups()
+
+        assert await admin.change_topic(topic, queues=2) == []
+        await until(is_there)
+        receipt = await producer.send(Message(topic, "x", keys="k"))
+        await until(holds_one)
+        await until(is_found)
+        assert await admin.change_group(group) == []
+        await until(has_group)
         assert receipt.place is not None and (await admin.message_at(receipt.place)).text() == "x"
         assert await admin.clusters()
         assert isinstance(await admin.examine(), list)
         await admin.delete_topic(topic)
-        assert topic not in await admin.topics()
+        await until(is_gone)
 
 
 def test_a_group_is_moved(server: str, topic: str, group: str) -> None:
@@ -63,11 +83,15 @@ def test_a_group_is_moved(server: str, topic: str, group: str) -> None:
             message = consumer.receive()
             assert message is not None
             message.ack()
-        assert eventually(lambda: admin.progress(group, topic)["value"])["lag"] == 0
+
+        def lag_is(lag: int) -> bool:
+            return bool(admin.progress(group, topic)["value"]["lag"] == lag)
+
+        eventually(lambda: lag_is(0))
         admin.reset_offsets(group, topic, "first")
-        assert admin.progress(group, topic)["value"]["lag"] == 1
+        eventually(lambda: lag_is(1))
         admin.reset_queue(group, receipt.queue, 1)
-        assert admin.progress(group, topic)["value"]["lag"] == 0
+        eventually(lambda: lag_is(0))
         with pytest.raises(ferromq.FerroMQError):
             admin.topic_status("no-such-topic")
 
