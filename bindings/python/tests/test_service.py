@@ -53,7 +53,7 @@ async def test_topics_and_groups_are_administered(server: str, topic: str, group
 
         async def holds_one() -> bool:
             status = (await admin.topic_status(topic))["value"]
-            return sum(queue["max"] - queue["min"] for queue in status["queues"]) == 1
+            return bool(sum(queue["max"] - queue["min"] for queue in status["queues"]) == 1)
 
         async def is_found() -> bool:
             found = await admin.messages_by_id(topic, receipt.message_id)
