@@ -3,14 +3,14 @@
 //!
 //! Always true:
 //! * a command stops at the first step that fails, with the step's own exit code, and says which it was;
-//! * it needs the machine's toolchains, and installs nothing but the dashboard's packages in `dashboard/`; what is
-//!   skipped for want of a tool is said.
+//! * it needs the machine's toolchains, and installs nothing but the dashboard's packages in `dashboard/` and a virtual
+//!   environment for Python's below the target directory; what is skipped for want of a tool is said.
 
 mod bench;
 mod dashboard;
+mod python;
 
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
@@ -81,15 +81,17 @@ fn check() -> Result<()> {
 }
 
 /// The tests that start a server start the binary that is shipped, so it is built first, optimised; the tests
-/// themselves are built with debug assertions. Replaces this process, so that the runner's result stands last.
+/// themselves are built with debug assertions. The Python package is tested when no tests are named.
 fn test(arguments: &[OsString]) -> Result<()> {
     run("the binary", cargo(["build", "--release", "--locked", "-p", "ferromq"]))?;
+    let server = target_dir().join("release/ferromq");
     let mut tests = cargo(["test", "--locked"]);
     if !arguments.iter().any(|argument| argument == "-p" || argument == "--package") {
         tests.arg("--workspace");
     }
-    tests.args(arguments).env("FERROMQ_BIN", target_dir().join("release/ferromq"));
-    Err(tests.exec()).context("cannot run the tests")
+    tests.args(arguments).env("FERROMQ_BIN", &server);
+    run("the tests", tests)?;
+    if arguments.is_empty() { python::test(&server) } else { Ok(()) }
 }
 
 /// Pages of docs/ that are printed from tables in the code.

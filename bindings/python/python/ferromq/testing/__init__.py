@@ -43,6 +43,9 @@ class LocalBroker:
             "mappedFileSizeConsumeQueue": "600000",
             "maxHashSlotNum": "10000",
             "maxIndexNum": "40000",
+            # The little that it stores has room where a broker would rather take no more.
+            "cleanFileForciblyEnable": "false",
+            "diskSpaceWarningLevelRatio": "100",
             **(settings or {}),
         }
         self._program = program or _program()
