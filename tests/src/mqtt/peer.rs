@@ -103,9 +103,16 @@ impl Setup {
             Some(launch) => Running::Ferromq(launch.start()),
             None => Running::Mosquitto(self.spawn_mosquitto()),
         };
-        let listens = wait(READY_LIMIT, || running.ended() || TcpStream::connect(self.address()).is_ok());
+        // Mosquitto opens one after the other.
+        let addresses = [self.address(), self.web_address()];
+        let is_open = || addresses.iter().all(|address| TcpStream::connect(address).is_ok());
+        let listens = wait(READY_LIMIT, || running.ended() || is_open());
         assert!(listens && !running.ended(), "{:?} does not listen\n{}", self.peer, running.log_tail());
         MqttServer { setup: self.clone(), running }
+    }
+
+    fn web_address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.web_port).into()
     }
 
     fn launch(&self) -> Launch {
@@ -234,7 +241,7 @@ impl MqttServer {
 
     /// Where MQTT is over WebSocket, at the path `/mqtt`.
     pub fn web_address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.setup.web_port).into()
+        self.setup.web_address()
     }
 
     /// Stops it in its own way: it keeps what it is told to keep.
