@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::differences::{EXACT, OF_MOSQUITTO, OF_OURS};
-use super::statements::{NOT_SHOWN, SECTIONS};
+use super::statements::{NOT_SHOWN, SECTIONS, Statement, WITH_OURS_ALONE};
 
 /// The page.
 pub fn page() -> String {
@@ -18,12 +18,9 @@ pub fn page() -> String {
          `cargo test -p ferromq-tests --test mqtt_conformance NAME`.\n"
     );
     for section in SECTIONS {
-        let _ = write!(page, "\n## {}\n\n| | Statement | Tests |\n|---|---|---|\n", section.title);
-        for statement in section.statements {
-            let tests: Vec<String> = statement.tests.iter().map(|test| format!("`{test}`")).collect();
-            let _ = writeln!(page, "| {} | {} | {} |", statement.ids, statement.says, tests.join("<br>"));
-        }
+        write_statements(&mut page, section.title, section.statements);
     }
+    write_statements(&mut page, "With ours alone, in `tests/tests/mqtt_access`", WITH_OURS_ALONE);
     page.push_str("\n## Not shown\n\n| | Why |\n|---|---|\n");
     for (ids, why) in NOT_SHOWN {
         let _ = writeln!(page, "| {ids} | {why} |");
@@ -47,4 +44,12 @@ pub fn page() -> String {
         let _ = writeln!(page, "| `{}` | {} |", difference.test, difference.why);
     }
     page
+}
+
+fn write_statements(page: &mut String, title: &str, statements: &[Statement]) {
+    let _ = write!(page, "\n## {title}\n\n| | Statement | Tests |\n|---|---|---|\n");
+    for statement in statements {
+        let tests: Vec<String> = statement.tests.iter().map(|test| format!("`{test}`")).collect();
+        let _ = writeln!(page, "| {} | {} | {} |", statement.ids, statement.says, tests.join("<br>"));
+    }
 }

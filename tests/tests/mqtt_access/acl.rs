@@ -49,6 +49,11 @@ fn only_what_is_granted_is_published() {
     assert_eq!(bob.publish_all(refused), 0x87);
     assert_eq!(ann.publish("plant/2/x", "taken", 1), 0);
     assert_eq!(ann.receive().text(), "taken", "nothing else came before it");
+    // The identifier of what was refused is free.
+    for (topic, reason) in [("plant/secret/x", 0x87), ("plant/2/x", 0)] {
+        assert_eq!(ann.publish_all(Publish::new(topic, "new", 2, 77)), reason);
+    }
+    assert_eq!(ann.receive().text(), "new");
     // 3.1.1 has no word for it.
     let mut old = client(&server, &login(Version::V3, "o", "bob"));
     old.send(Publish::new("plant/1/x", "refused", 1, 1).bytes(Version::V3));
