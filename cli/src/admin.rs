@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`cluster`], [`broker`], [`namesrv`], [`topic`], [`group`], [`offset`], [`message`], [`connections`] | the commands: parse, one call into the client, print |
+//! | [`mqtt`], [`http`] | what goes by a server's HTTP API: its MQTT clients |
 //! | [`transfer`] | messages out of a topic and into one, with progress and a cursor |
 //! | [`mqadmin`] | RocketMQ's names for the commands, and its options |
 //! | [`output`] | tables, JSON, and what went wrong |
@@ -15,8 +16,10 @@ mod broker;
 mod cluster;
 mod connections;
 mod group;
+mod http;
 mod message;
 mod mqadmin;
+mod mqtt;
 mod namesrv;
 mod offset;
 mod output;
@@ -96,6 +99,8 @@ enum Command {
     /// Who is connected
     #[command(subcommand)]
     Connections(connections::Command),
+    /// MQTT: clients and their sessions, shared subscriptions, retained messages
+    Mqtt(mqtt::Args),
     /// Look for what is wrong, and say what to do
     ///
     /// Looks whether NameServers and brokers can be reached, whether brokers advertise addresses that clients can use,
@@ -142,6 +147,9 @@ impl AdminArgs {
     }
 
     async fn perform(&self, out: &Out) -> Result<()> {
+        if let Command::Mqtt(args) = &self.command {
+            return args.run(Duration::from_secs(self.connection.timeout), out).await;
+        }
         let client = self.connection.client()?;
         let admin = client.admin();
         let done = match &self.command {
@@ -154,6 +162,7 @@ impl AdminArgs {
             Command::Message(command) => command.run(&admin, out).await,
             Command::Connections(command) => command.run(&admin, out).await,
             Command::Doctor => doctor(&admin, out).await,
+            Command::Mqtt(_) => unreachable!("done above, without a client"),
         };
         drop(admin);
         client.close().await;

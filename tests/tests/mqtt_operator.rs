@@ -1,5 +1,6 @@
 //! MQTT as who runs the server sees and limits it: limits with their reason codes, `/v1/mqtt`, metrics, kick and purge.
 
+use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use ferromq_tests::http::{Answer, Http};
 use ferromq_tests::mqtt::connection::Connection;
 use ferromq_tests::mqtt::packet::{Connect, PINGREQ, Publish, Version, Will, frame};
 use ferromq_tests::server::{Kind, Launch, Server};
+use ferromq_tests::toolchain;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -50,6 +52,21 @@ impl Rig {
         let answer = self.ask("GET", path);
         assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
         answer.json()
+    }
+
+    /// `ferromq admin mqtt`, with its result as JSON.
+    fn admin(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(toolchain::ferromq());
+        command.args(["admin", "mqtt", "--output", "json", "--timeout", "60"]);
+        command.args(["--http", &self.server.http().to_string()]).args(arguments);
+        command.output().expect("it runs")
+    }
+
+    /// What it prints when it does it.
+    fn told(&self, arguments: &[&str]) -> Value {
+        let output = self.admin(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
     fn metric(&self, line: &str) -> bool {
@@ -248,4 +265,46 @@ fn what_goes_through_is_counted_by_quality_of_service() {
     let overview = rig.get("/v1/mqtt");
     assert_eq!((&overview["received"], &overview["sent"]), (&3.into(), &3.into()), "{overview}");
     rig.server.stop();
+}
+
+#[test]
+fn ferromq_admin_shows_clients_and_ends_them() {
+    let rig = Rig::start(&[]);
+    let names = ["hall/door 1", "hall/door 2", "gate"];
+    let mut doors = names.map(|name| rig.connect(&Connect::persistent(Version::V5, name)));
+    doors[0].subscribe("plant/+/state", 1);
+    doors[0].subscribe("$share/all/plant/#", 1);
+    doors[1].publish_all(Publish::new("plant/ä/state", "on", 1, 0).retained());
+    let ids = |arguments: &[&str]| -> Vec<String> {
+        let found = rig.told(arguments);
+        let clients = found.as_array().expect("a list").iter();
+        clients.map(|client| client["clientId"].as_str().expect("a name").to_owned()).collect()
+    };
+    assert_eq!(ids(&["clients", "--prefix", "hall/"]), &names[..2]);
+    assert_eq!(ids(&["clients", "--max", "2"]).len(), 2);
+    let door = rig.told(&["client", names[0]]);
+    assert_eq!(door["session"]["subscriptions"].as_array().map(Vec::len), Some(2), "{door}");
+    assert_eq!(rig.told(&["shared"])[0]["filter"], "plant/#");
+    assert_eq!(rig.told(&["retained", "--prefix", "plant/"])[0]["topic"], "plant/ä/state");
+    assert_eq!(rig.told(&["status"])["retained"], 1);
+    rig.told(&["forget", "plant/ä/state"]);
+    assert_eq!(rig.told(&["retained"]), Value::Array(Vec::new()));
+    rig.told(&["disconnect", names[0]]);
+    rig.until("/v1/mqtt/clients?connected=false", |found| found["clients"][0]["clientId"] == names[0]);
+    rig.told(&["purge", names[0]]);
+    rig.told(&["purge", names[1]]);
+    assert_eq!(ids(&["clients"]), ["gate"]);
+    let gone = rig.admin(&["client", names[0]]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("has no session"), "{gone:?}");
+    rig.server.stop();
+}
+
+#[test]
+fn ferromq_admin_says_where_it_looked_for_a_server_that_is_not_there() {
+    let mut command = Command::new(toolchain::ferromq());
+    let output =
+        command.args(["admin", "mqtt", "--http", "127.0.0.1:1", "status"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no answer from 127.0.0.1:1"), "{output:?}");
 }

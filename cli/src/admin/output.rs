@@ -12,6 +12,7 @@ use ferromq_client::{ConfigError, Remedy};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::http::ApiError;
 use crate::servers::{FAILED, UNREACHABLE, WRONG_ARGUMENTS};
 
 /// Every value of every broker's table, with its broker: a row each.
@@ -138,6 +139,7 @@ impl Out {
             Some(AdminError::Invalid { .. } | AdminError::Name(_)) => WRONG_ARGUMENTS,
             Some(_) => FAILED,
             None if error.is::<ConfigError>() => WRONG_ARGUMENTS,
+            None if matches!(error.downcast_ref(), Some(ApiError::Unreachable { .. })) => UNREACHABLE,
             None => FAILED,
         })
     }
