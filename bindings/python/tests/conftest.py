@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import itertools
 import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any, Callable
@@ -16,6 +17,9 @@ from ferromq.testing import LocalBroker
 
 LIMIT = 120.0
 """How long anything may take: a shared machine can be ten times slower than this one."""
+
+# A shell that starts something in the background lets it ignore Ctrl-C, and what that starts does so as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = itertools.count()
 
