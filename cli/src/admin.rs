@@ -147,9 +147,7 @@ impl AdminArgs {
     }
 
     async fn perform(&self, out: &Out) -> Result<()> {
-        if let Command::Mqtt(args) = &self.command {
-            return args.run(Duration::from_secs(self.connection.timeout), out).await;
-        }
+        // Connects only where it is asked.
         let client = self.connection.client()?;
         let admin = client.admin();
         let done = match &self.command {
@@ -162,7 +160,7 @@ impl AdminArgs {
             Command::Message(command) => command.run(&admin, out).await,
             Command::Connections(command) => command.run(&admin, out).await,
             Command::Doctor => doctor(&admin, out).await,
-            Command::Mqtt(_) => unreachable!("done above, without a client"),
+            Command::Mqtt(args) => args.run(Duration::from_secs(self.connection.timeout), out).await,
         };
         drop(admin);
         client.close().await;

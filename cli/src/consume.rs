@@ -177,7 +177,7 @@ impl ConsumeArgs {
             let silence = self.timeout.map(|timeout| timeout.saturating_sub(heard.elapsed()));
             let wait = silence.map_or(LOOK_AROUND, |left| left.min(LOOK_AROUND));
             let mut messages = tokio::select! {
-                messages = source.consumer.poll(wait) => messages,
+                messages = source.consumer.poll(wait) => messages?,
                 () = signals.next() => return Ok(End::Signal),
             };
             if messages.is_empty() {

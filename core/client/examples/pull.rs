@@ -36,7 +36,7 @@ pub(crate) async fn pull(client: &Client, topic: &str) -> Result<usize, Box<dyn 
     }
     let mut read = 0;
     while end.iter().any(|(queue, end)| consumer.position(queue).is_ok_and(|at| at < Some(*end))) {
-        for message in consumer.poll(Duration::from_secs(1)).await {
+        for message in consumer.poll(Duration::from_secs(1)).await? {
             println!("{} {}: {:?}", message.queue(), message.queue_offset(), message.body());
             read += 1;
         }

@@ -304,6 +304,21 @@ impl Inner {
         Ok(route)
     }
 
+    /// Reads routes for a consumer that starts, so that brokers can be told what it wants before they are asked for it. The
+    /// consumer tries again what fails here.
+    pub(crate) async fn read_routes(self: &Arc<Self>, topics: impl IntoIterator<Item = &TopicName>) {
+        for topic in topics {
+            match self.route(topic).await {
+                Ok(_) => {}
+                Err(RouteError::NoNameServer { last }) => {
+                    tracing::warn!(error = %last, "no NameServer answers: trying again");
+                    return;
+                }
+                Err(error) => tracing::debug!(%topic, %error, "no route yet"),
+            }
+        }
+    }
+
     /// Reads a route anew because a call showed that it may be wrong; one that was just read is taken as it is.
     pub(crate) async fn reread(self: &Arc<Self>, topic: &TopicName) -> Result<Arc<TopicRoute>, RouteError> {
         match self.routes.is_fresh(topic) {
@@ -328,7 +343,7 @@ impl Inner {
     }
 
     /// Reads a route, together with whoever is reading it already.
-    async fn fetch(self: &Arc<Self>, topic: &TopicName) -> Result<Arc<TopicRoute>, RouteError> {
+    pub(crate) async fn fetch(self: &Arc<Self>, topic: &TopicName) -> Result<Arc<TopicRoute>, RouteError> {
         let fetch = {
             let mut fetching = self.routes.fetching.lock();
             match fetching.get(topic) {

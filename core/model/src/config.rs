@@ -56,6 +56,16 @@ impl Key {
     }
 }
 
+/// What the names of keys have in them whose values are not shown. Secrets belong in files, whose paths are.
+const SECRET: [&str; 4] = ["secret", "password", "token", "accesskey"];
+
+/// Whether the value of a key, of any server, is not to be shown.
+#[must_use]
+pub fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    SECRET.iter().any(|word| key.contains(word))
+}
+
 /// When a changed value takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applies {

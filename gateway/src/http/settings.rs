@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use ferromq_broker::Broker;
 use ferromq_broker::live::{ChangeError, DescribedSetting};
-use ferromq_model::config::{Applies, Key};
+use ferromq_model::config::{Applies, Key, is_secret};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -19,9 +19,6 @@ use utoipa_axum::routes;
 use super::api::{self, Api};
 use super::extract::Json;
 use super::problem::{Kind, Problem, ProblemBody};
-
-/// What the names of keys have in them whose values are not shown. Secrets belong in files, whose paths are.
-const SECRET: [&str; 4] = ["secret", "password", "token", "accesskey"];
 
 /// Paths of the API.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -72,11 +69,6 @@ impl Settings {
     fn of(broker: &Broker) -> Self {
         Self { settings: broker.described_settings().into_iter().map(Setting::from).collect() }
     }
-}
-
-fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    SECRET.iter().any(|word| key.contains(word))
 }
 
 fn may_change(key: &Key) -> bool {

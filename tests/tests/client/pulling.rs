@@ -23,7 +23,7 @@ pub(crate) async fn poll(consumer: &PullConsumer, count: usize) -> Vec<Received>
     let mut came = Vec::new();
     while came.len() < count {
         assert!(Instant::now() < deadline, "{} of {count} came", came.len());
-        came.extend(consumer.poll(Duration::from_secs(1)).await);
+        came.extend(consumer.poll(Duration::from_secs(1)).await.expect("it is open"));
     }
     came
 }
@@ -115,7 +115,7 @@ pub(crate) async fn the_application_goes_where_it_likes_in_a_queue(scene: Scene)
     assert!(poll(&consumer, 10).await[0].queue_offset() <= first);
     consumer.pause(std::slice::from_ref(&queue)).expect("it is assigned");
     consumer.seek_to_first(&queue).await.expect("it is assigned");
-    assert!(consumer.poll(Duration::from_millis(500)).await.is_empty(), "it is paused");
+    assert!(consumer.poll(Duration::from_millis(500)).await.expect("it is open").is_empty(), "it is paused");
     consumer.resume(std::slice::from_ref(&queue)).expect("it is assigned");
     assert!(poll(&consumer, 10).await[0].queue_offset() <= first);
     consumer.seek_to_end(&queue).await.expect("it is assigned");
@@ -178,7 +178,7 @@ pub(crate) async fn members_that_ask_share_the_queues_and_hand_them_over(scene: 
     second.close().await;
     let rest = async {
         while numbers(&came).len() < 40 || first.assigned().len() < all.len() {
-            came.extend(first.poll(Duration::from_secs(1)).await);
+            came.extend(first.poll(Duration::from_secs(1)).await.expect("it is open"));
         }
     };
     timeout(PATIENCE, rest).await.expect("every message and every queue comes");

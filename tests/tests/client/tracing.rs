@@ -30,7 +30,7 @@ pub(crate) async fn the_trace_of_a_message_tells_its_way(scene: Scene) {
     let mut found = BTreeMap::new();
     let reading = async {
         while found.len() < 3 {
-            for message in records.poll(Duration::from_secs(1)).await {
+            for message in records.poll(Duration::from_secs(1)).await.expect("it is open") {
                 let body = std::str::from_utf8(message.body()).expect("text");
                 for record in body.split_terminator('\u{2}') {
                     let fields: Vec<_> = record.split('\u{1}').map(str::to_owned).collect();

@@ -259,7 +259,7 @@ impl Admin {
 
     /// Where a topic is, as a NameServer says now.
     async fn fresh_route(&self, topic: &TopicName) -> Result<Arc<TopicRoute>, AdminError> {
-        Ok(self.client.inner.reread(topic).await?)
+        Ok(self.client.inner.fetch(topic).await?)
     }
 
     /// The masters that have a topic.

@@ -70,6 +70,21 @@ pub(super) enum FetchError {
     Call(#[from] CallError),
 }
 
+impl FetchError {
+    /// Tells that a consumer does not know yet where to start in a queue.
+    pub(super) fn tell_unknown_start(&self, group: &GroupName, queue: &MessageQueue) {
+        let text = "where to start is not known: trying again";
+        match self {
+            // A consumer that is dropped ends a moment after its client.
+            Self::Call(CallError::Closed)
+            | Self::Route(RouteError::NoNameServer { last: CallError::Closed }) => {
+                tracing::debug!(%group, %queue, error = %self, text);
+            }
+            _ => tracing::warn!(%group, %queue, error = %self, text),
+        }
+    }
+}
+
 impl Inner {
     /// Pulls once.
     pub(super) async fn fetch_messages(self: &Arc<Self>, fetch: &Fetch<'_>) -> Result<Fetched, FetchError> {

@@ -366,13 +366,8 @@ impl PushConsumerBuilder {
             postponed: Postponed::default(),
             changed: Notify::new(),
         });
-        // Brokers have to know what is wanted before they are asked for it.
         let topics: Vec<_> = shared.subscriptions.read().keys().cloned().collect();
-        for topic in topics {
-            if let Err(error) = inner.route(&topic).await {
-                tracing::debug!(%topic, %error, "no route yet");
-            }
-        }
+        inner.read_routes(&topics).await;
         inner.heartbeat().await;
         let (stop, _) = watch::channel(false);
         let mut tasks = JoinSet::new();

@@ -183,7 +183,7 @@ impl Consumer {
                     break;
                 }
                 Err(error) => {
-                    tracing::warn!(group = %self.group, %queue, %error, "where to start is not known: trying again");
+                    error.tell_unknown_start(&self.group, queue);
                     sleep(again.wait()).await;
                 }
             }

@@ -277,7 +277,7 @@ pub struct ConsumerOffsetTable {
 
 /// How replication goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct HaStatus {
     /// What a replica knows of its master.
     pub ha_client_runtime_info: HaClientStatus,
@@ -291,9 +291,9 @@ pub struct HaStatus {
     pub master_commit_log_max_offset: u64,
 }
 
-/// What a replica knows of its master.
+/// What a replica knows of its master. RocketMQ's brokers leave some of it out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct HaClientStatus {
     /// Whether it is connected.
     pub activated: bool,
@@ -311,7 +311,7 @@ pub struct HaClientStatus {
 
 /// What a master knows of a replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct HaConnectionStatus {
     /// Its address.
     pub addr: String,

@@ -8,7 +8,8 @@ use std::time::Duration;
 use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel};
 use ferromq_model::{GroupName, Millis, NameError, Timestamp, TopicName};
 use ferromq_protocol::body::ConsumerData;
-use tokio::sync::watch;
+use parking_lot::Mutex;
+use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinSet;
 
 use super::super::filter::Filter;
@@ -117,11 +118,7 @@ impl PopConsumerBuilder {
             unit_mode: false,
         };
         let (membership, requests) = inner.join_consumers(&group, data)?;
-        for topic in subscriptions.keys() {
-            if let Err(error) = inner.route(topic).await {
-                tracing::debug!(%topic, %error, "no route yet");
-            }
-        }
+        inner.read_routes(subscriptions.keys()).await;
         inner.heartbeat().await;
         let shared = Arc::new(Shared {
             client: self.client,
@@ -136,6 +133,7 @@ impl PopConsumerBuilder {
         let (stop, _) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(until(&stop, Arc::clone(&shared).answer_requests(requests)));
-        Ok(PopConsumer { shared, membership, stop, tasks })
+        let (membership, tasks) = (Mutex::new(Some(membership)), Mutex::new(tasks));
+        Ok(PopConsumer { shared, membership, stop, tasks, closed: OnceCell::new() })
     }
 }

@@ -31,6 +31,9 @@ pub enum PopError {
     /// The names of the group and the topic do not make up one of a retry topic.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// The consumer was closed.
+    #[error("the consumer is closed")]
+    Closed,
     /// It is not known where the topic is.
     #[error(transparent)]
     Route(#[from] RouteError),
@@ -44,7 +47,7 @@ impl PopError {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::OutOfRange { .. } | Self::Name(_) => Remedy::FixCall,
+            Self::OutOfRange { .. } | Self::Name(_) | Self::Closed => Remedy::FixCall,
             Self::NotSupported { .. } => Remedy::AskOperator,
             Self::Route(error) => error.remedy(),
             Self::Call(error) => error.remedy(),

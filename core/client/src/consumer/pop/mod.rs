@@ -9,7 +9,8 @@
 //! * any number of members takes any queue's messages: nothing is shared out, and nobody waits for a slow one;
 //! * while a message is leased, the broker gives it to nobody else of the group;
 //! * nothing is acknowledged that the application did not acknowledge, but what its filter does not want;
-//! * nothing is fetched ahead: a lease begins when the application asks.
+//! * nothing is fetched ahead: a lease begins when the application asks;
+//! * closing ends every call that waits, and the group is left, whoever still holds the consumer.
 //!
 //! | file | what it is about |
 //! |---|---|
@@ -36,7 +37,8 @@ use ferromq_protocol::body::{self, ConsumerStatusBody};
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::HeaderScratch;
 use ferromq_protocol::header::{Header as _, PopMessage, PopMessageResponse};
-use tokio::sync::{mpsc, watch};
+use parking_lot::Mutex;
+use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -67,9 +69,12 @@ const MAX_WAIT: Duration = Duration::from_secs(3600);
 /// A consumer that leases messages. Any number of tasks may receive at once.
 pub struct PopConsumer {
     shared: Arc<Shared>,
-    membership: Membership,
+    /// None once the group is left.
+    membership: Mutex<Option<Membership>>,
     stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
+    tasks: Mutex<JoinSet<()>>,
+    /// Whoever closes it first does so; the others wait for that.
+    closed: OnceCell<()>,
 }
 
 /// What a consumer and its leases share.
@@ -106,12 +111,17 @@ impl PopConsumer {
     ///
     /// # Errors
     /// [`PopError`], when no broker of any topic can be popped from. What may help itself is tried again until `wait` is
-    /// over.
+    /// over. [`PopError::Closed`], also if it is closed meanwhile.
     pub async fn receive(&self, max: u32, wait: Duration) -> Result<Vec<Leased>, PopError> {
         if !(1..=MAX_MESSAGES).contains(&max) {
             return Err(PopError::OutOfRange { key: "max", value: max.into(), allowed: "1 to 32" });
         }
-        self.shared.receive(max, wait.min(MAX_WAIT)).await
+        let mut stopped = self.stop.subscribe();
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => Err(PopError::Closed),
+            received = self.shared.receive(max, wait.min(MAX_WAIT)) => received,
+        }
     }
 
     /// Acknowledges many messages, of any topics and brokers, with few requests.
@@ -122,11 +132,20 @@ impl PopConsumer {
         self.shared.ack_all(leases).await
     }
 
-    /// Leaves the group. What is leased may still be acknowledged, as long as the client is not closed.
-    pub async fn close(mut self) {
+    /// Leaves the group. What is leased may still be acknowledged, as long as the client is not closed. Calls that wait for
+    /// messages end with [`PopError::Closed`]. A second call waits for the first.
+    pub async fn close(&self) {
+        self.closed.get_or_init(|| self.end()).await;
+    }
+
+    async fn end(&self) {
         self.stop.send_replace(true);
-        while self.tasks.join_next().await.is_some() {}
-        self.membership.leave().await;
+        let mut tasks = std::mem::take(&mut *self.tasks.lock());
+        while tasks.join_next().await.is_some() {}
+        let membership = self.membership.lock().take();
+        if let Some(membership) = membership {
+            membership.leave().await;
+        }
     }
 }
 

@@ -254,3 +254,20 @@ async fn messages_of_one_pop_are_acknowledged_with_one_request() {
     consumer.close().await;
     client.close().await;
 }
+
+#[tokio::test]
+async fn closing_ends_the_receives_that_wait_and_leaves_the_group() {
+    let (client, consumer, asked, _servers) = consumer(true, Filter::all()).await;
+    let leased = consumer.receive(32, Duration::from_secs(60)).await.unwrap();
+    let consumer = Arc::new(consumer);
+    let waiting = tokio::spawn({
+        let consumer = Arc::clone(&consumer);
+        async move { consumer.receive(32, Duration::from_secs(60)).await }
+    });
+    tokio::join!(consumer.close(), consumer.close());
+    assert!(matches!(waiting.await.unwrap(), Err(PopError::Closed)));
+    assert_eq!(of(&asked, RequestCode::UnregisterClient).len(), 1);
+    assert!(matches!(consumer.receive(32, Duration::ZERO).await, Err(PopError::Closed)));
+    leased[0].ack().await.expect("what is leased may still be acknowledged");
+    client.close().await;
+}

@@ -9,7 +9,7 @@ use ferromq_model::subscription::{ConsumeFromWhere, ConsumeType, MessageModel};
 use ferromq_model::{GroupName, NameError, Timestamp, TopicName};
 use ferromq_protocol::body::ConsumerData;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OnceCell, watch};
 use tokio::task::JoinSet;
 
 use super::super::filter::Filter;
@@ -173,12 +173,7 @@ impl PullConsumerBuilder {
             };
             Some(inner.join_consumers(&group, data)?)
         };
-        // Brokers have to know what is wanted before they are asked for it.
-        for topic in subscriptions.keys() {
-            if let Err(error) = inner.route(topic).await {
-                tracing::debug!(%topic, %error, "no route yet");
-            }
-        }
+        inner.read_routes(subscriptions.keys()).await;
         if joined.is_some() {
             inner.heartbeat().await;
         }
@@ -205,7 +200,8 @@ impl PullConsumerBuilder {
         if let Some(every) = shared.settings.commit_every {
             shared.spawn(Arc::clone(&shared).store_positions(every));
         }
-        Ok(PullConsumer { shared, membership, stop, _client: self.client })
+        let membership = Mutex::new(membership);
+        Ok(PullConsumer { shared, membership, stop, closed: OnceCell::new(), _client: self.client })
     }
 
     fn check(&self) -> Result<(), StartError> {

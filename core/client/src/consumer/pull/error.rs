@@ -31,6 +31,9 @@ pub enum PullError {
         /// The queue.
         queue: MessageQueue,
     },
+    /// The consumer was closed.
+    #[error("the consumer is closed")]
+    Closed,
     /// It is not known where the queue is.
     #[error(transparent)]
     Route(#[from] RouteError),
@@ -47,7 +50,9 @@ impl PullError {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Name(_) | Self::Subscribed { .. } | Self::TooManyQueues(_) => Remedy::FixCall,
+            Self::Name(_) | Self::Subscribed { .. } | Self::TooManyQueues(_) | Self::Closed => {
+                Remedy::FixCall
+            }
             // It may have been until a moment ago, and may be again.
             Self::NotAssigned { .. } => Remedy::Retry,
             Self::Route(error) => error.remedy(),

@@ -81,6 +81,20 @@ impl Ready {
     fn next(&self) -> Option<Arc<Assigned>> {
         self.listed.lock().pop_front()
     }
+
+    /// Whether a queue that is listed still has something to hand out; those before it are listed no more. Whoever else
+    /// waits is to look, too: the one that is told that there is something may not come for it.
+    pub(super) fn has_some(&self) -> bool {
+        let mut listed = self.listed.lock();
+        while let Some(first) = listed.front() {
+            if first.window.has_some() {
+                self.came.notify_one();
+                return true;
+            }
+            listed.pop_front();
+        }
+        false
+    }
 }
 
 impl Shared {
@@ -206,7 +220,7 @@ impl Shared {
         match start {
             Ok(start) => assigned.window.start_at(wanted, start),
             Err(error) => {
-                tracing::warn!(group = %self.group, %queue, %error, "where to start is not known: trying again");
+                error.tell_unknown_start(&self.group, queue);
                 let _ = timeout(again.wait(), assigned.window.moved()).await;
             }
         }

@@ -9,7 +9,8 @@
 //! * messages of a queue are polled in their order, each once unless the application seeks back, or the queue moves to
 //!   another member;
 //! * what is committed was polled, and polled again after it, or the application said so;
-//! * what is fetched ahead is bounded per queue.
+//! * what is fetched ahead is bounded per queue;
+//! * closing ends every call that waits, and the consumer is left as a whole: whoever still holds it can no longer poll.
 //!
 //! | file | what it is about |
 //! |---|---|
@@ -29,7 +30,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferromq_model::{GroupName, QueueOffset, Timestamp, TopicName};
-use tokio::sync::watch;
+use parking_lot::Mutex;
+use tokio::sync::{OnceCell, watch};
 use tokio::time::{Instant, timeout_at};
 
 pub use self::config::PullConsumerBuilder;
@@ -49,12 +51,14 @@ const MAX_QUEUES: usize = 1 << 16;
 /// A consumer that is asked for messages. Close it to commit what was polled; one that is dropped stops too, and what was
 /// polled in its last seconds is delivered again.
 ///
-/// One task polls; the others may say where and whether to go on.
+/// One task polls; the others may say where and whether to go on, and close it.
 pub struct PullConsumer {
     shared: Arc<Shared>,
-    /// None while the application assigns queues.
-    membership: Option<Membership>,
+    /// None while the application assigns queues, and once the group is left.
+    membership: Mutex<Option<Membership>>,
     stop: watch::Sender<bool>,
+    /// Whoever closes it first does so; the others wait for that.
+    closed: OnceCell<()>,
     _client: Client,
 }
 
@@ -100,9 +104,12 @@ impl PullConsumer {
     /// same filter, go on as they were.
     ///
     /// # Errors
-    /// [`PullError::Subscribed`] and [`PullError::TooManyQueues`].
+    /// [`PullError::Subscribed`], [`PullError::TooManyQueues`] and [`PullError::Closed`].
     pub async fn assign(&self, queues: Vec<MessageQueue>, filter: &Filter) -> Result<(), PullError> {
-        if self.membership.is_some() {
+        if *self.stop.borrow() {
+            return Err(PullError::Closed);
+        }
+        if !self.shared.subscriptions.is_empty() {
             return Err(PullError::Subscribed { group: self.group().clone() });
         }
         if queues.len() > MAX_QUEUES {
@@ -117,17 +124,53 @@ impl PullConsumer {
     /// counts as done from now on.
     ///
     /// Dropping the future loses nothing.
-    pub async fn poll(&self, timeout: Duration) -> Vec<Received> {
-        self.shared.confirm();
+    ///
+    /// # Errors
+    /// [`PullError::Closed`], also if it is closed meanwhile.
+    pub async fn poll(&self, timeout: Duration) -> Result<Vec<Received>, PullError> {
         let deadline = Instant::now() + timeout;
-        loop {
-            let polled = self.shared.take(self.shared.settings.max_polled);
+        while self.wait_until(deadline).await? {
+            let polled = self.take();
             if !polled.is_empty() {
-                return polled;
+                return Ok(polled);
             }
-            if timeout_at(deadline, self.shared.ready.came()).await.is_err() {
-                return Vec::new();
+        }
+        Ok(Vec::new())
+    }
+
+    /// The first half of a [`poll`](Self::poll), for whoever may be stopped between its end and looking at what it says:
+    /// waits until there is something to [`take`](Self::take); false if nothing comes within `timeout`. What was taken
+    /// before counts as done from now on.
+    ///
+    /// # Errors
+    /// As [`PullConsumer::poll`].
+    pub async fn wait(&self, timeout: Duration) -> Result<bool, PullError> {
+        self.wait_until(Instant::now() + timeout).await
+    }
+
+    /// The second half of a [`poll`](Self::poll): messages that are here. None if there are none, or it is closed.
+    #[must_use]
+    pub fn take(&self) -> Vec<Received> {
+        if *self.stop.borrow() { Vec::new() } else { self.shared.take(self.shared.settings.max_polled) }
+    }
+
+    async fn wait_until(&self, deadline: Instant) -> Result<bool, PullError> {
+        self.shared.confirm();
+        let came = async {
+            while !self.shared.ready.has_some() {
+                self.shared.ready.came().await;
             }
+        };
+        Ok(self.until_closed(timeout_at(deadline, came)).await?.is_ok())
+    }
+
+    /// What `task` comes to, unless the consumer is closed before.
+    async fn until_closed<T>(&self, task: impl Future<Output = T>) -> Result<T, PullError> {
+        let mut stopped = self.stop.subscribe();
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => Err(PullError::Closed),
+            done = task => Ok(done),
         }
     }
 
@@ -135,7 +178,7 @@ impl PullConsumer {
     /// while there are none. Neither needs the queue to be assigned nor changes any position.
     ///
     /// # Errors
-    /// [`PullError::Route`] and [`PullError::Call`].
+    /// [`PullError::Route`], [`PullError::Call`] and, also if it is closed meanwhile, [`PullError::Closed`].
     pub async fn pull(
         &self,
         queue: &MessageQueue,
@@ -155,7 +198,7 @@ impl PullConsumer {
             filter: Some(as_told(&told)),
             broker_id: 0,
         };
-        let fetched = self.shared.inner.fetch_messages(&fetch).await?;
+        let fetched = self.until_closed(self.shared.inner.fetch_messages(&fetch)).await??;
         let messages = match fetched.kind {
             FetchedKind::Found(records) => {
                 Received::read_all(&records, queue).filter(|message| filter.wants(message)).collect()
@@ -291,8 +334,13 @@ impl PullConsumer {
     }
 
     /// Stops fetching, commits what was polled unless that is left to [`commit`](Self::commit), and leaves the group, so
-    /// that the other members take over at once.
-    pub async fn close(self) {
+    /// that the other members take over at once. Calls that wait for messages end with [`PullError::Closed`]. A second
+    /// call waits for the first.
+    pub async fn close(&self) {
+        self.closed.get_or_init(|| self.end()).await;
+    }
+
+    async fn end(&self) {
         self.stop.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.shared.tasks.lock());
         while tasks.join_next().await.is_some() {}
@@ -301,7 +349,8 @@ impl PullConsumer {
         {
             tracing::warn!(group = %self.group(), %error, "not every position could be stored");
         }
-        if let Some(membership) = self.membership {
+        let membership = self.membership.lock().take();
+        if let Some(membership) = membership {
             membership.leave().await;
         }
     }

@@ -126,7 +126,7 @@ impl Cluster {
 async fn poll(consumer: &PullConsumer, count: usize) -> Vec<(u32, u64)> {
     let mut came = Vec::new();
     while came.len() < count {
-        let polled = consumer.poll(PATIENCE).await;
+        let polled = consumer.poll(PATIENCE).await.expect("it is open");
         assert!(!polled.is_empty(), "{came:?} and no more");
         came.extend(polled.iter().map(place));
     }
@@ -180,7 +180,7 @@ async fn seeking_drops_what_waits_and_pausing_keeps_it() {
     consumer.seek_to_time(&queue, Timestamp(7)).await.unwrap();
     assert_eq!(poll(&consumer, 2).await, [(0, 110), (0, 111)]);
     consumer.pause(std::slice::from_ref(&queue)).unwrap();
-    assert!(consumer.poll(Duration::from_millis(20)).await.is_empty());
+    assert!(consumer.poll(Duration::from_millis(20)).await.unwrap().is_empty());
     consumer.resume(std::slice::from_ref(&queue)).unwrap();
     assert_eq!(poll(&consumer, 2).await, [(0, 112), (0, 113)]);
     consumer.seek_to_end(&queue).await.unwrap();
@@ -261,4 +261,41 @@ async fn positions_may_be_kept_in_a_file() {
     }
     assert!(cluster.committed.lock().is_empty());
     std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[tokio::test]
+async fn closing_ends_the_polls_that_wait_commits_and_leaves_the_group() {
+    let cluster = Cluster::start(&[]).await;
+    let consumer = cluster.consumer(|builder| builder.subscribe("T", Filter::all())).await;
+    let consumer = Arc::new(consumer);
+    poll(&consumer, 40).await;
+    let waiting = tokio::spawn({
+        let consumer = Arc::clone(&consumer);
+        async move { consumer.poll(PATIENCE).await }
+    });
+    let (first, second) = tokio::join!(consumer.close(), consumer.close());
+    assert_eq!((first, second), ((), ()), "the second waits for the first");
+    assert!(matches!(waiting.await.unwrap(), Err(PullError::Closed)));
+    assert_eq!(*cluster.committed.lock(), HashMap::from([(0, END), (1, END)]));
+    assert!(matches!(consumer.poll(PATIENCE).await, Err(PullError::Closed)));
+    let again = cluster.client.pull_consumer("G").subscribe("T", Filter::all()).start().await;
+    assert!(again.is_ok(), "the group is left, although somebody holds the consumer");
+}
+
+#[tokio::test]
+async fn whoever_is_stopped_between_waiting_and_taking_loses_nothing() {
+    let cluster = Cluster::start(&[]).await;
+    let consumer = cluster.consumer(|builder| builder.max_polled(5)).await;
+    let (queue, _) = both(&consumer).await;
+    consumer.assign(vec![queue], &Filter::all()).await.unwrap();
+    assert!(consumer.wait(PATIENCE).await.unwrap());
+    // Nobody took it: it is still there for the next.
+    assert!(consumer.wait(PATIENCE).await.unwrap());
+    assert_eq!(
+        consumer.take().iter().map(place).collect::<Vec<_>>(),
+        (100..105).map(|n| (0, n)).collect::<Vec<_>>()
+    );
+    consumer.close().await;
+    assert_eq!(cluster.committed.lock()[&0], 105);
+    assert!(consumer.take().is_empty());
 }

@@ -137,6 +137,13 @@ impl Window {
         state.list()
     }
 
+    /// Whether it has something to hand out. If not, it is not listed for it any more.
+    pub(super) fn has_some(&self) -> bool {
+        let mut state = self.state.lock();
+        state.listed = !state.paused && !state.waiting.is_empty();
+        state.listed
+    }
+
     /// What was handed out is done.
     pub(super) fn confirm(&self) {
         let mut state = self.state.lock();
