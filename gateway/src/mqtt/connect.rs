@@ -157,6 +157,7 @@ async fn admit(
     let visitor =
         Visitor { address: from, user: known.or_else(|| user.map(Arc::from)), since: Timestamp::now() };
     let present = server.hub.enter(&client, &visitor, ReasonCode::SessionTakenOver).await;
+    wills::publish_before_return(server, &client).await;
     let connect = state::Connect {
         client_id: client.as_str().into(),
         version: connect.version.level(),

@@ -63,6 +63,22 @@ pub(super) async fn publish_due(server: &Server) {
     }
 }
 
+/// Publishes the will of a client that comes back, if it is due: only a connection in time revokes it.
+pub(super) async fn publish_before_return(server: &Server, client: &str) {
+    let now = Timestamp::now();
+    while server.state().has_due_will(client, now) {
+        match wills(server, now).await {
+            // Others may have been due before it.
+            Ok((found, published)) if published == found => {}
+            Ok(_) => return,
+            Err(error) => {
+                tracing::error!(%error, client, "an MQTT client's will is not published");
+                return;
+            }
+        }
+    }
+}
+
 /// How many wills were due, and how many of them are published now.
 async fn wills(server: &Server, now: Timestamp) -> Result<(usize, usize), LoadError> {
     // A will is due until it is published: two who look would both publish it.

@@ -1,5 +1,6 @@
 //! What our server makes of its store after it ended, where a test can say exactly what that is.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -57,6 +58,31 @@ fn one_copy_of_a_message_comes_by_overlapping_subscriptions_over_a_restart() {
         assert_eq!(got, ["once"], "{qualities:?}");
         server.stop();
     }
+}
+
+/// A crash cuts connections, so that wills are due; their clients may be back before anything else is done.
+#[test]
+fn clients_that_are_back_at_once_do_not_revoke_the_wills_of_the_crash() {
+    const CLIENTS: usize = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Setup::new(Peer::Ferromq, dir.path(), &[]).start();
+    let watching = Connect::persistent(Version::V5, "watcher");
+    client(&server, &watching).subscribe("wills/#", 1);
+    let persistent: Vec<_> = (0..CLIENTS)
+        .map(|number| Connect::persistent(Version::V5, &format!("c{number}")))
+        .collect();
+    let with_will = |number: usize| {
+        persistent[number].clone().will(Will::new(&format!("wills/{number}"), "crashed"))
+    };
+    let before: Vec<_> = (0..CLIENTS).map(|number| client(&server, &with_will(number))).collect();
+    let server = again(server);
+    let after: Vec<_> = persistent.iter().map(|persistent| client(&server, persistent)).collect();
+
+    let mut watcher = client(&server, &watching);
+    let came: BTreeSet<_> = (0..CLIENTS).map(|_| watcher.receive().topic).collect();
+    assert_eq!(came.len(), CLIENTS, "{came:?}");
+    drop((before, after));
+    server.stop();
 }
 
 /// A power cut may take the end of the log, and leave what sessions were read to.

@@ -82,7 +82,10 @@ impl State {
         let old = old.and_then(|(number, loaded)| Some((number, sessions.session(number)?.clone(), loaded)));
         let begin = || SessionNumber::new(self.inner.journal.next_number(), connect.expiry);
         let (number, begun, resumed, ended) = match old {
-            Some((number, session, loaded)) if !connect.clean_start && !number.is_transient() => {
+            // One whose time has come is over, whether or not anybody has looked after it yet.
+            Some((number, session, loaded))
+                if !connect.clean_start && !number.is_transient() && !session.has_ended(now) =>
+            {
                 (number, session.begun, Some(loaded), None)
             }
             Some((number, session, loaded)) => {
@@ -173,13 +176,21 @@ impl State {
             let mut batch = Batch::default();
             let mut sessions = self.inner.sessions.lock();
             // The client may have come back meanwhile.
-            if sessions.session(number).and_then(Session::ends).is_some_and(|end| end <= now) {
+            if sessions.session(number).is_some_and(|session| session.has_ended(now)) {
                 let ended = end(&mut sessions, &mut batch, number, now);
                 all.extend(ended.map(|session| Ended { number, session, loaded }));
                 self.inner.journal.commit(batch).leave();
             }
         }
         Ok(all)
+    }
+
+    /// Whether the will of a client's session is to be published.
+    #[must_use]
+    pub fn has_due_will(&self, client_id: &str, now: Timestamp) -> bool {
+        let sessions = self.inner.sessions.lock();
+        let will = sessions.find(client_id).and_then(|number| sessions.will(number));
+        will.and_then(|will| will.due).is_some_and(|due| due <= now)
     }
 
     /// Up to `limit` wills that are to be published. Each is given again until [`Change::NoWill`](super::Change::NoWill) says that it was.

@@ -340,6 +340,36 @@ async fn a_session_ends_when_its_time_has_come_also_across_a_restart() {
 }
 
 #[tokio::test]
+async fn a_session_whose_time_has_come_is_not_resumed_before_anybody_looked_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let number = state.connect(hello("x", Expiry::After(30)), NOON).await.unwrap().number;
+    state.commit([subscribe(number, "a", 1)]).leave();
+    assert!(!state.disconnected(number, None, true, NOON));
+    let back = state.connect(hello("x", Expiry::After(30)), at(29)).await.unwrap();
+    assert!(back.resumed.is_some_and(|loaded| loaded.subscriptions.len() == 1), "it is back in time");
+    assert!(!state.disconnected(number, None, true, at(40)));
+    let late = state.connect(hello("x", Expiry::After(30)), at(70)).await.unwrap();
+    assert!(late.resumed.is_none(), "it comes too late");
+    assert_eq!(late.ended.map(|ended| ended.number), Some(number));
+    assert_ne!(late.number, number);
+}
+
+#[tokio::test]
+async fn a_will_is_due_to_its_client_from_its_time_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let connect = Connect { will: will("x", 10), ..hello("x", Expiry::After(60)) };
+    let number = state.connect(connect, NOON).await.unwrap().number;
+    assert!(!state.has_due_will("x", at(99)), "it is connected");
+    assert!(!state.disconnected(number, None, true, NOON));
+    assert_eq!([at(9), at(10)].map(|time| state.has_due_will("x", time)), [false, true]);
+    assert!(!state.has_due_will("y", at(99)));
+    state.commit([Change::NoWill { session: number }]).leave();
+    assert!(!state.has_due_will("x", at(99)), "it is published");
+}
+
+#[tokio::test]
 async fn a_restart_is_the_loss_of_every_connection() {
     let dir = tempfile::tempdir().unwrap();
     let state = open(dir.path());

@@ -121,6 +121,12 @@ impl Session {
             Presence::Away { since } => self.expiry.deadline(since),
         }
     }
+
+    /// Whether nobody came back in time.
+    #[must_use]
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.ends().is_some_and(|end| end <= now)
+    }
 }
 
 /// One subscription of one session.
