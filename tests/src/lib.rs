@@ -20,9 +20,12 @@
 
 pub mod client;
 pub mod http;
+pub mod kafka;
 pub mod member;
 pub mod mqadmin;
 pub mod mqtt;
+pub mod nats;
+pub mod official;
 pub mod process;
 pub mod proxy;
 pub mod random;
@@ -32,7 +35,10 @@ pub mod suite;
 pub mod toolchain;
 
 pub use client::{Client, Report};
+pub use kafka::Kafka;
 pub use member::{Got, JavaMember};
+pub use nats::Nats;
+pub use official::{GrpcProxy, Pace};
 pub use proxy::{FaultyNetwork, Proxy};
 pub use random::Random;
 pub use server::{Kind, Launch, Server};

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::official::{self, Pace, Program, READY_LIMIT};
 use crate::process::{Process, free_port, wait};
 use crate::toolchain;
 
@@ -18,18 +19,8 @@ pub const OFFICIAL: &str = "5.3.3";
 /// The last of the line before that whose servers are in Maven's central repository: of 4.9.8 it has the client alone.
 pub const OFFICIAL_4: &str = "4.9.7";
 
-/// A JVM needs seconds for this, and many more when two cores are busy with other tests and other JVMs.
-const READY_LIMIT: Duration = Duration::from_secs(180);
 /// The official broker waits for its own threads while it stops.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
-/// What the official servers of 4.x log: warnings, to their output.
-const QUIET_LOGBACK: &str = r#"<configuration>
-  <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
-    <encoder><pattern>%d %p %t - %m%n</pattern></encoder>
-  </appender>
-  <root level="WARN"><appender-ref ref="out"/></root>
-</configuration>
-"#;
 
 /// Which server is under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +60,7 @@ pub struct Launch {
     http_port: u16,
     mqtt_port: u16,
     limit: Duration,
+    pace: Pace,
 }
 
 impl Launch {
@@ -84,12 +76,19 @@ impl Launch {
             http_port: free_port(&[0]),
             mqtt_port: free_port(&[0]),
             limit: READY_LIMIT,
+            pace: Pace::Start,
         }
     }
 
     /// Sets a configuration key, by RocketMQ's name.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// What the official servers' JVMs are to be good at: starting, unless this says otherwise.
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
         self
     }
 
@@ -188,7 +187,7 @@ impl Launch {
     fn spawn_official_namesrv(&self, version: &str) -> Process {
         let conf =
             self.write_conf("namesrv.conf", &[("listenPort".to_owned(), self.namesrv_port.to_string())]);
-        self.spawn_official(version, "org.apache.rocketmq.namesrv.NamesrvStartup", "-Xmx128m", &conf)
+        official::spawn(Program::Namesrv, version, self.pace, &conf)
     }
 
     fn spawn_official_broker(&self, version: &str) -> Process {
@@ -203,7 +202,7 @@ impl Launch {
         ];
         lines.extend(self.settings.iter().cloned());
         let conf = self.write_conf("broker.conf", &lines);
-        self.spawn_official(version, "org.apache.rocketmq.broker.BrokerStartup", "-Xmx512m", &conf)
+        official::spawn(Program::Broker, version, self.pace, &conf)
     }
 
     fn write_conf(&self, name: &str, lines: &[(String, String)]) -> PathBuf {
@@ -211,33 +210,6 @@ impl Launch {
         let text: String = lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
         fs::write(&path, text).expect("the configuration can be written");
         path
-    }
-
-    fn spawn_official(&self, version: &str, main: &str, heap: &str, conf: &Path) -> Process {
-        let jars = toolchain::maven_jars("servers", version);
-        let home = self.dir.join("official");
-        fs::create_dir_all(home.join("conf")).expect("the official servers' home can be made");
-        if version.starts_with("4.") {
-            // They read it before anything else and end when it is not there; 5.x has it in a jar.
-            for of in ["namesrv", "broker"] {
-                fs::write(home.join(format!("conf/logback_{of}.xml")), QUIET_LOGBACK)
-                    .expect("the logging configuration can be written");
-            }
-        }
-        let mut command = Command::new(toolchain::java());
-        command
-            .args(toolchain::JVM_OPENS)
-            .arg(heap)
-            .args(["-XX:MaxDirectMemorySize=512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
-            .arg(format!("-Duser.home={}", home.display()))
-            .arg("-cp")
-            .arg(format!("{}/*", jars.display()))
-            .arg(main)
-            .arg("-c")
-            .arg(conf)
-            .env("ROCKETMQ_HOME", &home)
-            .env_remove("NAMESRV_ADDR");
-        Process::spawn(main, command, &conf.with_extension("log"))
     }
 }
 

@@ -80,6 +80,18 @@ pub fn java() -> &'static str {
 /// # Panics
 /// When they are not in the cache and cannot be downloaded.
 pub fn maven_jars(project: &str, version: &str) -> PathBuf {
+    jars(project, version, &[format!("-Drocketmq.version={version}")])
+}
+
+/// The jars that `tests/interop/PROJECT/pom.xml` names at versions of its own, in one directory.
+///
+/// # Panics
+/// When they are not in the cache and cannot be downloaded.
+pub fn pinned_jars(project: &str) -> PathBuf {
+    jars(project, "jars", &[])
+}
+
+fn jars(project: &str, version: &str, arguments: &[String]) -> PathBuf {
     let pom = interop().join(project).join("pom.xml");
     let name = format!("{project}-{version}-{}", digest(std::slice::from_ref(&pom)));
     provide(&name, |into| {
@@ -89,7 +101,7 @@ pub fn maven_jars(project: &str, version: &str) -> PathBuf {
             command
                 .args(["-q", "-B", "-f"])
                 .arg(&pom)
-                .arg(format!("-Drocketmq.version={version}"))
+                .args(arguments)
                 .arg(format!("-DoutputDirectory={}", into.display()))
                 .arg("dependency:copy-dependencies")
         });
