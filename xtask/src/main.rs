@@ -1,14 +1,15 @@
-//! The project's own commands, which README, CI and people share: `cargo xtask check`, `test`, `bench`, `docs`,
-//! `dashboard`.
+//! The project's own commands, which README, CI and people share: `cargo xtask check`, `test`, `bench`, `official`, `docs`, `dashboard`, `wheel`.
 //!
 //! Always true:
 //! * a command stops at the first step that fails, with the step's own exit code, and says which it was;
-//! * it needs the machine's toolchains, and installs nothing but the dashboard's packages in `dashboard/` and a virtual
-//!   environment for Python's below the target directory; what is skipped for want of a tool is said.
+//! * it needs the machine's toolchains, and installs nothing but npm's packages in `dashboard/` and
+//!   virtual environments for Python's below the target directory; what is skipped for want of a tool is said.
 
 mod bench;
 mod dashboard;
+mod official;
 mod python;
+mod wheel;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -32,10 +33,14 @@ enum Task {
     },
     /// FerroMQ and the official Java broker, measured in one run: prints a section for docs/benchmarks.md
     Bench(bench::Args),
+    /// Runs a command beside the official Java servers, as in `cargo xtask official -- pytest`
+    Official(official::Args),
     /// Prints the pages of docs/ that derive from tables in the code
     Docs,
     /// Builds the dashboard into the place where the gateway embeds it from
     Dashboard,
+    /// Builds Python's packages as they are published
+    Wheel(wheel::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,8 +48,10 @@ fn main() -> ExitCode {
         Task::Check => check(),
         Task::Test { arguments } => test(&arguments),
         Task::Bench(args) => bench::run(&args),
+        Task::Official(args) => official::exec(&args),
         Task::Docs => docs(),
         Task::Dashboard => dashboard::build(),
+        Task::Wheel(args) => wheel::build(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -91,7 +98,10 @@ fn test(arguments: &[OsString]) -> Result<()> {
     }
     tests.args(arguments).env("FERROMQ_BIN", &server);
     run("the tests", tests)?;
-    if arguments.is_empty() { python::test(&server) } else { Ok(()) }
+    if !arguments.is_empty() {
+        return Ok(());
+    }
+    python::test(&server)
 }
 
 /// Pages of docs/ that are printed from tables in the code.

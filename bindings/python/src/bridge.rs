@@ -11,6 +11,7 @@
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::sync::Arc;
 
+use ferromq_bindings::Fault;
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use pyo3::IntoPyObjectExt as _;
@@ -20,7 +21,7 @@ use pyo3::sync::PyOnceLock;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::errors::Fault;
+use crate::errors::raise;
 use crate::runtime::{Local, here, wait};
 
 /// Completions for one event loop.
@@ -158,7 +159,7 @@ where
     T: for<'a> IntoPyObject<'a> + Send + 'static,
 {
     match bridge {
-        None => wait(py, task.boxed())?.map_err(Fault::raise)?.into_bound_py_any(py),
+        None => wait(py, task.boxed())?.map_err(raise)?.into_bound_py_any(py),
         Some(bridge) => Ok(spawn(py, bridge, task)?.0),
     }
 }
@@ -193,7 +194,7 @@ pub(crate) fn run_now<'py>(
         (None, bridge) => run(py, bridge, task),
         (Some(Ok(())), Some(bridge)) => Ok(bridge.done.bind(py).clone()),
         (Some(Ok(())), None) => Ok(py.None().into_bound(py)),
-        (Some(Err(fault)), None) => Err(fault.raise()),
+        (Some(Err(fault)), None) => Err(raise(fault)),
         (Some(Err(fault)), bridge) => run::<()>(py, bridge, async move { Err(fault) }),
     }
 }
@@ -213,7 +214,7 @@ where
         let ended = task.await;
         let result = move |py: Python<'_>| match ended {
             Ok(value) => value.into_py_any(py),
-            Err(fault) => Err(fault.raise()),
+            Err(fault) => Err(raise(fault)),
         };
         queue.push(Completion { future: target, result: Box::new(result) });
     });

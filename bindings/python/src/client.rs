@@ -1,12 +1,12 @@
 //! The client: one identity, its connections, and what is made of it.
 
+use ferromq_bindings::{Fault, Open};
 use ferromq_client as core;
-use parking_lot::Mutex;
 use pyo3::prelude::*;
 
 use crate::bridge::{Bridge, run};
 use crate::convert::Seconds;
-use crate::errors::Fault;
+use crate::errors::raise;
 use crate::runtime::{Local, here};
 
 /// How connections are encrypted.
@@ -34,14 +34,14 @@ impl Tls {
             _ => {
                 let text =
                     "TLS takes authorities, with certificate and key or without; or trust_anyone alone";
-                return Err(Fault::config(text).raise());
+                return Err(raise(Fault::config(text)));
             }
         };
         let tls = match server_name {
             Some(name) => tls.and_then(|tls| tls.for_server(name)),
             None => tls,
         };
-        tls.map(Self).map_err(|error| Fault::from(error).raise())
+        tls.map(Self).map_err(raise)
     }
 }
 
@@ -66,7 +66,7 @@ impl Credentials {
 /// What producers, consumers and administration share.
 #[pyclass(frozen, module = "ferromq._ferromq")]
 pub(crate) struct Client {
-    client: Local<Mutex<Option<core::Client>>>,
+    client: Local<Open<core::Client>>,
 }
 
 #[pymethods]
@@ -104,8 +104,8 @@ impl Client {
         let builder = route_refresh.into_iter().fold(builder, |builder, time| builder.route_refresh(time.0));
         let builder = heartbeat.into_iter().fold(builder, |builder, time| builder.heartbeat(time.0));
         let _context = here(py)?.runtime.enter();
-        let client = builder.build().map_err(|error| Fault::from(error).raise())?;
-        Ok(Self { client: Local::new(Mutex::new(Some(client))) })
+        let client = builder.build().map_err(raise)?;
+        Ok(Self { client: Local::new(Open::new("client", client)) })
     }
 
     #[getter]
@@ -115,7 +115,7 @@ impl Client {
 
     /// Ends its connections.
     fn close<'py>(&self, py: Python<'py>, bridge: Option<&Bridge>) -> PyResult<Bound<'py, PyAny>> {
-        let client = self.client.here()?.lock().take();
+        let client = self.client.here()?.take();
         run(py, bridge, async move {
             if let Some(client) = client {
                 client.close().await;
@@ -128,6 +128,6 @@ impl Client {
 impl Client {
     /// The client, if it is open.
     pub(crate) fn open(&self) -> PyResult<core::Client> {
-        self.client.here()?.lock().clone().ok_or_else(|| Fault::closed("the client is closed").raise())
+        self.client.here()?.handle().map_err(raise)
     }
 }

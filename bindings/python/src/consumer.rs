@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ferromq_bindings::{Fault, Open};
 use ferromq_client as core;
 use ferromq_client::{ConsumeFrom, MessageStream, PushConsumer, PushConsumerBuilder, Strategy};
 use futures_util::FutureExt as _;
@@ -20,7 +21,7 @@ use tokio::time::timeout_at;
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
 use crate::convert::{Instant, Seconds, options};
-use crate::errors::Fault;
+use crate::errors::raise;
 use crate::message::{Filter, MessageQueue};
 use crate::received::delivered;
 use crate::runtime::Local;
@@ -45,7 +46,7 @@ impl<'py> FromPyObject<'_, 'py> for From {
             Ok("last") => Ok(Self::Last),
             Ok(other) => {
                 let text = format!("consume_from is {other:?}, allowed is first, last or a time");
-                Err(Fault::config(text).raise())
+                Err(raise(Fault::config(text)))
             }
             Err(_) => Ok(Self::Time(value.extract()?)),
         }
@@ -64,7 +65,7 @@ impl From {
 
 /// A strategy by the name that official clients have for it.
 pub(crate) fn strategy(name: &str) -> PyResult<Strategy> {
-    name.parse().map_err(|error: core::UnknownStrategy| Fault::config(error).raise())
+    name.parse().map_err(|error: core::UnknownStrategy| raise(Fault::config(error)))
 }
 
 options! {
@@ -108,7 +109,7 @@ impl Options {
 pub(crate) struct StreamConsumer(Local<Arc<Shared>>);
 
 struct Shared {
-    consumer: Mutex<Option<PushConsumer>>,
+    consumer: Open<PushConsumer>,
     /// Filled by one at a time.
     stream: AsyncMutex<MessageStream>,
     buffer: Mutex<VecDeque<core::Delivery>>,
@@ -151,7 +152,7 @@ impl StreamConsumer {
         run(py, bridge, async move {
             let (consumer, stream) = builder.stream().await?;
             let shared = Shared {
-                consumer: Mutex::new(Some(consumer)),
+                consumer: Open::new("consumer", consumer),
                 stream: AsyncMutex::new(stream),
                 buffer: Mutex::default(),
             };
@@ -195,15 +196,14 @@ impl StreamConsumer {
     /// The queues that are this member's now.
     #[getter]
     fn queues(&self) -> PyResult<Vec<MessageQueue>> {
-        let consumer = self.0.here()?.consumer.lock();
-        let queues = consumer.as_ref().map(PushConsumer::queues).unwrap_or_default();
+        let queues = self.0.here()?.consumer.look(PushConsumer::queues).unwrap_or_default();
         Ok(queues.into_iter().map(MessageQueue).collect())
     }
 
     /// Stops fetching, stores positions and leaves the group. What was not taken comes again.
     fn close<'py>(&self, py: Python<'py>, bridge: Option<&Bridge>) -> PyResult<Bound<'py, PyAny>> {
         let shared = Arc::clone(self.0.here()?);
-        let consumer = shared.consumer.lock().take();
+        let consumer = shared.consumer.take();
         run(py, bridge, async move {
             if let Some(consumer) = consumer {
                 consumer.close().await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferromq_client::Timestamp;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
@@ -95,6 +95,31 @@ pub(crate) fn member<'py>(py: Python<'py>, class: &str, value: &str) -> PyResult
     enums.bind(py).getattr(class)?.call1((value,))
 }
 
+/// What is wrong with the value of an option, with the option's name in front.
+pub(crate) fn of_option(py: Python<'_>, name: &str, error: impl Into<PyErr>) -> PyErr {
+    let error = error.into();
+    let kind = error.get_type(py);
+    let plain =
+        [py.get_type::<PyTypeError>(), py.get_type::<PyValueError>(), py.get_type::<PyOverflowError>()];
+    // One of ours says more than a text, and its text names the option.
+    if !plain.iter().any(|plain| kind.is(plain)) {
+        return error;
+    }
+    let text = format!("{name}: {}", error.value(py));
+    PyErr::from_type(kind, text)
+}
+
+/// That there is no such option, with the one that may be meant.
+pub(crate) fn no_option(py: Python<'_>, name: &str, known: &[&str]) -> PyErr {
+    let close =
+        || py.import("difflib")?.call_method1("get_close_matches", (name, known))?.extract::<Vec<String>>();
+    let text = match close() {
+        Ok(close) if !close.is_empty() => format!("there is no option {name:?}: did you mean {}?", close[0]),
+        _ => format!("there is no option {name:?}: there are {}", known.join(", ")),
+    };
+    PyTypeError::new_err(text)
+}
+
 /// A struct of keywords, read from a dictionary: what is not there is none, and what is not known is refused.
 macro_rules! options {
     ($(#[$doc:meta])* $name:ident { $($key:ident: $kind:ty,)+ }) => {
@@ -109,11 +134,12 @@ macro_rules! options {
                 let mut options = Self::default();
                 for (key, value) in value.cast::<pyo3::types::PyDict>()?.iter() {
                     match key.extract::<String>()?.as_str() {
-                        $(stringify!($key) => options.$key = value.extract()?,)+
-                        other => {
-                            let text = format!("there is no option {other:?}");
-                            return Err(pyo3::exceptions::PyTypeError::new_err(text));
-                        }
+                        $(stringify!($key) => {
+                            let read = value.extract::<Option<$kind>>();
+                            let wrong = |error| $crate::convert::of_option(value.py(), stringify!($key), error);
+                            options.$key = read.map_err(wrong)?;
+                        })+
+                        other => return Err($crate::convert::no_option(value.py(), other, &[$(stringify!($key)),+])),
                     }
                 }
                 Ok(options)

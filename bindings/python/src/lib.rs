@@ -15,7 +15,7 @@
 //! |---|---|
 //! | `runtime` | one runtime a process; forks; the interpreter's end; waiting |
 //! | `bridge` | awaiting: completions of one event loop |
-//! | `errors` | which exception an error is |
+//! | `errors` | which exception a fault is |
 //! | `convert` | times and texts |
 //! | `message`, `received` | messages to send, messages that came |
 //! | `client`, `producer`, `transaction`, `consumer`, `pull`, `pop`, `admin` | the client's API |
@@ -49,6 +49,8 @@ mod _ferromq {
     use super::client::{Client, Credentials, Tls};
     #[pymodule_export]
     use super::consumer::StreamConsumer;
+    #[pymodule_export]
+    use super::errors::error_names;
     #[pymodule_export]
     use super::logging::{next_log_records, set_log_level};
     #[pymodule_export]

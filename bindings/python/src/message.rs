@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use ferromq_bindings::Fault;
 use ferromq_client as core;
 use ferromq_client::{QueueId, SendStatus, TopicName};
 use pyo3::exceptions::PyValueError;
@@ -11,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::convert::{Body, Instant, Seconds, member};
-use crate::errors::Fault;
+use crate::errors::raise;
 
 /// A message to be sent. Immutable.
 #[pyclass(frozen, eq, module = "ferromq")]
@@ -66,7 +67,7 @@ impl Message {
         if !wait_for_store {
             builder = builder.without_waiting_for_store();
         }
-        let message = builder.build().map_err(|error| Fault::from(error).raise())?;
+        let message = builder.build().map_err(raise)?;
         Ok(Self { message, flag, properties })
     }
 
@@ -109,8 +110,7 @@ impl Message {
     fn with_properties(&self, properties: HashMap<String, String>) -> PyResult<Self> {
         let mut same = self.clone();
         for (name, value) in &properties {
-            same.message =
-                same.message.with_property(name, value).map_err(|error| Fault::from(error).raise())?;
+            same.message = same.message.with_property(name, value).map_err(raise)?;
         }
         for (name, value) in properties {
             same.properties.get_or_insert_default().entry(name).or_insert(value);
@@ -272,7 +272,7 @@ impl Filter {
 
     #[staticmethod]
     fn sql(expression: &str) -> PyResult<Self> {
-        let filter = core::Filter::sql(expression).map_err(|error| Fault::config(error).raise())?;
+        let filter = core::Filter::sql(expression).map_err(|error| raise(Fault::config(error)))?;
         Ok(Self { filter, text: format!("Filter.sql({expression:?})") })
     }
 

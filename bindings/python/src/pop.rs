@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ferromq_bindings::Open;
 use ferromq_client as core;
-use parking_lot::Mutex;
 use pyo3::prelude::*;
 
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
 use crate::convert::{Seconds, options};
-use crate::errors::Fault;
+use crate::errors::raise;
 use crate::message::Filter;
 use crate::received::{ToLease, leased};
 use crate::runtime::Local;
@@ -26,11 +26,11 @@ options! {
 
 /// A consumer that leases messages.
 #[pyclass(frozen, module = "ferromq._ferromq")]
-pub(crate) struct PopConsumer(Local<Mutex<Option<Arc<core::PopConsumer>>>>);
+pub(crate) struct PopConsumer(Local<Open<Arc<core::PopConsumer>>>);
 
 impl PopConsumer {
     fn open(&self) -> PyResult<Arc<core::PopConsumer>> {
-        self.0.here()?.lock().clone().ok_or_else(|| Fault::closed("the consumer is closed").raise())
+        self.0.here()?.handle().map_err(raise)
     }
 }
 
@@ -59,11 +59,9 @@ impl PopConsumer {
         let builder = topics
             .into_iter()
             .fold(builder, |builder, (topic, filter)| builder.subscribe(&topic, filter.filter));
-        run(
-            py,
-            bridge,
-            async move { Ok(Self(Local::new(Mutex::new(Some(Arc::new(builder.start().await?)))))) },
-        )
+        run(py, bridge, async move {
+            Ok(Self(Local::new(Open::new("consumer", Arc::new(builder.start().await?)))))
+        })
     }
 
     /// Leases messages.
@@ -97,9 +95,9 @@ impl PopConsumer {
 
     /// Leaves the group.
     fn close<'py>(&self, py: Python<'py>, bridge: Option<&Bridge>) -> PyResult<Bound<'py, PyAny>> {
-        let consumer = self.0.here()?.lock().take();
+        let consumer = self.0.here()?.take();
         run(py, bridge, async move {
-            if let Some(consumer) = consumer.and_then(Arc::into_inner) {
+            if let Some(consumer) = consumer {
                 consumer.close().await;
             }
             Ok(())

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use ferromq_bindings::{Fault, Open};
 use ferromq_client as core;
 use ferromq_client::{Compression, ProducerBuilder};
-use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
@@ -12,7 +12,7 @@ use pyo3::types::{PyBytes, PyList};
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
 use crate::convert::{Body, Seconds, datetime, options, text};
-use crate::errors::Fault;
+use crate::errors::raise;
 use crate::message::{Message, MessageQueue, SendReceipt};
 use crate::received::ReceivedMessage;
 use crate::runtime::{Local, here};
@@ -56,7 +56,7 @@ impl Options {
                 "zstd" => Some(Compression::Zstd),
                 _ => {
                     let text = format!("compression is {name:?}, allowed is none, zlib, lz4 and zstd");
-                    return Err(Fault::config(text).raise());
+                    return Err(raise(Fault::config(text)));
                 }
             });
         }
@@ -74,16 +74,16 @@ impl Options {
 /// Sends messages.
 #[pyclass(frozen, module = "ferromq._ferromq")]
 pub(crate) struct Producer {
-    producer: Local<Mutex<Option<core::Producer>>>,
+    producer: Local<Open<core::Producer>>,
 }
 
 impl Producer {
     pub(crate) fn of(producer: core::Producer) -> Self {
-        Self { producer: Local::new(Mutex::new(Some(producer))) }
+        Self { producer: Local::new(Open::new("producer", producer)) }
     }
 
     pub(crate) fn open(&self) -> PyResult<core::Producer> {
-        self.producer.here()?.lock().clone().ok_or_else(|| Fault::closed("the producer is closed").raise())
+        self.producer.here()?.handle().map_err(raise)
     }
 }
 
@@ -93,7 +93,7 @@ impl Producer {
     fn new(py: Python<'_>, client: &Client, group: &str, options: Options) -> PyResult<Self> {
         let builder = options.apply(client.open()?.producer(group))?;
         let _context = here(py)?.runtime.enter();
-        Ok(Self::of(builder.build().map_err(|error| Fault::from(error).raise())?))
+        Ok(Self::of(builder.build().map_err(raise)?))
     }
 
     /// Sends a message, to one queue or whichever.
@@ -186,7 +186,7 @@ impl Producer {
 
     /// Waits for what is in flight, and leaves the group.
     fn close<'py>(&self, py: Python<'py>, bridge: Option<&Bridge>) -> PyResult<Bound<'py, PyAny>> {
-        let producer = self.producer.here()?.lock().take();
+        let producer = self.producer.here()?.take();
         run(py, bridge, async move {
             if let Some(producer) = producer {
                 producer.close().await;

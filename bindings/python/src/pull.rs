@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ferromq_bindings::{Fault, Open};
 use ferromq_client as core;
 use ferromq_client::{PullConsumerBuilder, QueueOffset};
-use parking_lot::Mutex;
 use pyo3::prelude::*;
 
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
 use crate::consumer::{FOREVER, From, strategy};
 use crate::convert::{Seconds, options};
-use crate::errors::Fault;
+use crate::errors::raise;
 use crate::message::{Filter, MessageQueue};
 use crate::received::ReceivedMessage;
 use crate::runtime::Local;
@@ -61,11 +61,11 @@ impl Options {
 
 /// A consumer that is asked for messages.
 #[pyclass(frozen, module = "ferromq._ferromq")]
-pub(crate) struct PullConsumer(Local<Mutex<Option<Arc<core::PullConsumer>>>>);
+pub(crate) struct PullConsumer(Local<Open<Arc<core::PullConsumer>>>);
 
 impl PullConsumer {
     fn open(&self) -> PyResult<Arc<core::PullConsumer>> {
-        self.0.here()?.lock().clone().ok_or_else(|| Fault::closed("the consumer is closed").raise())
+        self.0.here()?.handle().map_err(raise)
     }
 }
 
@@ -89,11 +89,9 @@ impl PullConsumer {
         let builder = topics
             .into_iter()
             .fold(builder, |builder, (topic, filter)| builder.subscribe(&topic, filter.filter));
-        run(
-            py,
-            bridge,
-            async move { Ok(Self(Local::new(Mutex::new(Some(Arc::new(builder.start().await?)))))) },
-        )
+        run(py, bridge, async move {
+            Ok(Self(Local::new(Open::new("consumer", Arc::new(builder.start().await?)))))
+        })
     }
 
     /// The queues of a topic that may be read.
@@ -128,8 +126,8 @@ impl PullConsumer {
         run(py, bridge, async move { Ok(consumer.assign(queues, &filter.filter).await?) })
     }
 
-    /// The next messages.
-    fn poll<'py>(
+    /// Waits until there are messages to take; false if none come in time. What was taken before is done.
+    fn wait<'py>(
         &self,
         py: Python<'py>,
         bridge: Option<&Bridge>,
@@ -137,7 +135,12 @@ impl PullConsumer {
     ) -> PyResult<Bound<'py, PyAny>> {
         let consumer = self.open()?;
         let timeout = timeout.map_or(FOREVER, |timeout| timeout.0.min(FOREVER));
-        run_until_cancelled(py, bridge, async move { Ok(to_python(consumer.poll(timeout).await)) })
+        run_until_cancelled(py, bridge, async move { Ok(consumer.wait(timeout).await?) })
+    }
+
+    /// Messages that are here.
+    fn take(&self) -> PyResult<Vec<ReceivedMessage>> {
+        Ok(to_python(self.open()?.take()))
     }
 
     /// Asks for messages of any queue, once.
@@ -186,19 +189,19 @@ impl PullConsumer {
     #[expect(clippy::needless_pass_by_value, reason = "as they come")]
     fn pause(&self, queues: Vec<MessageQueue>) -> PyResult<()> {
         let queues: Vec<_> = queues.iter().map(|queue| queue.0.clone()).collect();
-        self.open()?.pause(&queues).map_err(|error| Fault::from(error).raise())
+        self.open()?.pause(&queues).map_err(raise)
     }
 
     /// Goes on with these queues.
     #[expect(clippy::needless_pass_by_value, reason = "as they come")]
     fn resume(&self, queues: Vec<MessageQueue>) -> PyResult<()> {
         let queues: Vec<_> = queues.iter().map(|queue| queue.0.clone()).collect();
-        self.open()?.resume(&queues).map_err(|error| Fault::from(error).raise())
+        self.open()?.resume(&queues).map_err(raise)
     }
 
     /// The offset of the next message of a queue.
     fn position(&self, queue: &MessageQueue) -> PyResult<Option<u64>> {
-        let position = self.open()?.position(&queue.0).map_err(|error| Fault::from(error).raise())?;
+        let position = self.open()?.position(&queue.0).map_err(raise)?;
         Ok(position.map(|offset| offset.0))
     }
 
@@ -254,10 +257,9 @@ impl PullConsumer {
 
     /// Stops, commits and leaves the group.
     fn close<'py>(&self, py: Python<'py>, bridge: Option<&Bridge>) -> PyResult<Bound<'py, PyAny>> {
-        let consumer = self.0.here()?.lock().take();
+        let consumer = self.0.here()?.take();
         run(py, bridge, async move {
-            // Whoever still asks for messages keeps it until then; it stops all the same, and commits a little later.
-            if let Some(consumer) = consumer.and_then(Arc::into_inner) {
+            if let Some(consumer) = consumer {
                 consumer.close().await;
             }
             Ok(())

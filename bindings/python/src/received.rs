@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ferromq_bindings::Unsettled;
 use ferromq_client::{Leased, Outcome, Received};
 use parking_lot::Mutex;
 use pyo3::intern;
@@ -17,7 +18,7 @@ use pyo3::types::PyBytes;
 
 use crate::bridge::{Bridge, current, run, run_now};
 use crate::convert::{Seconds, datetime, text};
-use crate::errors::Fault;
+use crate::errors::raise;
 use crate::message::MessageQueue;
 use crate::runtime::Local;
 
@@ -139,7 +140,7 @@ impl ReceivedMessage {
 }
 
 /// What may still be said of a message of a stream. Dropped unsaid, the message is delivered again.
-type Open = Local<Mutex<Option<ferromq_client::Delivery>>>;
+type Open = Local<Unsettled<ferromq_client::Delivery>>;
 
 fn settle<'py>(
     py: Python<'py>,
@@ -147,7 +148,7 @@ fn settle<'py>(
     open: &Open,
     outcome: Outcome,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let delivery = open.here()?.lock().take().ok_or_else(|| Fault::settled().raise())?;
+    let delivery = open.here()?.settle().map_err(raise)?;
     run_now(py, bridge, async move {
         delivery.settle(outcome).await;
         Ok(())
@@ -215,7 +216,7 @@ pub(crate) fn delivered<'py>(
     awaited: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let message = PyClassInitializer::from(ReceivedMessage(delivery.message().clone()));
-    let open = Local::new(Mutex::new(Some(delivery)));
+    let open = Local::new(Unsettled::new(delivery));
     Ok(if awaited {
         Bound::new(py, message.add_subclass(AsyncDelivery(open)))?.into_any()
     } else {

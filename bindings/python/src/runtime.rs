@@ -14,13 +14,14 @@ use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use ferromq_bindings::Fault;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use crate::errors::Fault;
+use crate::errors::raise;
 
 /// How long a waiting thread goes without looking for signals.
 const TURN: Duration = Duration::from_millis(50);
@@ -81,7 +82,7 @@ impl<T> Local<T> {
 
     /// The value, unless the process has forked since.
     pub(crate) fn here(&self) -> PyResult<&T> {
-        if self.made_in == std::process::id() { Ok(&self.value) } else { Err(Fault::forked().raise()) }
+        if self.made_in == std::process::id() { Ok(&self.value) } else { Err(raise(Fault::forked())) }
     }
 }
 
@@ -118,7 +119,7 @@ pub(crate) fn wait<T: Send>(py: Python<'_>, mut task: BoxFuture<'_, T>) -> PyRes
         });
         match turn {
             Turn::Done(done) => return Ok(done),
-            Turn::Leaving => return Err(Fault::closed("the interpreter is ending").raise()),
+            Turn::Leaving => return Err(raise(Fault::closed("the interpreter is ending"))),
             Turn::Over => py.check_signals()?,
         }
     }

@@ -1,4 +1,8 @@
-"""What the tests share: one server, names of their own for topics and groups, and waiting."""
+"""What the tests share: one server, names of their own for topics and groups, and waiting.
+
+The server is a broker of our own, or what `FERROMQ_TEST_SERVER` names, as `cargo xtask official -- pytest` does. Tests of what
+only a broker of our own has are marked with `own_broker`, and are deselected where the server is another.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +28,26 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _numbers = itertools.count()
 
 
+GIVEN = os.environ.get("FERROMQ_TEST_SERVER")
+"""NameServers of a server that runs already."""
+
+OFFICIAL = os.environ.get("FERROMQ_TEST_KIND") == "official"
+"""Whether that is the official server."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what is about our broker where another is tested, and has it counted."""
+    if GIVEN:
+        left_out = [item for item in items if item.get_closest_marker("own_broker")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """NameServers: of `FERROMQ_TEST_SERVER`, or of a broker of our own."""
-    given = os.environ.get("FERROMQ_TEST_SERVER")
-    if given:
-        yield given
+    if GIVEN:
+        yield GIVEN
         return
     settings = {"transactionTimeOut": "500", "transactionCheckInterval": "500"}
     with LocalBroker(settings=settings) as broker:

@@ -221,9 +221,10 @@ async def test_trace_context_travels_with_a_message(server: str, topic: str, gro
         async with AsyncProducer(server) as producer:
             await producer.send(Message(topic, "x"))
             await producer.send_many([Message(topic, "y")])
+            await producer.send_oneway(Message(topic, "z"))
     finally:
         ferromq.propagation.use(None)
-    for message in await received(server, group, topic, 2):
+    for message in await received(server, group, topic, 3):
         assert message.properties["traceparent"].startswith("00-0af7651916cd43dd8448eb211c80319c")
 
 

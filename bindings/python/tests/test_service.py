@@ -1,16 +1,13 @@
-"""Administration, encryption, signatures, logs, the fixture, and what the README shows."""
+"""Administration, encryption, signatures, logs, and the fixture."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import re
 import shutil
 import socket
 import ssl
 import subprocess
-import sys
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,12 +26,9 @@ from ferromq import (
     Credentials,
     Message,
     Producer,
-    Remedy,
     Tls,
 )
 from ferromq.testing import LocalBroker
-
-README = Path(__file__).parent.parent / "README.md"
 
 
 async def test_topics_and_groups_are_administered(server: str, topic: str, group: str) -> None:
@@ -155,6 +149,7 @@ def test_what_the_client_logs_reaches_pythons_loggers(caplog: pytest.LogCaptureF
             eventually(logged)
 
 
+@pytest.mark.own_broker
 def test_the_fixture_is_a_broker(ferromq_broker: LocalBroker, topic: str, group: str) -> None:
     with Producer(ferromq_broker.address) as producer:
         producer.send(Message(topic, "x"))
@@ -166,26 +161,6 @@ def test_the_fixture_is_a_broker(ferromq_broker: LocalBroker, topic: str, group:
         message.ack()
 
 
-def test_what_the_readme_shows_works() -> None:
-    programs = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
-    asynchronous, synchronous, service, _ = programs
-    with LocalBroker() as broker:
-        for program, expected in ((asynchronous, "hello, world"), (synchronous, "hello, ")):
-            command = [sys.executable, "-c", program.replace("127.0.0.1:9876", broker.address)]
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
-            assert (ended.returncode, ended.stderr) == (0, "")
-            assert "SendReceipt(" in ended.stdout and expected in ended.stdout
-        command = [sys.executable, "-u", "-c", service.replace("127.0.0.1:9876", broker.address)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as app, ThreadPoolExecutor(1) as pool:
-            assert app.stdout is not None
-            try:
-                assert "hello" in pool.submit(app.stdout.readline).result(LIMIT)
-                app.terminate()
-                assert app.wait(LIMIT) == 0
-            finally:
-                app.kill()
-
-
 async def test_an_await_of_what_is_done_costs_no_turn_of_the_loop(server: str, topic: str, group: str) -> None:
     async with AsyncProducer(server) as producer:
         await producer.send_many([Message(topic, "x") for _ in range(2)])
@@ -195,10 +170,3 @@ async def test_an_await_of_what_is_done_costs_no_turn_of_the_loop(server: str, t
         done = message.ack()
         assert done.done() and isinstance(done, asyncio.Future)
         await done
-
-
-def test_the_program_is_found_or_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FERROMQ_BIN", raising=False)
-    monkeypatch.setenv("PATH", os.devnull)
-    with pytest.raises(RuntimeError, match="FERROMQ_BIN"):
-        LocalBroker()

@@ -301,6 +301,7 @@ async def test_a_handler_that_is_cancelled_loses_nothing(server: str, topic: str
         await running
 
 
+@pytest.mark.own_broker
 def test_a_handler_that_blocks_delays_no_heartbeat(topic: str, group: str) -> None:
     with LocalBroker() as broker:
         with Producer(broker.address) as producer:

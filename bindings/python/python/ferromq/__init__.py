@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import atexit as _atexit
 
-from . import propagation
+from . import answers, propagation
 from ._admin import Admin, AsyncAdmin
 from ._app import App
 from ._client import Client, Instant, Seconds, Topics
@@ -128,5 +128,6 @@ __all__ = [
     "TransactionState",
     "UnreachableError",
     "__version__",
+    "answers",
     "propagation",
 ]

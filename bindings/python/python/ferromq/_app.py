@@ -14,19 +14,19 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Callable, TypeVar
 
 from ._client import Client, Topics
 from ._consumer import AsyncConsumer, AsyncHandler, ConsumerOptions
+from ._context import AsyncStarting
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
 H = TypeVar("H", bound=AsyncHandler)
 
 
-class App:
+class App(AsyncStarting):
     """Consumers with handlers, which start and stop together. Each group has one handler, which may be of several topics."""
 
     def __init__(self, client: Client | str) -> None:
@@ -40,7 +40,7 @@ class App:
         self, topics: Topics, *, group: str, concurrency: int = 20, **options: Unpack[ConsumerOptions]
     ) -> Callable[[H], H]:
         """Makes a function the handler of topics, as `AsyncConsumer.run` says: coroutine functions run on the loop, others
-        in at most `concurrency` threads."""
+        in at most `concurrency` threads. `options` are `ConsumerOptions`."""
 
         def register(handler: H) -> H:
             def make(client: Client) -> AsyncConsumer:
@@ -53,6 +53,8 @@ class App:
 
     async def start(self) -> None:
         """Starts all consumers."""
+        if not self._handlers:
+            raise ValueError("there is nothing to run: no function has the decorator `@app.consumer(...)`")
         self._client = Client(self._given) if isinstance(self._given, str) else self._given
         try:
             for make, handler, concurrency in self._handlers:
@@ -96,15 +98,6 @@ class App:
     def run(self) -> None:
         """`asyncio.run` of `serve`."""
         asyncio.run(self.serve())
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 @contextlib.contextmanager

@@ -103,9 +103,11 @@ class Owner:
     """Whoever was given a client, or addresses and so has one of its own, which it closes."""
 
     def __init__(self, client: Client | str) -> None:
+        if not isinstance(client, (Client, str)):
+            kind = type(client).__name__
+            raise TypeError(f"a client is a Client or the address of a NameServer, as host:port, not {kind}")
         self._own = Client(client) if isinstance(client, str) else None
-        self._client = self._own or client
-        assert isinstance(self._client, Client)
+        self._client = client if isinstance(client, Client) else self._own
 
     @property
     def client(self) -> Client:

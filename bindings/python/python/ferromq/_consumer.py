@@ -8,12 +8,12 @@ import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, TypedDict, Union, cast
 
 from . import _ferromq
 from ._bridge import bridge
 from ._client import Client, Instant, Owner, Seconds, Topics, filters
+from ._context import AsyncStarting, Starting
 from ._ferromq import AsyncDelivery, Delivery, MessageQueue
 from .enums import Outcome
 from .errors import ClosedError
@@ -21,7 +21,7 @@ from .errors import ClosedError
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
 AsyncHandler = Callable[[AsyncDelivery], Union[Awaitable[Union[Outcome, None]], Outcome, None]]
 Handler = Callable[[Delivery], Union[Outcome, None]]
@@ -57,7 +57,7 @@ class ConsumerOptions(TypedDict, total=False):
     """In order: how long a queue pauses after a message that failed: 1 s by default."""
 
 
-class AsyncConsumer(Owner):
+class AsyncConsumer(Owner, AsyncStarting):
     """A consumer for asyncio. Entering it (`async with`), or `start`, joins the group.
 
     A message has to be acknowledged: `await message.ack()`. One that is not, and is forgotten, counts as failed, and comes
@@ -65,6 +65,8 @@ class AsyncConsumer(Owner):
     """
 
     def __init__(self, client: Client | str, group: str, topics: Topics, **options: Unpack[ConsumerOptions]) -> None:
+        """`client` is one, or NameServers: `"host:port"`, several with `;` between. `topics` is one, several, or each with
+        a filter. `options` are `ConsumerOptions`. Nothing begins before `start`, or `with`."""
         super().__init__(client)
         self._group, self._topics, self._options = group, filters(topics), options
         self._native: _ferromq.StreamConsumer | None = None
@@ -183,15 +185,6 @@ class AsyncConsumer(Owner):
             self._stopping = asyncio.Event()
         return self._stopping
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        await self.close()
-
 
 def _is_async(handler: Any) -> bool:
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))
@@ -222,7 +215,7 @@ def settle(message: Any, outcome: Outcome | None) -> Any:
     return message.ack()
 
 
-class Consumer(Owner):
+class Consumer(Owner, Starting):
     """A consumer for threads. Entering it (`with`), or `start`, joins the group.
 
     A message has to be acknowledged: `message.ack()`. One that is not, and is forgotten, counts as failed, and comes again.
@@ -230,6 +223,8 @@ class Consumer(Owner):
     """
 
     def __init__(self, client: Client | str, group: str, topics: Topics, **options: Unpack[ConsumerOptions]) -> None:
+        """`client` is one, or NameServers: `"host:port"`, several with `;` between. `topics` is one, several, or each with
+        a filter. `options` are `ConsumerOptions`. Nothing begins before `start`, or `with`."""
         super().__init__(client)
         self._group, self._topics, self._options = group, filters(topics), options
         self._native: _ferromq.StreamConsumer | None = None
@@ -334,10 +329,3 @@ class Consumer(Owner):
         if self._native is None:
             raise ClosedError("the consumer is not started: use `with`, or `start()`")
         return self._native
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
 from typing import TYPE_CHECKING, TypedDict, cast
 
 from . import _ferromq
 from ._bridge import bridge
 from ._client import Client, Owner, Seconds, Topics, filters
+from ._context import AsyncStarting, Starting
 from ._ferromq import AsyncLease, Lease
 from .errors import ClosedError
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
 
 class PopOptions(TypedDict, total=False):
@@ -31,6 +31,8 @@ class _Popping(Owner):
     _native: _ferromq.PopConsumer | None = None
 
     def __init__(self, client: Client | str, group: str, topics: Topics, **options: Unpack[PopOptions]) -> None:
+        """`client` is one, or NameServers: `"host:port"`, several with `;` between. `topics` is one, several, or each with
+        a filter. `options` are `PopOptions`. Nothing begins before `start`, or `with`."""
         super().__init__(client)
         self._group, self._topics, self._options = group, filters(topics), options
 
@@ -40,7 +42,7 @@ class _Popping(Owner):
         return self._native
 
 
-class AsyncPopConsumer(_Popping):
+class AsyncPopConsumer(_Popping, AsyncStarting):
     """A consumer that leases messages, for asyncio."""
 
     async def start(self) -> None:
@@ -66,17 +68,8 @@ class AsyncPopConsumer(_Popping):
             await self._native.close(bridge())
         await self._aclose_client()
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        await self.close()
-
-
-class PopConsumer(_Popping):
+class PopConsumer(_Popping, Starting):
     """A consumer that leases messages, for threads."""
 
     def start(self) -> None:
@@ -98,10 +91,3 @@ class PopConsumer(_Popping):
         if self._native is not None:
             self._native.close(None)
         self._close_client()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()

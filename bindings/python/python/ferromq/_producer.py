@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from types import TracebackType
 from typing import TYPE_CHECKING, TypedDict
 
 from . import _ferromq, propagation
 from ._bridge import bridge
 from ._client import Client, Owner, Seconds
+from ._context import AsyncClosing, Closing
 from ._ferromq import Message, MessageQueue, ReceivedMessage, Reply, SendReceipt
+from .propagation import carrying
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
 
 class ProducerOptions(TypedDict, total=False):
@@ -61,9 +62,7 @@ class AsyncSending(Owner):
         those with a `queue` to that one. It is on its way even if nobody awaits it; cancelling leaves open whether it
         is stored.
         """
-        if propagation.active is not None:
-            message = propagation.active(message)
-        return self._producer.send(bridge(), message, queue)
+        return self._producer.send(bridge(), carrying(message), queue)
 
     def send_many(self, messages: Iterable[Message]) -> asyncio.Future[list[SendReceipt]]:
         """Sends messages of one topic together, which is far faster than one by one. Each is stored on its own."""
@@ -71,7 +70,7 @@ class AsyncSending(Owner):
 
     def send_oneway(self, message: Message) -> asyncio.Future[None]:
         """Sends a message and does not wait for an answer: it may be lost, and nobody is told."""
-        return self._producer.send_oneway(bridge(), message)
+        return self._producer.send_oneway(bridge(), carrying(message))
 
     def recall(self, topic: str, handle: str) -> asyncio.Future[str]:
         """Takes back a timed message that is not due yet, by the `recall_handle` of its receipt. Returns its id."""
@@ -79,19 +78,20 @@ class AsyncSending(Owner):
 
     def request(self, question: Message, *, timeout: Seconds = 3.0) -> asyncio.Future[Reply]:
         """Sends a question, and waits until a consumer of its topic replies, for `timeout` at most."""
-        return self._producer.request(bridge(), question, timeout)
+        return self._producer.request(bridge(), carrying(question), timeout)
 
     def reply(self, question: ReceivedMessage, body: bytes | str) -> asyncio.Future[SendReceipt]:
         """Replies to a question that a consumer received."""
         return self._producer.reply(bridge(), question, body)
 
 
-class AsyncProducer(AsyncSending):
+class AsyncProducer(AsyncSending, AsyncClosing):
     """Sends messages, from a running event loop. Any number of tasks and loops may share it."""
 
     def __init__(
         self, client: Client | str, group: str = "DEFAULT_PRODUCER", **options: Unpack[ProducerOptions]
     ) -> None:
+        """`client` is one, or NameServers: `"host:port"`, several with `;` between. `options` are `ProducerOptions`."""
         super().__init__(client)
         self._producer = _ferromq.Producer(self.client._native, group, options)
 
@@ -99,14 +99,6 @@ class AsyncProducer(AsyncSending):
         """Waits until what is in flight has ended, up to the send timeout, and leaves the group."""
         await self._producer.close(bridge())
         await self._aclose_client()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 class Sending(Owner):
@@ -120,9 +112,7 @@ class Sending(Owner):
         Messages take turns among the queues of their topic; those with a `sharding_key` go to the queue of that key,
         those with a `queue` to that one.
         """
-        if propagation.active is not None:
-            message = propagation.active(message)
-        return self._producer.send(None, message, queue)
+        return self._producer.send(None, carrying(message), queue)
 
     def send_many(self, messages: Iterable[Message]) -> list[SendReceipt]:
         """Sends messages of one topic together, which is far faster than one by one. Each is stored on its own."""
@@ -130,7 +120,7 @@ class Sending(Owner):
 
     def send_oneway(self, message: Message) -> None:
         """Sends a message and does not wait for an answer: it may be lost, and nobody is told."""
-        self._producer.send_oneway(None, message)
+        self._producer.send_oneway(None, carrying(message))
 
     def recall(self, topic: str, handle: str) -> str:
         """Takes back a timed message that is not due yet, by the `recall_handle` of its receipt. Returns its id."""
@@ -138,19 +128,20 @@ class Sending(Owner):
 
     def request(self, question: Message, *, timeout: Seconds = 3.0) -> Reply:
         """Sends a question, and waits until a consumer of its topic replies, for `timeout` at most."""
-        return self._producer.request(None, question, timeout)
+        return self._producer.request(None, carrying(question), timeout)
 
     def reply(self, question: ReceivedMessage, body: bytes | str) -> SendReceipt:
         """Replies to a question that a consumer received."""
         return self._producer.reply(None, question, body)
 
 
-class Producer(Sending):
+class Producer(Sending, Closing):
     """Sends messages, from any thread. Any number of threads may share it."""
 
     def __init__(
         self, client: Client | str, group: str = "DEFAULT_PRODUCER", **options: Unpack[ProducerOptions]
     ) -> None:
+        """`client` is one, or NameServers: `"host:port"`, several with `;` between. `options` are `ProducerOptions`."""
         super().__init__(client)
         self._producer = _ferromq.Producer(self.client._native, group, options)
 
@@ -159,14 +150,8 @@ class Producer(Sending):
         self._producer.close(None)
         self._close_client()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
 
 def _batch(messages: Iterable[Message]) -> list[Message]:
     if propagation.active is not None:
-        return [propagation.active(message) for message in messages]
+        return [carrying(message) for message in messages]
     return messages if isinstance(messages, list) else list(messages)

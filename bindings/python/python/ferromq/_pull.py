@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from types import TracebackType
 from typing import TYPE_CHECKING, TypedDict, Union
 
 from . import _ferromq
 from ._bridge import bridge
 from ._client import Client, Instant, Owner, Seconds, Topics, filters
+from ._context import AsyncStarting, Starting
 from ._ferromq import Filter, MessageQueue, Pulled, ReceivedMessage
 from .errors import ClosedError
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
 
 class PullOptions(TypedDict, total=False):
@@ -42,7 +42,8 @@ class _Pulling(Owner):
     _native: _ferromq.PullConsumer | None = None
 
     def __init__(self, client: Client | str, group: str, topics: Topics = (), **options: Unpack[PullOptions]) -> None:
-        """With topics, shares their queues with the other members of the group; without, `assign` says which."""
+        """With topics, shares their queues with the other members of the group; without, `assign` says which. `options`
+        are `PullOptions`. Nothing begins before `start`, or `with`."""
         super().__init__(client)
         self._group, self._topics, self._options = group, filters(topics), options
 
@@ -69,7 +70,7 @@ class _Pulling(Owner):
         return self._native
 
 
-class AsyncPullConsumer(_Pulling):
+class AsyncPullConsumer(_Pulling, AsyncStarting):
     """A consumer that is asked for messages, for asyncio."""
 
     async def start(self) -> None:
@@ -86,9 +87,14 @@ class AsyncPullConsumer(_Pulling):
         """Fetches from these queues and no others, from where the group is on."""
         return self._started().assign(bridge(), queues, filter or Filter.all())
 
-    def poll(self, timeout: Seconds | None = None) -> asyncio.Future[list[ReceivedMessage]]:
+    async def poll(self, timeout: Seconds | None = None) -> list[ReceivedMessage]:
         """The next messages, as soon as there are any. What earlier polls returned counts as done from now on."""
-        return self._started().poll(bridge(), timeout)
+        native = self._started()
+        # Nothing is taken before this task goes on: whoever is cancelled while waiting loses nothing.
+        while await native.wait(bridge(), timeout):
+            if messages := native.take():
+                return messages
+        return []
 
     def pull(
         self, queue: MessageQueue, offset: int, most: int = 32, *, filter: Filter | None = None, wait: Seconds = 0.0
@@ -118,17 +124,8 @@ class AsyncPullConsumer(_Pulling):
             await self._native.close(bridge())
         await self._aclose_client()
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        await self.close()
-
-
-class PullConsumer(_Pulling):
+class PullConsumer(_Pulling, Starting):
     """A consumer that is asked for messages, for threads."""
 
     def start(self) -> None:
@@ -147,7 +144,11 @@ class PullConsumer(_Pulling):
 
     def poll(self, timeout: Seconds | None = None) -> list[ReceivedMessage]:
         """The next messages, as soon as there are any. What earlier polls returned counts as done from now on."""
-        return self._started().poll(None, timeout)
+        native = self._started()
+        while native.wait(None, timeout):
+            if messages := native.take():
+                return messages
+        return []
 
     def pull(
         self, queue: MessageQueue, offset: int, most: int = 32, *, filter: Filter | None = None, wait: Seconds = 0.0
@@ -176,10 +177,3 @@ class PullConsumer(_Pulling):
         if self._native is not None:
             self._native.close(None)
         self._close_client()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()

@@ -10,12 +10,14 @@ from collections.abc import Awaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Union
 
-from . import _ferromq, propagation
+from . import _ferromq
 from ._bridge import bridge
 from ._client import Client
+from ._context import AsyncStarting, Closing
 from ._ferromq import Message, ReceivedMessage, SendReceipt
 from ._producer import AsyncSending, ProducerOptions, Sending
 from .enums import TransactionState
+from .propagation import carrying
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -58,7 +60,7 @@ class AsyncTransaction:
             await self._native.end(bridge(), kind is None)
 
 
-class AsyncTransactionProducer(AsyncSending):
+class AsyncTransactionProducer(AsyncSending, AsyncStarting):
     """Sends messages in transactions, and others.
 
     `check` is asked what has become of the transaction of a message, which may have been sent by any producer of the
@@ -82,9 +84,7 @@ class AsyncTransactionProducer(AsyncSending):
 
     async def begin(self, message: Message) -> AsyncTransaction:
         """Stores a half message, which nobody sees until it is committed."""
-        if propagation.active is not None:
-            message = propagation.active(message)
-        return AsyncTransaction(await self._native.begin(bridge(), message))
+        return AsyncTransaction(await self._native.begin(bridge(), carrying(message)))
 
     async def close(self) -> None:
         """Waits until what is in flight has ended, and for checks that run, and leaves the group."""
@@ -103,15 +103,6 @@ class AsyncTransactionProducer(AsyncSending):
             except Exception:
                 _logger.exception("a checker failed: the broker asks again")
                 check.answer("unknown")
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 class Transaction:
@@ -144,7 +135,7 @@ class Transaction:
             self._native.end(None, kind is None)
 
 
-class TransactionProducer(Sending):
+class TransactionProducer(Sending, Closing):
     """Sends messages in transactions, and others.
 
     `check` is asked what has become of the transaction of a message, which may have been sent by any producer of the
@@ -163,20 +154,12 @@ class TransactionProducer(Sending):
 
     def begin(self, message: Message) -> Transaction:
         """Stores a half message, which nobody sees until it is committed."""
-        if propagation.active is not None:
-            message = propagation.active(message)
-        return Transaction(self._native.begin(None, message))
+        return Transaction(self._native.begin(None, carrying(message)))
 
     def close(self) -> None:
         """Waits until what is in flight has ended, and for checks that run, and leaves the group."""
         self._native.close(None)
         self._close_client()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
 
 
 def _answer(native: _ferromq.TransactionProducer, checker: Checker) -> None:

@@ -32,3 +32,8 @@ def use(inject: Callable[[dict[str, str]], Any] | None) -> None:
         return message.with_properties(carrier) if carrier else message
 
     active = carry
+
+
+def carrying(message: Message) -> Message:
+    """The message as it is to be sent."""
+    return message if active is None else active(message)

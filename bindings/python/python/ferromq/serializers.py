@@ -33,9 +33,10 @@ class JsonSerializer(Generic[T]):
 
     def serialize(self, value: T) -> bytes:
         """The body that a value is sent as."""
-        dump: Callable[[], str] | None = getattr(value, "model_dump_json", None)
+        dump: Callable[..., str] | None = getattr(value, "model_dump_json", None)
         if dump is not None:
-            return dump().encode()
+            # The names that `model_validate_json` reads.
+            return dump(by_alias=True).encode()
         plain: Any = value
         if dataclasses.is_dataclass(plain) and not isinstance(plain, type):
             plain = dataclasses.asdict(plain)

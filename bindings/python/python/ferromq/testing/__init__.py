@@ -3,8 +3,12 @@
     with LocalBroker() as broker:
         producer = Producer(broker.address)
 
-It is the real one, `ferromq standalone`, as a process of its own: a program under test may fork, block or crash, and the
-server stays what it is in production; and the wheel stays small. The program is what `FERROMQ_BIN` names, or `ferromq` in
+It is the real one, `ferromq standalone`, as a process of its own and not in the one that is tested: so it can be killed, as
+a crash would; it is there after a fork; it takes no turn of the interpreter that is tested, and what blocks or crashes that
+one leaves it alone; and it is, with its defaults, what runs in production.
+
+The program comes with `pip install "ferromq[server]"`, on Linux. It is a distribution of its own, because it is several times
+the size of the client. Which is taken: the argument `program`, `FERROMQ_BIN`, the one of this Python environment, the one in
 `PATH`. With pytest, the fixture `ferromq_broker` is one for the session.
 """
 
@@ -15,6 +19,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sysconfig
 import tempfile
 import time
 from collections.abc import Mapping
@@ -37,7 +42,8 @@ class LocalBroker:
     """A NameServer and a broker on free ports of this machine, with their store in a temporary directory."""
 
     def __init__(self, *, settings: Mapping[str, str] | None = None, program: str | None = None) -> None:
-        """`settings` are keys of RocketMQ's broker.conf; `program` is the server, if it is not found by itself."""
+        """`settings` are keys of RocketMQ's broker.conf; `program` is the server, where not the one that is
+        found by itself."""
         self._settings = {
             "mappedFileSizeCommitLog": "16777216",
             "mappedFileSizeConsumeQueue": "600000",
@@ -124,7 +130,11 @@ class LocalBroker:
             self._dir = None
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -140,9 +150,19 @@ _PORTS = {"namesrv": (0,), "listen": (-2, 0, 1), "http": (0,), "mqtt": (0,)}
 
 
 def _program() -> str:
-    found = os.environ.get("FERROMQ_BIN") or shutil.which("ferromq")
+    named = os.environ.get("FERROMQ_BIN")
+    if named:
+        found = shutil.which(named)
+        if not found:
+            raise RuntimeError(f"FERROMQ_BIN names no program: {named!r}")
+        return found
+    # An environment that is used without being activated is not in PATH.
+    found = shutil.which("ferromq", path=sysconfig.get_path("scripts")) or shutil.which("ferromq")
     if not found:
-        raise RuntimeError("no broker: name the program `ferromq` by FERROMQ_BIN, or put it in PATH")
+        raise RuntimeError(
+            'there is no broker to start: `pip install "ferromq[server]"` brings one (on Linux);'
+            " or name the program `ferromq` by FERROMQ_BIN, or put it in PATH"
+        )
     return found
 
 
