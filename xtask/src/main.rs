@@ -1,12 +1,15 @@
-//! The project's own commands, which README, CI and people share: `cargo xtask check`, `test`, `bench`, `official`, `docs`, `dashboard`, `wheel`.
+//! The project's own commands, which README, CI and people share: `cargo xtask check`, `test`, `bench`, `compare`,
+//! `official`, `docs`, `dashboard`, `wheel`.
 //!
 //! Always true:
 //! * a command stops at the first step that fails, with the step's own exit code, and says which it was;
-//! * it needs the machine's toolchains, and installs nothing but npm's packages in `dashboard/` and
+//! * it needs the machine's toolchains, and installs nothing but npm's packages in `dashboard/` and `bindings/node/` and
 //!   virtual environments for Python's below the target directory; what is skipped for want of a tool is said.
 
 mod bench;
+mod compare;
 mod dashboard;
+mod node;
 mod official;
 mod python;
 mod wheel;
@@ -33,6 +36,8 @@ enum Task {
     },
     /// FerroMQ and the official Java broker, measured in one run: prints a section for docs/benchmarks.md
     Bench(bench::Args),
+    /// A package for another language beside others, measured in one run: prints a table
+    Compare(compare::Args),
     /// Runs a command beside the official Java servers, as in `cargo xtask official -- pytest`
     Official(official::Args),
     /// Prints the pages of docs/ that derive from tables in the code
@@ -48,6 +53,7 @@ fn main() -> ExitCode {
         Task::Check => check(),
         Task::Test { arguments } => test(&arguments),
         Task::Bench(args) => bench::run(&args),
+        Task::Compare(args) => compare::compare(&args),
         Task::Official(args) => official::exec(&args),
         Task::Docs => docs(),
         Task::Dashboard => dashboard::build(),
@@ -88,7 +94,7 @@ fn check() -> Result<()> {
 }
 
 /// The tests that start a server start the binary that is shipped, so it is built first, optimised; the tests
-/// themselves are built with debug assertions. The Python package is tested when no tests are named.
+/// themselves are built with debug assertions. The packages of Python and Node are tested when no tests are named.
 fn test(arguments: &[OsString]) -> Result<()> {
     run("the binary", cargo(["build", "--release", "--locked", "-p", "ferromq"]))?;
     let server = target_dir().join("release/ferromq");
@@ -101,7 +107,8 @@ fn test(arguments: &[OsString]) -> Result<()> {
     if !arguments.is_empty() {
         return Ok(());
     }
-    python::test(&server)
+    python::test(&server)?;
+    node::test(&server)
 }
 
 /// Pages of docs/ that are printed from tables in the code.

@@ -1,0 +1,167 @@
+// Sending, and being handed messages.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { Consumer, Filter, Producer } from 'ferromq'
+
+import { address, LIMIT, name } from './server.mjs'
+
+test('what is sent is received with all that it has', { timeout: LIMIT }, async () => {
+  const topic = name('Basics')
+  const producer = new Producer(address())
+  const receipt = await producer.send({
+    topic,
+    body: 'grüße',
+    tag: 'a',
+    keys: ['k1', 'k2'],
+    properties: { colour: 'bleu ciel', größe: 'ß' },
+    flag: -7,
+  })
+  assert.equal(receipt.status, 'stored')
+  assert.equal(receipt.queue.topic, topic)
+  assert.equal(receipt.offset, 0)
+
+  const consumer = new Consumer(address(), { group: name('readers'), topics: topic, consumeFrom: 'first' })
+  const message = await consumer.receive()
+  assert.equal(message.topic, topic)
+  assert.equal(message.text(), 'grüße')
+  assert.deepEqual(message.body, Buffer.from('grüße'))
+  assert.equal(message.tag, 'a')
+  assert.deepEqual(message.keys, ['k1', 'k2'])
+  assert.equal(message.properties.colour, 'bleu ciel')
+  assert.equal(message.properties['größe'], 'ß')
+  assert.equal(message.flag, -7)
+  assert.equal(message.messageId, receipt.messageId)
+  assert.equal(message.place, receipt.place)
+  assert.ok(message.queue.equals(receipt.queue))
+  assert.equal(message.queueOffset, receipt.offset)
+  assert.equal(message.reconsumeTimes, 0)
+  assert.ok(Math.abs(Date.now() - message.bornAt.getTime()) < LIMIT)
+  assert.ok(message.storedAt instanceof Date)
+  assert.match(message.bornHost, /:\d+$/)
+  await message.ack()
+  await assert.rejects(message.ack(), { name: 'FerroMQError', code: 'SETTLED' })
+  await consumer.close()
+  await producer.close()
+})
+
+test('many at once are stored and received, each once', { timeout: LIMIT }, async () => {
+  const topic = name('Many')
+  const producer = new Producer(address())
+  const sent = new Set()
+  const single = Array.from({ length: 600 }, (_, n) => producer.send({ topic, body: `single ${n}` }))
+  for (const receipt of await Promise.all(single)) sent.add(receipt.messageId)
+  for (let n = 0; n < 3; n++) {
+    const batch = Array.from({ length: 500 }, (_, k) => ({ topic, body: Buffer.from(`batch ${n} ${k}`), tag: 'x' }))
+    for (const receipt of await producer.sendMany(batch)) sent.add(receipt.messageId)
+  }
+  assert.equal(sent.size, 2100)
+  const consumer = new Consumer(address(), { group: name('readers'), topics: topic, consumeFrom: 'first' })
+  for await (const message of consumer) {
+    assert.ok(sent.delete(message.messageId))
+    assert.match(message.text(), /^(single|batch)/)
+    await message.ack()
+    if (sent.size === 0) break
+  }
+  await consumer.close()
+  await producer.close()
+})
+
+test('only what the filter wants comes', { timeout: LIMIT }, async () => {
+  const topic = name('Filtered')
+  const producer = new Producer(address())
+  for (const tag of ['a', 'b', 'c']) await producer.send({ topic, body: tag, tag, properties: { price: '5' } })
+  const by = async (filter, expected) => {
+    const options = { group: name('readers'), topics: { [topic]: filter }, consumeFrom: 'first' }
+    const consumer = new Consumer(address(), options)
+    const got = new Set()
+    while (got.size < expected.length) {
+      const message = await consumer.receive()
+      got.add(message.text())
+      message.ack()
+    }
+    assert.deepEqual([...got].sort(), expected)
+    await consumer.close()
+  }
+  await by('a || c', ['a', 'c'])
+  await by(Filter.all(), ['a', 'b', 'c'])
+  await producer.close()
+})
+
+test('a message that failed comes again', { timeout: LIMIT }, async () => {
+  const topic = name('Again')
+  const producer = new Producer(address())
+  await producer.send({ topic, body: 'once more' })
+  const consumer = new Consumer(address(), { group: name('readers'), topics: topic, consumeFrom: 'first' })
+  const first = await consumer.receive()
+  await first.nack({ delayLevel: 1 })
+  const second = await consumer.receive()
+  assert.equal(second.messageId, first.messageId)
+  assert.equal(second.topic, topic)
+  assert.equal(second.reconsumeTimes, 1)
+  await second.ack()
+  await consumer.close()
+  await producer.close()
+})
+
+test('a message that cannot be sent rejects, and those beside it are sent', { timeout: LIMIT }, async () => {
+  const topic = name('Invalid')
+  const producer = new Producer(address())
+  const wrong = [
+    { topic: 'no blanks', body: 'x' },
+    { topic, body: '' },
+    { topic, body: 42 },
+    { topic, body: 'x', delayLevel: 99 },
+    { topic, body: 'x', properties: { TAGS: 'x' } },
+    { topic, body: 'x', deliverAt: Number.NaN },
+  ]
+  const ended = await Promise.allSettled([
+    producer.send({ topic, body: 'before' }),
+    ...wrong.map((message) => producer.send(message)),
+    producer.send({ topic, body: 'after' }),
+  ])
+  assert.equal(ended[0].status, 'fulfilled')
+  assert.equal(ended.at(-1).status, 'fulfilled')
+  for (const { reason } of ended.slice(1, -1)) {
+    assert.equal(reason.code, 'INVALID_MESSAGE')
+    assert.equal(reason.retryable, false)
+    assert.equal(reason.remedy, 'fix_call')
+  }
+  await producer.close()
+  await assert.rejects(producer.send({ topic, body: 'x' }), { code: 'CLOSED' })
+})
+
+test('an aborted receive loses nothing', { timeout: LIMIT }, async () => {
+  const topic = name('Aborted')
+  const producer = new Producer(address())
+  await producer.send({ topic, body: '0' })
+  const consumer = new Consumer(address(), { group: name('readers'), topics: topic, consumeFrom: 'first' })
+  const got = new Set([(await consumer.receive()).text()])
+  for (let n = 1; n < 50; n++) {
+    const controller = new AbortController()
+    const received = consumer.receive({ signal: controller.signal })
+    const sent = producer.send({ topic, body: String(n) })
+    setTimeout(() => controller.abort(new Error('enough')), n % 5)
+    try {
+      got.add((await received).text())
+    } catch (error) {
+      assert.equal(error.message, 'enough')
+    }
+    await sent
+  }
+  while (got.size < 50) got.add((await consumer.receive()).text())
+  assert.equal(await consumer.receive({ timeout: 5 }), undefined)
+  await assert.rejects(consumer.receive({ signal: AbortSignal.abort() }), { name: 'AbortError' })
+  await consumer.close()
+  await assert.rejects(consumer.receive(), { code: 'CLOSED' })
+  await producer.close()
+})
+
+test('a wrong option is refused by its name', () => {
+  assert.throws(() => new Producer('127.0.0.1:1', { retrys: 3 }), { code: 'CONFIG', message: /retrys/ })
+  assert.throws(() => new Consumer('127.0.0.1:1', { group: 'g', topics: 't', consumeFrom: 'middle' }), {
+    code: 'CONFIG',
+  })
+  assert.throws(() => new Producer(''), { code: 'CONFIG' })
+})

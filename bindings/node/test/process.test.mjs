@@ -1,0 +1,109 @@
+// How a process, a thread and the garbage collector get along with what is open.
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
+
+import { Consumer, Producer } from 'ferromq'
+
+import { run } from './program.mjs'
+import { address, LIMIT, name, own } from './server.mjs'
+
+const open = `
+  const producer = new Producer(process.env.ADDRESS);
+  await producer.send({ topic: process.env.TOPIC, body: 'x' });
+  const transactions = new TransactionProducer(process.env.ADDRESS, { group: 'p' + process.env.TOPIC, check: () => 'commit' });
+  const consumer = new Consumer(process.env.ADDRESS, { group: process.env.TOPIC, topics: process.env.TOPIC, consumeFrom: 'first' });
+  const message = await consumer.receive();
+`
+
+test('what is open and idle keeps no process alive', { timeout: LIMIT }, async () => {
+  const { code, said } = await run(`${open} console.log('end')`)
+  assert.equal(said, 'end\n')
+  assert.equal(code, 0)
+})
+
+test('a process that waits for a message stays, and may exit nevertheless', { timeout: LIMIT }, async () => {
+  const { code, said } = await run(`${open}
+    setTimeout(() => { console.log('still here'); process.exit(7) }, 300).unref();
+    producer.send({ topic: process.env.TOPIC + '2', body: 'in flight' });
+    await consumer.receive();
+  `)
+  assert.equal(said, 'still here\n')
+  assert.equal(code, 7)
+})
+
+test('an exception nobody catches ends the process as ever', { timeout: LIMIT }, async () => {
+  const { code, said } = await run(`${open} producer.send({ topic: 'no blanks', body: 'x' })`)
+  assert.equal(code, 1)
+  assert.match(said, /INVALID_MESSAGE/)
+})
+
+test('threads end with clients open, and others go on', { timeout: LIMIT }, async (t) => {
+  const topic = name('Threads')
+  const producer = own(t, new Producer(address()))
+  const program = `
+    const { workerData, parentPort } = require('node:worker_threads')
+    const { Consumer, Producer } = require(workerData.module)
+    const producer = new Producer(workerData.address)
+    const consumer = new Consumer(workerData.address, { group: 'g' + Math.random().toString(36).slice(2), topics: workerData.topic })
+    ;(async () => {
+      await consumer.start()
+      for (let n = 0; n < 50; n++) producer.send({ topic: workerData.topic, body: String(n) })
+      await producer.send({ topic: workerData.topic, body: 'ready' })
+      parentPort.postMessage('ready')
+      for await (const message of consumer) void message
+    })()
+  `
+  const module = new URL('../dist/index.js', import.meta.url).pathname
+  for (let round = 0; round < 3; round++) {
+    const workerData = { module, address: address(), topic }
+    const workers = Array.from({ length: 2 }, () => new Worker(program, { eval: true, workerData }))
+    await Promise.all(workers.map((worker) => once(worker, 'message')))
+    await Promise.all(workers.map((worker) => worker.terminate()))
+  }
+  assert.equal((await producer.send({ topic, body: 'and on' })).status, 'stored')
+})
+
+test('a message that is forgotten comes again', { timeout: LIMIT }, async () => {
+  const { code, said } = await run(
+    `
+    const producer = new Producer(process.env.ADDRESS)
+    await producer.send({ topic: process.env.TOPIC, body: 'x' })
+    const consumer = new Consumer(process.env.ADDRESS, { group: process.env.TOPIC, topics: process.env.TOPIC, consumeFrom: 'first', inOrder: true, pauseAfterFailure: 10 })
+    await (async () => { await consumer.receive() })()
+    let again
+    while (again === undefined) {
+      gc()
+      again = await consumer.receive({ timeout: 50 })
+    }
+    console.log(again.text(), again.reconsumeTimes)
+    await again.ack()
+    await consumer.close()
+    await producer.close()
+  `,
+    { flags: ['--expose-gc'] },
+  )
+  assert.equal(said, 'x 1\n')
+  assert.equal(code, 0)
+})
+
+test('a slow handler holds up nobody else', { timeout: LIMIT }, async (t) => {
+  const topic = name('Slow')
+  const producer = own(t, new Producer(address()))
+  await producer.sendMany(Array.from({ length: 2000 }, (_, n) => ({ topic, body: String(n) })))
+  const consumer = own(t, new Consumer(address(), { group: name('g'), topics: topic, consumeFrom: 'first' }))
+  let ticks = 0
+  const ticking = setInterval(() => ticks++, 1)
+  let left = 2000
+  for await (const message of consumer) {
+    const end = performance.now() + 0.5
+    while (performance.now() < end);
+    message.ack()
+    if (--left === 0) break
+  }
+  clearInterval(ticking)
+  // One for each turn of a millisecond, and far less only where others take the processor.
+  assert.ok(ticks >= 5, `${ticks} ticks in a second of work`)
+})

@@ -1,0 +1,32 @@
+// The server of a test file: the one that FERROMQ_TEST_SERVER names (a NameServer's address), or a broker of its own.
+
+import { after, before } from 'node:test'
+
+import { LocalBroker } from 'ferromq/testing'
+
+/** Anything that is waited for may take so long: machines of CI are slow. */
+export const LIMIT = 60_000
+
+const server = { address: process.env.FERROMQ_TEST_SERVER ?? '' }
+
+if (server.address === '') {
+  let broker
+  before(async () => {
+    broker = await LocalBroker.start()
+    server.address = broker.address
+  })
+  after(() => broker?.close())
+}
+
+/** Its address, once tests run. */
+export const address = () => server.address
+
+let names = 0
+/** A name that no other test has. */
+export const name = (of) => `${of}-${process.pid}-${Date.now().toString(36)}-${names++}`
+
+/** Closes something at the end of a test. */
+export function own(t, thing) {
+  t.after(() => thing.close())
+  return thing
+}
