@@ -68,12 +68,10 @@ fn clients_that_are_back_at_once_do_not_revoke_the_wills_of_the_crash() {
     let server = Setup::new(Peer::Ferromq, dir.path(), &[]).start();
     let watching = Connect::persistent(Version::V5, "watcher");
     client(&server, &watching).subscribe("wills/#", 1);
-    let persistent: Vec<_> = (0..CLIENTS)
-        .map(|number| Connect::persistent(Version::V5, &format!("c{number}")))
-        .collect();
-    let with_will = |number: usize| {
-        persistent[number].clone().will(Will::new(&format!("wills/{number}"), "crashed"))
-    };
+    let persistent: Vec<_> =
+        (0..CLIENTS).map(|number| Connect::persistent(Version::V5, &format!("c{number}"))).collect();
+    let with_will =
+        |number: usize| persistent[number].clone().will(Will::new(&format!("wills/{number}"), "crashed"));
     let before: Vec<_> = (0..CLIENTS).map(|number| client(&server, &with_will(number))).collect();
     let server = again(server);
     let after: Vec<_> = persistent.iter().map(|persistent| client(&server, persistent)).collect();
