@@ -4,14 +4,12 @@
 //! [`StreamConsumer::take`] does not wait. So whoever aborts while waiting loses nothing.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 
 use ferromq_bindings::{Fault, Open};
 use ferromq_client::{Delivery, MessageStream, PushConsumer, PushConsumerBuilder};
 use futures_util::FutureExt as _;
 use napi_derive::napi;
 use parking_lot::Mutex;
-use serde::Deserialize;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::timeout;
 
@@ -21,46 +19,10 @@ use crate::client::Client;
 use crate::errors::thrown;
 use crate::joining::{Joining, not_started};
 use crate::message::queues_json;
-use crate::options::{From, Ms, limit, read, strategy, topics};
+use crate::options::{configured, limit, topics};
 
 /// Bytes of bodies after which a batch takes no further message: a body that JavaScript keeps, keeps its batch.
 const BATCH_BYTES: usize = 64 * 1024;
-
-/// How a consumer consumes. What is none stays as it is in the client.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Options {
-    in_order: Option<bool>,
-    broadcasting: Option<PathBuf>,
-    consume_from: Option<From>,
-    strategy: Option<String>,
-    fetch_batch: Option<u32>,
-    max_buffered: Option<usize>,
-    max_buffered_bytes: Option<usize>,
-    max_span: Option<u64>,
-    max_reconsume_times: Option<u32>,
-    pause_after_failure: Option<Ms>,
-}
-
-impl Options {
-    fn apply(self, mut to: PushConsumerBuilder) -> Result<PushConsumerBuilder, Fault> {
-        type B = PushConsumerBuilder;
-        if self.in_order == Some(true) {
-            to = to.in_order();
-        }
-        to = self.broadcasting.into_iter().fold(to, B::broadcasting);
-        to = self.consume_from.into_iter().fold(to, |to, from| to.consume_from(from.start()));
-        if let Some(name) = self.strategy {
-            to = to.strategy(strategy(&name)?);
-        }
-        to = self.fetch_batch.into_iter().fold(to, B::fetch_batch);
-        to = self.max_buffered.into_iter().fold(to, B::max_buffered);
-        to = self.max_buffered_bytes.into_iter().fold(to, B::max_buffered_bytes);
-        to = self.max_span.into_iter().fold(to, B::max_span);
-        to = self.max_reconsume_times.into_iter().fold(to, B::max_reconsume_times);
-        Ok(self.pause_after_failure.into_iter().fold(to, |to, time| to.pause_after_failure(time.0)))
-    }
-}
 
 /// A consumer that is handed messages.
 #[napi]
@@ -114,7 +76,7 @@ impl StreamConsumer {
     #[napi(constructor)]
     pub fn new(client: &Client, group: String, subscribed: String, options: String) -> napi::Result<Self> {
         let build = || {
-            let builder = read::<Options>(&options)?.apply(client.open()?.push_consumer(&group))?;
+            let builder = configured(&options, client.open()?.push_consumer(&group))?;
             let subscribe = |builder: PushConsumerBuilder, (topic, filter): (String, _)| {
                 builder.subscribe(&topic, filter)
             };

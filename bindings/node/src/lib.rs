@@ -19,7 +19,7 @@
 //! | `packed` | the form in which much crosses at once |
 //! | `errors` | what JavaScript is told of an error |
 //! | `joining` | consumers before and after they join their group |
-//! | `options` | times, filters and switches in JSON |
+//! | `options` | options, times and filters in JSON |
 //! | `message`, `batch` | messages to send, messages that came |
 //! | `client`, `producer`, `transaction`, `consumer`, `pull`, `pop`, `admin` | the client's API |
 //! | `logging` | what the client logs, for JavaScript's logger |

@@ -1,17 +1,157 @@
-//! Times, filters and switches, as they are in the JSON of options.
+//! Options, times and filters, as they are in JSON.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use ferromq_bindings::Fault;
-use ferromq_client::{ConsumeFrom, Filter, Strategy, Timestamp, UnknownStrategy};
+use ferromq_bindings::{Configure, Fault, OptionError, SwitchOrDuration, TlsFiles, Value, patience};
+use ferromq_client::{ConsumeFrom, Credentials, Filter, Timestamp, Tls};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value as Json};
 
-/// How long whoever waits without a limit waits: longer than any process lives.
-pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Sets the options of an object. Null is as if it were not there.
+pub(crate) fn configured<B: Configure>(json: &str, builder: B) -> Result<B, Fault> {
+    let options: Map<String, Json> = read(json)?;
+    options.into_iter().filter(|(_, value)| !value.is_null()).try_fold(builder, |builder, (name, value)| {
+        builder.set(&snake_case(&name), Given(value)).map_err(|error| match error {
+            OptionError::Unknown(known) => {
+                let known: Vec<_> = known.iter().map(|name| camel_case(name)).collect();
+                Fault::config(format_args!("there is no option {name:?}: there are {}", known.join(", ")))
+            }
+            OptionError::Value(fault) => Fault::config(format_args!("{name}: {}", fault.text)),
+        })
+    })
+}
 
-/// Reads options.
+/// `sendTimeout` as `send_timeout`. What is no name of JavaScript's stays none of Rust's.
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        match letter {
+            '_' => snake.push('-'),
+            'A'..='Z' => snake.extend(['_', letter.to_ascii_lowercase()]),
+            _ => snake.push(letter),
+        }
+    }
+    snake
+}
+
+/// `send_timeout` as `sendTimeout`.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let mut camel = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let (first, rest) = word.split_at(1);
+        camel.push_str(&first.to_ascii_uppercase());
+        camel.push_str(rest);
+    }
+    camel
+}
+
+/// What is given as an option.
+struct Given(Json);
+
+impl Given {
+    fn read<T: DeserializeOwned>(self) -> Result<T, Fault> {
+        serde_json::from_value(self.0).map_err(Fault::config)
+    }
+}
+
+impl Value for Given {
+    type Error = Fault;
+
+    fn unfit(fault: Fault) -> Fault {
+        fault
+    }
+
+    fn switch(self) -> Result<bool, Fault> {
+        self.read()
+    }
+
+    fn u32(self) -> Result<u32, Fault> {
+        self.read()
+    }
+
+    fn u64(self) -> Result<u64, Fault> {
+        self.read()
+    }
+
+    fn usize(self) -> Result<usize, Fault> {
+        self.read()
+    }
+
+    fn text(self) -> Result<String, Fault> {
+        self.read()
+    }
+
+    fn path(self) -> Result<PathBuf, Fault> {
+        self.read()
+    }
+
+    fn duration(self) -> Result<Duration, Fault> {
+        Ok(self.read::<Ms>()?.0)
+    }
+
+    fn switch_or_duration(self) -> Result<SwitchOrDuration, Fault> {
+        match self.0 {
+            Json::Bool(switch) => Ok(SwitchOrDuration::Switch(switch)),
+            _ => Ok(SwitchOrDuration::Duration(self.duration()?)),
+        }
+    }
+
+    fn start(self) -> Result<ConsumeFrom, Fault> {
+        Ok(self.read::<Place>()?.0)
+    }
+
+    fn tls(self) -> Result<Tls, Fault> {
+        self.read::<Encryption>()?.files().read()
+    }
+
+    fn credentials(self) -> Result<Credentials, Fault> {
+        Ok(self.read::<Keys>()?.credentials())
+    }
+}
+
+/// How connections are encrypted.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Encryption {
+    authorities: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    server_name: Option<String>,
+    #[serde(default)]
+    trust_anyone: bool,
+}
+
+impl Encryption {
+    fn files(self) -> TlsFiles {
+        let Self { authorities, certificate, key, server_name, trust_anyone } = self;
+        TlsFiles { authorities, certificate, key, server_name, trust_anyone }
+    }
+}
+
+/// What requests are signed with.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Keys {
+    access_key: String,
+    secret_key: String,
+    security_token: Option<String>,
+}
+
+impl Keys {
+    fn credentials(&self) -> Credentials {
+        let credentials = Credentials::new(&self.access_key, &self.secret_key);
+        match &self.security_token {
+            Some(token) => credentials.with_security_token(token),
+            None => credentials,
+        }
+    }
+}
+
+/// Reads what is JSON.
 pub(crate) fn read<T: DeserializeOwned>(json: &str) -> Result<T, Fault> {
     serde_json::from_str(json).map_err(Fault::config)
 }
@@ -36,31 +176,36 @@ impl<'de> Deserialize<'de> for Ms {
 
 /// How long to wait: forever, if it is not said.
 pub(crate) fn limit(milliseconds: Option<f64>) -> Result<Duration, Fault> {
-    milliseconds.map_or(Ok(FOREVER), |time| Ok(Ms::of(time)?.0.min(FOREVER)))
+    let limit = milliseconds.map(Ms::of).transpose()?;
+    Ok(patience(limit.map(|limit| limit.0)))
 }
 
 /// `"first"`, `"last"`, or a time in milliseconds since 1970.
 #[derive(Clone, Copy, Deserialize)]
+#[serde(from = "Written")]
+pub(crate) struct Place(pub(crate) ConsumeFrom);
+
+#[derive(Deserialize)]
 #[serde(untagged, expecting = "allowed is first, last or a time")]
-pub(crate) enum From {
-    Place(Place),
+enum Written {
+    Named(Named),
     Time(f64),
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Place {
+enum Named {
     First,
     Last,
 }
 
-impl From {
-    pub(crate) fn start(self) -> ConsumeFrom {
-        match self {
-            Self::Place(Place::First) => ConsumeFrom::First,
-            Self::Place(Place::Last) => ConsumeFrom::Last,
-            Self::Time(time) => ConsumeFrom::Time(Timestamp(time as i64)),
-        }
+impl From<Written> for Place {
+    fn from(written: Written) -> Self {
+        Self(match written {
+            Written::Named(Named::First) => ConsumeFrom::First,
+            Written::Named(Named::Last) => ConsumeFrom::Last,
+            Written::Time(time) => ConsumeFrom::Time(Timestamp(time as i64)),
+        })
     }
 }
 
@@ -90,7 +235,14 @@ pub(crate) fn topics(json: &str) -> Result<Vec<(String, Filter)>, Fault> {
     topics.into_iter().map(|(topic, wanted)| Ok((topic, wanted.filter()?))).collect()
 }
 
-/// A strategy by the name that official clients have for it.
-pub(crate) fn strategy(name: &str) -> Result<Strategy, Fault> {
-    name.parse().map_err(|error: UnknownStrategy| Fault::config(error))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_javascript() {
+        assert_eq!(snake_case("retryAnotherBrokerWhenNotStored"), "retry_another_broker_when_not_stored");
+        assert_eq!(camel_case("retry_another_broker_when_not_stored"), "retryAnotherBrokerWhenNotStored");
+        assert_ne!(snake_case("send_timeout"), "send_timeout");
+    }
 }

@@ -6,35 +6,13 @@ use ferromq_bindings::{Fault, Open};
 use ferromq_client::{self as core, PopConsumerBuilder};
 use napi::bindgen_prelude::ClassInstance;
 use napi_derive::napi;
-use serde::Deserialize;
 
 use crate::batch::Batch;
 use crate::bridge::Bridge;
 use crate::client::Client;
 use crate::errors::thrown;
 use crate::joining::Joining;
-use crate::options::{Ms, read, topics};
-
-/// How messages are leased. What is none stays as it is in the client.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Options {
-    invisible_time: Option<Ms>,
-    #[serde(default)]
-    from_oldest: bool,
-    #[serde(default)]
-    in_order: bool,
-}
-
-impl Options {
-    fn apply(self, mut to: PopConsumerBuilder) -> PopConsumerBuilder {
-        to = self.invisible_time.into_iter().fold(to, |to, time| to.invisible_time(time.0));
-        if self.from_oldest {
-            to = to.from_oldest();
-        }
-        if self.in_order { to.in_order() } else { to }
-    }
-}
+use crate::options::{Ms, configured, topics};
 
 /// A consumer that leases messages.
 #[napi]
@@ -53,7 +31,7 @@ impl PopConsumer {
     #[napi(constructor)]
     pub fn new(client: &Client, group: String, subscribed: String, options: String) -> napi::Result<Self> {
         let build = || {
-            let builder = read::<Options>(&options)?.apply(client.open()?.pop_consumer(&group));
+            let builder = configured(&options, client.open()?.pop_consumer(&group))?;
             let subscribe =
                 |builder: PopConsumerBuilder, (topic, filter): (String, _)| builder.subscribe(&topic, filter);
             Ok::<_, Fault>(topics(&subscribed)?.into_iter().fold(builder, subscribe))

@@ -2,80 +2,16 @@
 
 use bytes::Bytes;
 use ferromq_bindings::{Fault, Open};
-use ferromq_client::{self as core, Compression, ProducerBuilder, Reply};
+use ferromq_client::{self as core, Reply};
 use napi_derive::napi;
-use serde::Deserialize;
 
 use crate::batch::Batch;
 use crate::bridge::{Answer, Bridge};
 use crate::client::Client;
 use crate::errors::thrown;
 use crate::message::Outgoing;
-use crate::options::{Ms, read};
+use crate::options::{Ms, configured};
 use crate::packed::Writer;
-
-/// How a producer sends. What is none stays as it is in the client.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Options {
-    send_timeout: Option<Ms>,
-    try_timeout: Option<Ms>,
-    retries: Option<u32>,
-    retry_another_broker_when_not_stored: Option<bool>,
-    max_message_size: Option<usize>,
-    compression: Option<Compressed>,
-    compress_over: Option<usize>,
-    compression_level: Option<u32>,
-    avoid_slow_brokers: Option<bool>,
-    topic_queues: Option<u32>,
-    linger: Option<Ms>,
-    linger_bytes: Option<usize>,
-    max_in_flight: Option<usize>,
-    max_in_flight_bytes: Option<usize>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Compressed {
-    None,
-    Zlib,
-    Lz4,
-    Zstd,
-}
-
-impl Compressed {
-    fn compression(self) -> Option<Compression> {
-        match self {
-            Self::None => None,
-            Self::Zlib => Some(Compression::Zlib),
-            Self::Lz4 => Some(Compression::Lz4),
-            Self::Zstd => Some(Compression::Zstd),
-        }
-    }
-}
-
-impl Options {
-    pub(crate) fn apply(self, mut to: ProducerBuilder) -> ProducerBuilder {
-        type B = ProducerBuilder;
-        to = self.send_timeout.into_iter().fold(to, |to, time| to.send_timeout(time.0));
-        to = self.try_timeout.into_iter().fold(to, |to, time| to.try_timeout(time.0));
-        to = self.retries.into_iter().fold(to, B::retries);
-        to = self
-            .retry_another_broker_when_not_stored
-            .into_iter()
-            .fold(to, B::retry_another_broker_when_not_stored);
-        to = self.max_message_size.into_iter().fold(to, B::max_message_size);
-        to = self.compression.into_iter().fold(to, |to, by| to.compression(by.compression()));
-        to = self.compress_over.into_iter().fold(to, B::compress_over);
-        to = self.compression_level.into_iter().fold(to, B::compression_level);
-        to = self.avoid_slow_brokers.into_iter().fold(to, B::avoid_slow_brokers);
-        to = self.topic_queues.into_iter().fold(to, B::topic_queues);
-        to = self.linger.into_iter().fold(to, |to, time| to.linger(time.0));
-        to = self.linger_bytes.into_iter().fold(to, B::linger_bytes);
-        to = self.max_in_flight.into_iter().fold(to, B::max_in_flight);
-        self.max_in_flight_bytes.into_iter().fold(to, B::max_in_flight_bytes)
-    }
-}
 
 /// Sends messages.
 #[napi]
@@ -92,7 +28,7 @@ impl Producer {
     #[napi(constructor)]
     pub fn new(bridge: &Bridge, client: &Client, group: String, options: String) -> napi::Result<Self> {
         let build = || {
-            let builder = read::<Options>(&options)?.apply(client.open()?.producer(&group));
+            let builder = configured(&options, client.open()?.producer(&group))?;
             let _context = bridge.runtime().enter();
             Ok::<_, Fault>(builder.build()?)
         };

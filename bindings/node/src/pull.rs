@@ -1,10 +1,9 @@
 //! Consumers that are asked for messages, queue by queue.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ferromq_bindings::{Fault, Open};
-use ferromq_client::{self as core, MessageQueue, PullConsumerBuilder, QueueOffset, Timestamp};
+use ferromq_client::{self as core, ConsumeFrom, MessageQueue, PullConsumerBuilder, QueueOffset};
 use napi_derive::napi;
 use serde::Deserialize;
 
@@ -14,50 +13,8 @@ use crate::client::Client;
 use crate::errors::thrown;
 use crate::joining::Joining;
 use crate::message::{QueueOf, queues_json};
-use crate::options::{From, Ms, Place, Wanted, limit, read, strategy, topics};
+use crate::options::{Ms, Place, Wanted, configured, limit, read, topics};
 use crate::packed::Writer;
-
-/// How a consumer is asked. What is none stays as it is in the client.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Options {
-    offsets_in: Option<PathBuf>,
-    consume_from: Option<From>,
-    strategy: Option<String>,
-    auto_commit: Option<AutoCommit>,
-    fetch_batch: Option<u32>,
-    max_buffered: Option<usize>,
-    max_buffered_bytes: Option<usize>,
-    max_polled: Option<usize>,
-}
-
-/// How often positions are committed; `false` for never.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(untagged, expecting = "allowed is a time, true or false")]
-enum AutoCommit {
-    Switch(bool),
-    Every(Ms),
-}
-
-impl Options {
-    fn apply(self, mut to: PullConsumerBuilder) -> Result<PullConsumerBuilder, Fault> {
-        type B = PullConsumerBuilder;
-        to = self.offsets_in.into_iter().fold(to, B::offsets_in);
-        to = self.consume_from.into_iter().fold(to, |to, from| to.consume_from(from.start()));
-        if let Some(name) = self.strategy {
-            to = to.strategy(strategy(&name)?);
-        }
-        to = match self.auto_commit {
-            None | Some(AutoCommit::Switch(true)) => to,
-            Some(AutoCommit::Switch(false)) => to.auto_commit(None),
-            Some(AutoCommit::Every(time)) => to.auto_commit(Some(time.0)),
-        };
-        to = self.fetch_batch.into_iter().fold(to, B::fetch_batch);
-        to = self.max_buffered.into_iter().fold(to, B::max_buffered);
-        to = self.max_buffered_bytes.into_iter().fold(to, B::max_buffered_bytes);
-        Ok(self.max_polled.into_iter().fold(to, B::max_polled))
-    }
-}
 
 /// A consumer that is asked for messages.
 #[napi]
@@ -84,7 +41,7 @@ impl PullConsumer {
     #[napi(constructor)]
     pub fn new(client: &Client, group: String, subscribed: String, options: String) -> napi::Result<Self> {
         let build = || {
-            let builder = read::<Options>(&options)?.apply(client.open()?.pull_consumer(&group))?;
+            let builder = configured(&options, client.open()?.pull_consumer(&group))?;
             let subscribe = |builder: PullConsumerBuilder, (topic, filter): (String, _)| {
                 builder.subscribe(&topic, filter)
             };
@@ -163,9 +120,9 @@ impl PullConsumer {
             let (consumer, queue) = asked?;
             match read(&to)? {
                 Target::Offset(offset) => consumer.seek(&queue, QueueOffset(offset))?,
-                Target::At(From::Place(Place::First)) => consumer.seek_to_first(&queue).await?,
-                Target::At(From::Place(Place::Last)) => consumer.seek_to_end(&queue).await?,
-                Target::At(From::Time(time)) => consumer.seek_to_time(&queue, Timestamp(time as i64)).await?,
+                Target::At(Place(ConsumeFrom::First)) => consumer.seek_to_first(&queue).await?,
+                Target::At(Place(ConsumeFrom::Last)) => consumer.seek_to_end(&queue).await?,
+                Target::At(Place(ConsumeFrom::Time(time))) => consumer.seek_to_time(&queue, time).await?,
             }
             Ok(())
         });
@@ -229,9 +186,9 @@ impl PullConsumer {
         bridge.run(id, async move {
             let (consumer, queue) = asked?;
             Ok(Some(match read(&place)? {
-                From::Place(Place::First) => consumer.min_offset(&queue).await?,
-                From::Place(Place::Last) => consumer.max_offset(&queue).await?,
-                From::Time(time) => consumer.offset_of(&queue, Timestamp(time as i64)).await?,
+                Place(ConsumeFrom::First) => consumer.min_offset(&queue).await?,
+                Place(ConsumeFrom::Last) => consumer.max_offset(&queue).await?,
+                Place(ConsumeFrom::Time(time)) => consumer.offset_of(&queue, time).await?,
             }))
         });
     }
@@ -254,7 +211,7 @@ impl PullConsumer {
 #[serde(rename_all = "lowercase")]
 enum Target {
     Offset(u64),
-    At(From),
+    At(Place),
 }
 
 impl Answer for core::Pulled {

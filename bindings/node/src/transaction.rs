@@ -13,9 +13,9 @@ use crate::bridge::{Answer, Bridge};
 use crate::client::Client;
 use crate::errors::thrown;
 use crate::message::Outgoing;
-use crate::options::read;
+use crate::options::configured;
 use crate::packed::Writer;
-use crate::producer::{Options, Producer};
+use crate::producer::Producer;
 
 /// Sends messages in transactions.
 #[napi]
@@ -30,11 +30,10 @@ impl TransactionProducer {
     #[napi(constructor)]
     pub fn new(bridge: &Bridge, client: &Client, group: String, options: String) -> napi::Result<Self> {
         let build = || {
-            let options: Options = read(&options)?;
             let (checks, checker) = Queue::queue();
-            let builder = client.open()?.transaction_producer(&group, checker);
+            let builder = configured(&options, client.open()?.transaction_producer(&group, checker))?;
             let _context = bridge.runtime().enter();
-            let producer = builder.with(|builder| options.apply(builder)).build()?;
+            let producer = builder.build()?;
             let plain = producer.producer().clone();
             let producer = Open::new("producer", producer);
             Ok::<_, Fault>(Self { producer, plain, checks: Arc::new(checks) })

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
+import { Client, Consumer, PopConsumer, Producer, PullConsumer } from '../index.mjs'
 import { KEPT, modules, text } from '../scripts/types.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -39,6 +40,27 @@ test('everything that is exported is documented, and every method', { skip }, ()
     }
   }
   assert.deepEqual(undocumented, [])
+})
+
+test('the options that are typed are those that there are', { skip }, () => {
+  const declarations = [...modules().values()].join('\n')
+  const given = { group: 'g', topics: 't', '?': 1 }
+  const of = {
+    ClientOptions: () => new Client('127.0.0.1:9', given),
+    ProducerOptions: () => new Producer('127.0.0.1:9', given),
+    ConsumerOptions: () => new Consumer('127.0.0.1:9', given),
+    PullOptions: () => new PullConsumer('127.0.0.1:9', given),
+    PopOptions: () => new PopConsumer('127.0.0.1:9', given),
+  }
+  for (const [type, make] of Object.entries(of)) {
+    const [, body] = declarations.match(new RegExp(`interface ${type} {\n([^}]*)}`))
+    const typed = [...body.matchAll(/^ {4}(\w+)\??:/gm)].map(([, name]) => name)
+    assert.throws(make, ({ message }) => {
+      const known = message.split('there are ')[1].split(', ')
+      assert.deepEqual(typed.filter((name) => !(name in given)), known, type)
+      return true
+    })
+  }
 })
 
 test("a strict user's program is accepted, and wrong ones are refused", { skip, timeout: 240_000 }, () => {

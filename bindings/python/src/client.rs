@@ -1,18 +1,19 @@
 //! The client: one identity, its connections, and what is made of it.
 
-use ferromq_bindings::{Fault, Open};
+use ferromq_bindings::{Open, TlsFiles};
 use ferromq_client as core;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::bridge::{Bridge, run};
-use crate::convert::Seconds;
+use crate::convert::configured;
 use crate::errors::raise;
 use crate::runtime::{Local, here};
 
 /// How connections are encrypted.
 #[pyclass(frozen, module = "ferromq", from_py_object)]
 #[derive(Clone)]
-pub(crate) struct Tls(core::Tls);
+pub(crate) struct Tls(pub(crate) core::Tls);
 
 #[pymethods]
 impl Tls {
@@ -22,33 +23,18 @@ impl Tls {
         authorities: Option<std::path::PathBuf>,
         certificate: Option<std::path::PathBuf>,
         key: Option<std::path::PathBuf>,
-        server_name: Option<&str>,
+        server_name: Option<String>,
         trust_anyone: bool,
     ) -> PyResult<Self> {
-        let tls = match (authorities, certificate, key) {
-            (None, None, None) if trust_anyone => core::Tls::trusting_anyone(),
-            (Some(authorities), None, None) if !trust_anyone => core::Tls::trusting(&authorities),
-            (Some(authorities), Some(certificate), Some(key)) if !trust_anyone => {
-                core::Tls::trusting_as(&authorities, &certificate, &key)
-            }
-            _ => {
-                let text =
-                    "TLS takes authorities, with certificate and key or without; or trust_anyone alone";
-                return Err(raise(Fault::config(text)));
-            }
-        };
-        let tls = match server_name {
-            Some(name) => tls.and_then(|tls| tls.for_server(name)),
-            None => tls,
-        };
-        tls.map(Self).map_err(raise)
+        let files = TlsFiles { authorities, certificate, key, server_name, trust_anyone };
+        files.read().map(Self).map_err(raise)
     }
 }
 
 /// What requests are signed with.
 #[pyclass(frozen, module = "ferromq", from_py_object)]
 #[derive(Clone)]
-pub(crate) struct Credentials(core::Credentials);
+pub(crate) struct Credentials(pub(crate) core::Credentials);
 
 #[pymethods]
 impl Credentials {
@@ -72,37 +58,8 @@ pub(crate) struct Client {
 #[pymethods]
 impl Client {
     #[new]
-    #[pyo3(signature = (name_servers, *, instance_name=None, unit_name=None, sticky=true, tls=None, credentials=None,
-        trace_topic=None, call_timeout=None, connect_timeout=None, route_refresh=None, heartbeat=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords")]
-    fn new(
-        py: Python<'_>,
-        name_servers: &str,
-        instance_name: Option<&str>,
-        unit_name: Option<&str>,
-        sticky: bool,
-        tls: Option<Tls>,
-        credentials: Option<Credentials>,
-        trace_topic: Option<&str>,
-        call_timeout: Option<Seconds>,
-        connect_timeout: Option<Seconds>,
-        route_refresh: Option<Seconds>,
-        heartbeat: Option<Seconds>,
-    ) -> PyResult<Self> {
-        type Builder = core::ClientBuilder;
-        let builder = core::Client::builder(name_servers).sticky(sticky);
-        let builder = instance_name.into_iter().fold(builder, Builder::instance_name);
-        let builder = unit_name.into_iter().fold(builder, Builder::unit_name);
-        let builder = tls.into_iter().fold(builder, |builder, tls| builder.tls(tls.0));
-        let builder = credentials.into_iter().fold(builder, |builder, keys| builder.credentials(keys.0));
-        let builder = trace_topic
-            .into_iter()
-            .fold(builder, |builder, topic| builder.trace(core::TraceConfig::default().topic(topic)));
-        let builder = call_timeout.into_iter().fold(builder, |builder, time| builder.call_timeout(time.0));
-        let builder =
-            connect_timeout.into_iter().fold(builder, |builder, time| builder.connect_timeout(time.0));
-        let builder = route_refresh.into_iter().fold(builder, |builder, time| builder.route_refresh(time.0));
-        let builder = heartbeat.into_iter().fold(builder, |builder, time| builder.heartbeat(time.0));
+    fn new(py: Python<'_>, name_servers: &str, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let builder = configured(options, core::Client::builder(name_servers))?;
         let _context = here(py)?.runtime.enter();
         let client = builder.build().map_err(raise)?;
         Ok(Self { client: Local::new(Open::new("client", client)) })

@@ -4,105 +4,24 @@
 //! [`StreamConsumer::take`] does not wait. So whoever is cancelled while waiting loses nothing.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use ferromq_bindings::{Fault, Open};
+use ferromq_bindings::{Open, patience};
 use ferromq_client as core;
-use ferromq_client::{ConsumeFrom, MessageStream, PushConsumer, PushConsumerBuilder, Strategy};
+use ferromq_client::{MessageStream, PushConsumer};
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
-use pyo3::Borrowed;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyDict, PyList};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::timeout_at;
 
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
-use crate::convert::{Instant, Seconds, options};
-use crate::errors::raise;
+use crate::convert::{Seconds, configured};
 use crate::message::{Filter, MessageQueue};
 use crate::received::delivered;
 use crate::runtime::Local;
-
-/// How long whoever waits without a limit waits: longer than any process lives.
-pub(crate) const FOREVER: std::time::Duration = std::time::Duration::from_secs(10 * 365 * 24 * 3600);
-
-/// `"first"`, `"last"` or a time.
-#[derive(Clone, Copy)]
-pub(crate) enum From {
-    First,
-    Last,
-    Time(Instant),
-}
-
-impl<'py> FromPyObject<'_, 'py> for From {
-    type Error = PyErr;
-
-    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        match value.extract::<String>().as_deref() {
-            Ok("first") => Ok(Self::First),
-            Ok("last") => Ok(Self::Last),
-            Ok(other) => {
-                let text = format!("consume_from is {other:?}, allowed is first, last or a time");
-                Err(raise(Fault::config(text)))
-            }
-            Err(_) => Ok(Self::Time(value.extract()?)),
-        }
-    }
-}
-
-impl From {
-    pub(crate) fn start(self) -> ConsumeFrom {
-        match self {
-            Self::First => ConsumeFrom::First,
-            Self::Last => ConsumeFrom::Last,
-            Self::Time(time) => ConsumeFrom::Time(time.0),
-        }
-    }
-}
-
-/// A strategy by the name that official clients have for it.
-pub(crate) fn strategy(name: &str) -> PyResult<Strategy> {
-    name.parse().map_err(|error: core::UnknownStrategy| raise(Fault::config(error)))
-}
-
-options! {
-    /// How a consumer consumes: keywords of the Python classes.
-    Options {
-        in_order: bool,
-        broadcasting: PathBuf,
-        consume_from: From,
-        strategy: String,
-        fetch_batch: u32,
-        max_buffered: usize,
-        max_buffered_bytes: usize,
-        max_span: u64,
-        max_reconsume_times: u32,
-        pause_after_failure: Seconds,
-    }
-}
-
-impl Options {
-    fn apply(self, mut to: PushConsumerBuilder) -> PyResult<PushConsumerBuilder> {
-        type B = PushConsumerBuilder;
-        if self.in_order == Some(true) {
-            to = to.in_order();
-        }
-        to = self.broadcasting.into_iter().fold(to, B::broadcasting);
-        to = self.consume_from.into_iter().fold(to, |to, from| to.consume_from(from.start()));
-        if let Some(name) = self.strategy {
-            to = to.strategy(strategy(&name)?);
-        }
-        to = self.fetch_batch.into_iter().fold(to, B::fetch_batch);
-        to = self.max_buffered.into_iter().fold(to, B::max_buffered);
-        to = self.max_buffered_bytes.into_iter().fold(to, B::max_buffered_bytes);
-        to = self.max_span.into_iter().fold(to, B::max_span);
-        to = self.max_reconsume_times.into_iter().fold(to, B::max_reconsume_times);
-        Ok(self.pause_after_failure.into_iter().fold(to, |to, time| to.pause_after_failure(time.0)))
-    }
-}
 
 /// A consumer that is handed messages.
 #[pyclass(frozen, module = "ferromq._ferromq")]
@@ -143,9 +62,9 @@ impl StreamConsumer {
         client: &Client,
         group: &str,
         topics: HashMap<String, Filter>,
-        options: Options,
+        options: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let builder = options.apply(client.open()?.push_consumer(group))?;
+        let builder = configured(options, client.open()?.push_consumer(group))?;
         let builder = topics
             .into_iter()
             .fold(builder, |builder, (topic, filter)| builder.subscribe(&topic, filter.filter));
@@ -169,7 +88,7 @@ impl StreamConsumer {
         timeout: Option<Seconds>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let shared = Arc::clone(self.0.here()?);
-        let limit = tokio::time::Instant::now() + timeout.map_or(FOREVER, |timeout| timeout.0.min(FOREVER));
+        let limit = tokio::time::Instant::now() + patience(timeout.map(|timeout| timeout.0));
         run_until_cancelled(py, bridge, async move { Ok(timeout_at(limit, shared.fill(most)).await.ok()) })
     }
 

@@ -1,14 +1,20 @@
-//! Times and texts: Python's to the client's and back.
+//! Times, texts and options: Python's to the client's and back.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferromq_client::Timestamp;
+use ferromq_bindings::{Configure, Fault, OptionError, SwitchOrDuration, Value};
+use ferromq_client::{self as core, ConsumeFrom, Timestamp};
+use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyByteArray, PyBytes, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 use pyo3::{Borrowed, intern};
+
+use crate::client::{Credentials, Tls};
+use crate::errors::raise;
 
 /// A `timedelta`, or seconds.
 #[derive(Clone, Copy)]
@@ -58,6 +64,26 @@ pub(crate) fn datetime(py: Python<'_>, time: Timestamp) -> PyResult<Bound<'_, Py
     from.bind(py).call1((time.0 as f64 / 1000.0, utc))
 }
 
+/// `"first"`, `"last"` or a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Place(pub(crate) ConsumeFrom);
+
+impl<'py> FromPyObject<'_, 'py> for Place {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Self(match value.extract::<String>().as_deref() {
+            Ok("first") => ConsumeFrom::First,
+            Ok("last") => ConsumeFrom::Last,
+            Ok(other) => {
+                let text = format!("{other:?} is no place in a queue, allowed is first, last or a time");
+                return Err(raise(Fault::config(text)));
+            }
+            Err(_) => ConsumeFrom::Time(value.extract::<Instant>()?.0),
+        }))
+    }
+}
+
 /// A body: a copy of bytes or of whatever else is a buffer, texts as UTF-8. A copy, so that nothing in flight belongs to
 /// the interpreter.
 pub(crate) struct Body(pub(crate) Bytes);
@@ -96,7 +122,7 @@ pub(crate) fn member<'py>(py: Python<'py>, class: &str, value: &str) -> PyResult
 }
 
 /// What is wrong with the value of an option, with the option's name in front.
-pub(crate) fn of_option(py: Python<'_>, name: &str, error: impl Into<PyErr>) -> PyErr {
+fn of_option(py: Python<'_>, name: &str, error: impl Into<PyErr>) -> PyErr {
     let error = error.into();
     let kind = error.get_type(py);
     let plain =
@@ -110,7 +136,7 @@ pub(crate) fn of_option(py: Python<'_>, name: &str, error: impl Into<PyErr>) -> 
 }
 
 /// That there is no such option, with the one that may be meant.
-pub(crate) fn no_option(py: Python<'_>, name: &str, known: &[&str]) -> PyErr {
+fn no_option(py: Python<'_>, name: &str, known: &[&str]) -> PyErr {
     let close =
         || py.import("difflib")?.call_method1("get_close_matches", (name, known))?.extract::<Vec<String>>();
     let text = match close() {
@@ -120,31 +146,78 @@ pub(crate) fn no_option(py: Python<'_>, name: &str, known: &[&str]) -> PyErr {
     PyTypeError::new_err(text)
 }
 
-/// A struct of keywords, read from a dictionary: what is not there is none, and what is not known is refused.
-macro_rules! options {
-    ($(#[$doc:meta])* $name:ident { $($key:ident: $kind:ty,)+ }) => {
-        $(#[$doc])*
-        #[derive(Default)]
-        pub(crate) struct $name { $($key: Option<$kind>,)+ }
-
-        impl<'py> pyo3::FromPyObject<'_, 'py> for $name {
-            type Error = pyo3::PyErr;
-
-            fn extract(value: pyo3::Borrowed<'_, 'py, pyo3::PyAny>) -> pyo3::PyResult<Self> {
-                let mut options = Self::default();
-                for (key, value) in value.cast::<pyo3::types::PyDict>()?.iter() {
-                    match key.extract::<String>()?.as_str() {
-                        $(stringify!($key) => {
-                            let read = value.extract::<Option<$kind>>();
-                            let wrong = |error| $crate::convert::of_option(value.py(), stringify!($key), error);
-                            options.$key = read.map_err(wrong)?;
-                        })+
-                        other => return Err($crate::convert::no_option(value.py(), other, &[$(stringify!($key)),+])),
-                    }
-                }
-                Ok(options)
-            }
-        }
-    };
+/// Sets the options of a dictionary. None is as if it were not there.
+pub(crate) fn configured<B: Configure>(options: &Bound<'_, PyDict>, builder: B) -> PyResult<B> {
+    let py = options.py();
+    options.iter().filter(|(_, value)| !value.is_none()).try_fold(builder, |builder, (name, value)| {
+        let name = name.extract::<String>()?;
+        builder.set(&name, Given(value)).map_err(|error| match error {
+            OptionError::Unknown(known) => no_option(py, &name, known),
+            OptionError::Value(error) => of_option(py, &name, error),
+        })
+    })
 }
-pub(crate) use options;
+
+/// What is given as an option.
+struct Given<'py>(Bound<'py, PyAny>);
+
+impl<'py> Given<'py> {
+    fn read<T: FromPyObjectOwned<'py>>(&self) -> PyResult<T> {
+        self.0.extract().map_err(Into::into)
+    }
+}
+
+impl Value for Given<'_> {
+    type Error = PyErr;
+
+    fn unfit(fault: Fault) -> PyErr {
+        raise(fault)
+    }
+
+    fn switch(self) -> PyResult<bool> {
+        self.read()
+    }
+
+    fn u32(self) -> PyResult<u32> {
+        self.read()
+    }
+
+    fn u64(self) -> PyResult<u64> {
+        self.read()
+    }
+
+    fn usize(self) -> PyResult<usize> {
+        self.read()
+    }
+
+    fn text(self) -> PyResult<String> {
+        self.read()
+    }
+
+    fn path(self) -> PyResult<PathBuf> {
+        self.read()
+    }
+
+    fn duration(self) -> PyResult<Duration> {
+        Ok(self.read::<Seconds>()?.0)
+    }
+
+    fn switch_or_duration(self) -> PyResult<SwitchOrDuration> {
+        match self.read::<bool>() {
+            Ok(switch) => Ok(SwitchOrDuration::Switch(switch)),
+            Err(_) => Ok(SwitchOrDuration::Duration(self.duration()?)),
+        }
+    }
+
+    fn start(self) -> PyResult<ConsumeFrom> {
+        Ok(self.read::<Place>()?.0)
+    }
+
+    fn tls(self) -> PyResult<core::Tls> {
+        Ok(self.read::<Tls>()?.0)
+    }
+
+    fn credentials(self) -> PyResult<core::Credentials> {
+        Ok(self.read::<Credentials>()?.0)
+    }
+}

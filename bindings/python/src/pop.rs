@@ -6,23 +6,15 @@ use std::sync::Arc;
 use ferromq_bindings::Open;
 use ferromq_client as core;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
-use crate::convert::{Seconds, options};
+use crate::convert::{Seconds, configured};
 use crate::errors::raise;
 use crate::message::Filter;
 use crate::received::{ToLease, leased};
 use crate::runtime::Local;
-
-options! {
-    /// How messages are leased: keywords of the Python classes.
-    Options {
-        invisible_time: Seconds,
-        from_oldest: bool,
-        in_order: bool,
-    }
-}
 
 /// A consumer that leases messages.
 #[pyclass(frozen, module = "ferromq._ferromq")]
@@ -38,24 +30,15 @@ impl PopConsumer {
 impl PopConsumer {
     /// Joins the group.
     #[staticmethod]
-    #[expect(clippy::needless_pass_by_value, reason = "as they come")]
     fn start<'py>(
         py: Python<'py>,
         bridge: Option<&Bridge>,
         client: &Client,
         group: &str,
         topics: HashMap<String, Filter>,
-        options: Options,
+        options: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let mut builder = client.open()?.pop_consumer(group);
-        builder =
-            options.invisible_time.into_iter().fold(builder, |builder, time| builder.invisible_time(time.0));
-        if options.from_oldest == Some(true) {
-            builder = builder.from_oldest();
-        }
-        if options.in_order == Some(true) {
-            builder = builder.in_order();
-        }
+        let builder = configured(options, client.open()?.pop_consumer(group))?;
         let builder = topics
             .into_iter()
             .fold(builder, |builder, (topic, filter)| builder.subscribe(&topic, filter.filter));

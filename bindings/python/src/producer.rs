@@ -2,74 +2,19 @@
 
 use std::collections::HashMap;
 
-use ferromq_bindings::{Fault, Open};
+use ferromq_bindings::Open;
 use ferromq_client as core;
-use ferromq_client::{Compression, ProducerBuilder};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
-use crate::convert::{Body, Seconds, datetime, options, text};
+use crate::convert::{Body, Seconds, configured, datetime, text};
 use crate::errors::raise;
 use crate::message::{Message, MessageQueue, SendReceipt};
 use crate::received::ReceivedMessage;
 use crate::runtime::{Local, here};
-
-options! {
-    /// How a producer sends: keywords of the Python classes. What is none stays as it is in the client.
-    Options {
-        send_timeout: Seconds,
-        try_timeout: Seconds,
-        retries: u32,
-        retry_another_broker_when_not_stored: bool,
-        max_message_size: usize,
-        compression: String,
-        compress_over: usize,
-        compression_level: u32,
-        avoid_slow_brokers: bool,
-        topic_queues: u32,
-        linger: Seconds,
-        linger_bytes: usize,
-        max_in_flight: usize,
-        max_in_flight_bytes: usize,
-    }
-}
-
-impl Options {
-    pub(crate) fn apply(self, mut to: ProducerBuilder) -> PyResult<ProducerBuilder> {
-        type B = ProducerBuilder;
-        to = self.send_timeout.into_iter().fold(to, |to, time| to.send_timeout(time.0));
-        to = self.try_timeout.into_iter().fold(to, |to, time| to.try_timeout(time.0));
-        to = self.retries.into_iter().fold(to, B::retries);
-        to = self
-            .retry_another_broker_when_not_stored
-            .into_iter()
-            .fold(to, B::retry_another_broker_when_not_stored);
-        to = self.max_message_size.into_iter().fold(to, B::max_message_size);
-        if let Some(name) = self.compression {
-            to = to.compression(match name.as_str() {
-                "none" => None,
-                "zlib" => Some(Compression::Zlib),
-                "lz4" => Some(Compression::Lz4),
-                "zstd" => Some(Compression::Zstd),
-                _ => {
-                    let text = format!("compression is {name:?}, allowed is none, zlib, lz4 and zstd");
-                    return Err(raise(Fault::config(text)));
-                }
-            });
-        }
-        to = self.compress_over.into_iter().fold(to, B::compress_over);
-        to = self.compression_level.into_iter().fold(to, B::compression_level);
-        to = self.avoid_slow_brokers.into_iter().fold(to, B::avoid_slow_brokers);
-        to = self.topic_queues.into_iter().fold(to, B::topic_queues);
-        to = self.linger.into_iter().fold(to, |to, time| to.linger(time.0));
-        to = self.linger_bytes.into_iter().fold(to, B::linger_bytes);
-        to = self.max_in_flight.into_iter().fold(to, B::max_in_flight);
-        Ok(self.max_in_flight_bytes.into_iter().fold(to, B::max_in_flight_bytes))
-    }
-}
 
 /// Sends messages.
 #[pyclass(frozen, module = "ferromq._ferromq")]
@@ -90,8 +35,8 @@ impl Producer {
 #[pymethods]
 impl Producer {
     #[new]
-    fn new(py: Python<'_>, client: &Client, group: &str, options: Options) -> PyResult<Self> {
-        let builder = options.apply(client.open()?.producer(group))?;
+    fn new(py: Python<'_>, client: &Client, group: &str, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let builder = configured(options, client.open()?.producer(group))?;
         let _context = here(py)?.runtime.enter();
         Ok(Self::of(builder.build().map_err(raise)?))
     }

@@ -1,63 +1,21 @@
 //! Consumers that are asked for messages, queue by queue.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use ferromq_bindings::{Fault, Open};
+use ferromq_bindings::{Fault, Open, patience};
 use ferromq_client as core;
-use ferromq_client::{PullConsumerBuilder, QueueOffset};
+use ferromq_client::{ConsumeFrom, QueueOffset};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
-use crate::consumer::{FOREVER, From, strategy};
-use crate::convert::{Seconds, options};
+use crate::convert::{Place, Seconds, configured};
 use crate::errors::raise;
 use crate::message::{Filter, MessageQueue};
 use crate::received::ReceivedMessage;
 use crate::runtime::Local;
-
-options! {
-    /// How a consumer is asked: keywords of the Python classes.
-    Options {
-        offsets_in: PathBuf,
-        consume_from: From,
-        strategy: String,
-        auto_commit: AutoCommit,
-        fetch_batch: u32,
-        max_buffered: usize,
-        max_buffered_bytes: usize,
-        max_polled: usize,
-    }
-}
-
-/// How often positions are committed; `False` for never.
-#[derive(FromPyObject)]
-enum AutoCommit {
-    Switch(bool),
-    Every(Seconds),
-}
-
-impl Options {
-    fn apply(self, mut to: PullConsumerBuilder) -> PyResult<PullConsumerBuilder> {
-        type B = PullConsumerBuilder;
-        to = self.offsets_in.into_iter().fold(to, B::offsets_in);
-        to = self.consume_from.into_iter().fold(to, |to, from| to.consume_from(from.start()));
-        if let Some(name) = self.strategy {
-            to = to.strategy(strategy(&name)?);
-        }
-        to = match self.auto_commit {
-            None | Some(AutoCommit::Switch(true)) => to,
-            Some(AutoCommit::Switch(false)) => to.auto_commit(None),
-            Some(AutoCommit::Every(time)) => to.auto_commit(Some(time.0)),
-        };
-        to = self.fetch_batch.into_iter().fold(to, B::fetch_batch);
-        to = self.max_buffered.into_iter().fold(to, B::max_buffered);
-        to = self.max_buffered_bytes.into_iter().fold(to, B::max_buffered_bytes);
-        Ok(self.max_polled.into_iter().fold(to, B::max_polled))
-    }
-}
 
 /// A consumer that is asked for messages.
 #[pyclass(frozen, module = "ferromq._ferromq")]
@@ -83,9 +41,9 @@ impl PullConsumer {
         client: &Client,
         group: &str,
         topics: HashMap<String, Filter>,
-        options: Options,
+        options: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let builder = options.apply(client.open()?.pull_consumer(group))?;
+        let builder = configured(options, client.open()?.pull_consumer(group))?;
         let builder = topics
             .into_iter()
             .fold(builder, |builder, (topic, filter)| builder.subscribe(&topic, filter.filter));
@@ -134,7 +92,7 @@ impl PullConsumer {
         timeout: Option<Seconds>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let consumer = self.open()?;
-        let timeout = timeout.map_or(FOREVER, |timeout| timeout.0.min(FOREVER));
+        let timeout = patience(timeout.map(|timeout| timeout.0));
         run_until_cancelled(py, bridge, async move { Ok(consumer.wait(timeout).await?) })
     }
 
@@ -177,9 +135,9 @@ impl PullConsumer {
             let queue = &queue.0;
             match to {
                 Target::Offset(offset) => consumer.seek(queue, QueueOffset(offset))?,
-                Target::Place(From::First) => consumer.seek_to_first(queue).await?,
-                Target::Place(From::Last) => consumer.seek_to_end(queue).await?,
-                Target::Place(From::Time(time)) => consumer.seek_to_time(queue, time.0).await?,
+                Target::Place(Place(ConsumeFrom::First)) => consumer.seek_to_first(queue).await?,
+                Target::Place(Place(ConsumeFrom::Last)) => consumer.seek_to_end(queue).await?,
+                Target::Place(Place(ConsumeFrom::Time(time))) => consumer.seek_to_time(queue, time).await?,
             }
             Ok(())
         })
@@ -242,14 +200,14 @@ impl PullConsumer {
         py: Python<'py>,
         bridge: Option<&Bridge>,
         queue: MessageQueue,
-        place: From,
+        place: Place,
     ) -> PyResult<Bound<'py, PyAny>> {
         let consumer = self.open()?;
         run(py, bridge, async move {
-            let offset = match place {
-                From::First => consumer.min_offset(&queue.0).await?,
-                From::Last => consumer.max_offset(&queue.0).await?,
-                From::Time(time) => consumer.offset_of(&queue.0, time.0).await?,
+            let offset = match place.0 {
+                ConsumeFrom::First => consumer.min_offset(&queue.0).await?,
+                ConsumeFrom::Last => consumer.max_offset(&queue.0).await?,
+                ConsumeFrom::Time(time) => consumer.offset_of(&queue.0, time).await?,
             };
             Ok(offset.0)
         })
@@ -271,7 +229,7 @@ impl PullConsumer {
 #[derive(FromPyObject)]
 enum Target {
     Offset(u64),
-    Place(From),
+    Place(Place),
 }
 
 /// What one pull brought.

@@ -6,12 +6,14 @@ use ferromq_bindings::{self as common, Checks, Open, Unsettled};
 use ferromq_client as core;
 use futures_util::FutureExt as _;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
+use crate::convert::configured;
 use crate::errors::raise;
 use crate::message::{Message, SendReceipt};
-use crate::producer::{Options, Producer};
+use crate::producer::Producer;
 use crate::received::ReceivedMessage;
 use crate::runtime::{Local, here};
 
@@ -32,19 +34,9 @@ impl TransactionProducer {
 #[pymethods]
 impl TransactionProducer {
     #[new]
-    fn new(py: Python<'_>, client: &Client, group: &str, options: Options) -> PyResult<Self> {
+    fn new(py: Python<'_>, client: &Client, group: &str, options: &Bound<'_, PyDict>) -> PyResult<Self> {
         let (checks, checker) = Checks::queue();
-        let mut wrong = None;
-        let builder = client.open()?.transaction_producer(group, checker).with(|builder| {
-            let unchanged = builder.clone();
-            options.apply(builder).unwrap_or_else(|error| {
-                wrong = Some(error);
-                unchanged
-            })
-        });
-        if let Some(error) = wrong {
-            return Err(error);
-        }
+        let builder = configured(options, client.open()?.transaction_producer(group, checker))?;
         let _context = here(py)?.runtime.enter();
         let producer = builder.build().map_err(raise)?;
         Ok(Self {

@@ -10,7 +10,20 @@ from typing import Any
 import pytest
 from conftest import eventually
 
-from ferromq import App, AsyncProducer, Consumer, Message, PopConsumer, Producer, PullConsumer, UnreachableError
+from ferromq import (
+    App,
+    AsyncProducer,
+    Consumer,
+    ConsumerOptions,
+    Message,
+    PopConsumer,
+    PopOptions,
+    Producer,
+    ProducerOptions,
+    PullConsumer,
+    PullOptions,
+    UnreachableError,
+)
 
 NOWHERE = "127.0.0.1:9"
 
@@ -38,6 +51,22 @@ def test_an_option_that_is_wrong_is_named(option: str, value: Any, told: str) ->
     wrong: dict[str, Any] = {option: value}
     with pytest.raises(Exception, match=f"(?s).*{told.replace('?', '[?]')}"):
         Producer(NOWHERE, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (Producer, ProducerOptions),
+        (Consumer, ConsumerOptions),
+        (PullConsumer, PullOptions),
+        (PopConsumer, PopOptions),
+    ],
+)
+def test_the_options_that_are_typed_are_those_that_there_are(kind: Any, options: Any) -> None:
+    topics = () if kind is Producer else ("T",)
+    with pytest.raises(TypeError, match=r'no option "\?": there are ') as error:
+        kind(NOWHERE, "G", *topics, **{"?": 1}).start()
+    assert str(error.value).partition("there are ")[2].split(", ") == list(options.__annotations__)
 
 
 def test_a_client_is_one_or_an_address() -> None:

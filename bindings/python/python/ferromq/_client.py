@@ -53,19 +53,19 @@ class Client:
         unless set otherwise.
         """
         _logging.start()
-        self._native = _ferromq.Client(
-            name_servers,
-            instance_name=instance_name,
-            unit_name=unit_name,
-            sticky=sticky,
-            tls=tls,
-            credentials=credentials,
-            trace_topic=trace_topic,
-            call_timeout=call_timeout,
-            connect_timeout=connect_timeout,
-            route_refresh=route_refresh,
-            heartbeat=heartbeat,
-        )
+        options = {
+            "instance_name": instance_name,
+            "unit_name": unit_name,
+            "sticky": sticky,
+            "tls": tls,
+            "credentials": credentials,
+            "trace_topic": trace_topic,
+            "call_timeout": call_timeout,
+            "connect_timeout": connect_timeout,
+            "route_refresh": route_refresh,
+            "heartbeat": heartbeat,
+        }
+        self._native = _ferromq.Client(name_servers, options)
         self._name_servers = name_servers
 
     @property

@@ -88,21 +88,7 @@ class Credentials:
 
 @final
 class Client:
-    def __new__(
-        cls,
-        name_servers: str,
-        *,
-        instance_name: str | None = None,
-        unit_name: str | None = None,
-        sticky: bool = True,
-        tls: Tls | None = None,
-        credentials: Credentials | None = None,
-        trace_topic: str | None = None,
-        call_timeout: _Seconds | None = None,
-        connect_timeout: _Seconds | None = None,
-        route_refresh: _Seconds | None = None,
-        heartbeat: _Seconds | None = None,
-    ) -> Client: ...
+    def __new__(cls, name_servers: str, options: Mapping[str, Any]) -> Client: ...
     @property
     def id(self) -> str: ...
     @overload

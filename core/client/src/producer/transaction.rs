@@ -152,6 +152,18 @@ impl TransactionProducerBuilder {
         self
     }
 
+    /// As [`with`](Self::with), where setting can fail.
+    ///
+    /// # Errors
+    /// What `set` fails with.
+    pub fn try_with<E>(
+        mut self,
+        set: impl FnOnce(ProducerBuilder) -> Result<ProducerBuilder, E>,
+    ) -> Result<Self, E> {
+        self.producer = set(self.producer)?;
+        Ok(self)
+    }
+
     /// How many checks may run at the same time: 16 by default.
     #[must_use]
     pub fn max_checks(mut self, checks: usize) -> Self {
