@@ -22,6 +22,9 @@ use rustix::process::Signal;
 
 const TOPIC: &str = "Operated";
 
+/// Shorter than whatever a stop must not wait for, and long enough for a busy machine's disk.
+const PROMPT_STOP: Duration = Duration::from_secs(20);
+
 fn temporary() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("ferromq-operator-").tempdir().expect("a temporary directory")
 }
@@ -308,7 +311,7 @@ fn a_second_ctrl_c_does_not_wait() {
     let start = Instant::now();
     server.signal(Signal::INT);
     assert_eq!(server.end().code(), Some(130));
-    assert!(start.elapsed() < Duration::from_secs(3), "it took {:?}", start.elapsed());
+    assert!(start.elapsed() < PROMPT_STOP, "it took {:?}", start.elapsed());
     assert!(launch.store().join("abort").exists(), "the next start has to know");
     let server = launch.start();
     assert_eq!(read_all(server.broker(), 0).len(), 64);
@@ -324,7 +327,7 @@ fn a_stop_waits_for_a_client_that_does_not_read_only_so_long() {
     server.signal(Signal::TERM);
     let start = Instant::now();
     assert_eq!(server.end().code(), Some(0));
-    assert!(start.elapsed() < Duration::from_secs(6), "it took {:?}", start.elapsed());
+    assert!(start.elapsed() < PROMPT_STOP, "it took {:?}", start.elapsed());
     let log = read_log(&launch.log());
     assert!(log.contains("shutdownWaitTimeSeconds"), "{log}");
     assert!(!launch.store().join("abort").exists(), "the store is closed cleanly all the same");
@@ -350,7 +353,7 @@ fn held_pulls_do_not_hold_up_a_stop() {
     server.signal(Signal::TERM);
     let start = Instant::now();
     assert_eq!(server.end().code(), Some(0));
-    assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
+    assert!(start.elapsed() < PROMPT_STOP, "it took {:?}", start.elapsed());
     let answer = connection.receive().expect("the pull is answered");
     assert_eq!(answer.code, ResponseCode::PullNotFound.code(), "{answer:?}");
 }
@@ -381,7 +384,7 @@ fn a_broker_serves_without_nameservers_and_is_known_as_soon_as_there_is_one() {
     /// Time for several attempts in vain.
     const OUTAGE: Duration = Duration::from_millis(1_500);
     /// The broker registers again by itself only every 30 s.
-    const PROMPTLY: Duration = Duration::from_secs(8);
+    const PROMPTLY: Duration = Duration::from_secs(15);
     let dir = temporary();
     let (namesrv_port, port) = (free_port(&[0]), free_port(&[-2, 0, 1]));
     let namesrv: SocketAddr = (Ipv4Addr::LOCALHOST, namesrv_port).into();
@@ -417,7 +420,7 @@ fn a_broker_serves_without_nameservers_and_is_known_as_soon_as_there_is_one() {
     }
     let start = Instant::now();
     assert!(broker.terminate(PATIENCE).success());
-    assert!(start.elapsed() < Duration::from_secs(5), "a NameServer that is gone held up the stop");
+    assert!(start.elapsed() < PROMPT_STOP, "a NameServer that is gone held up the stop");
 }
 
 #[test]
@@ -443,7 +446,8 @@ fn a_broker_that_is_killed_or_stopped_is_gone_from_routes_at_once() {
         let began = Instant::now();
         end(broker);
         assert!(wait(PATIENCE, || !routes_to(namesrv, address)), "{}", server.log_tail());
-        assert!(began.elapsed() < Duration::from_secs(10), "it took {:?}", began.elapsed());
+        // A broker that is silent is forgotten after two minutes.
+        assert!(began.elapsed() < Duration::from_secs(60), "it took {:?}", began.elapsed());
     };
     gone_after(&Process::kill, start());
     gone_after(&|broker| assert!(broker.terminate(PATIENCE).success()), start());
