@@ -1,12 +1,14 @@
 //! How far a group is: on the brokers, where all members see it, or in a file, where each has its own.
 //!
-//! Always true: what is stored is a position that was reached here. Brokers are told what has changed since they were told
-//! last, one way; on closing, and when a queue is given up, they have to confirm it.
+//! Always true: what is stored is a position that was reached here. Brokers are told what has changed since they confirmed
+//! what they were told last. Nobody stops in the middle of telling: a broker that handles requests side by side might note
+//! what it was told before behind what it is told after, and the group would do that part again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ferromq_model::{QueueId, QueueOffset, Timestamp};
@@ -17,8 +19,11 @@ use ferromq_protocol::header::{
     GetMaxOffset, GetMinOffset, Header, OffsetResponse, QueryConsumerOffset, SearchOffset,
     UpdateConsumerOffset,
 };
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::interval;
 
 use super::fetch::FetchError;
 use super::push::ConsumeFrom;
@@ -154,34 +159,41 @@ impl Offsets {
         self.inner.offset_of(queue, point).await
     }
 
-    /// Tells brokers what has changed, or writes the file; failures are told the next time.
-    pub(super) async fn store(&self) {
-        if self.file.is_some() {
-            if let Err(error) = self.store_file().await {
-                tracing::warn!(%error, "positions could not be written");
+    /// Stores what `note` notes every so often, until `stopped` turns true; failures are told the next time.
+    pub(super) async fn store_every(
+        &self,
+        every: Duration,
+        mut stopped: watch::Receiver<bool>,
+        note: impl Fn(),
+    ) {
+        let mut ticks = interval(every);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                _ = stopped.wait_for(|stopped| *stopped) => return,
             }
-            return;
-        }
-        for (queue, offset) in self.changed() {
-            if let Err(error) = self.tell(&queue, offset, false).await {
-                tracing::debug!(%queue, %error, "a position could not be stored: it will be told again");
+            note();
+            if let Err(error) = self.store().await {
+                tracing::debug!(group = %self.group, %error, "not every position could be stored");
             }
         }
     }
 
-    /// The same, and waits until brokers have confirmed it; returns what could not be stored.
-    pub(super) async fn store_surely(&self) -> Result<(), StoreError> {
+    /// Tells brokers what has changed, all at once, and waits until they have confirmed it; or writes the file.
+    ///
+    /// # Errors
+    /// The first failure; what could not be stored is told the next time.
+    pub(super) async fn store(&self) -> Result<(), StoreError> {
         if self.file.is_some() {
             return Ok(self.store_file().await?);
         }
-        let mut failed = Ok(());
-        for (queue, offset) in self.changed() {
-            if let Err(error) = self.tell(&queue, offset, true).await {
-                tracing::warn!(%queue, %offset, %error, "a position could not be stored");
-                failed = Err(error.into());
-            }
-        }
-        failed
+        let telling = self.changed().into_iter().map(|(queue, offset)| async move {
+            let told = self.tell(&queue, offset).await;
+            told.inspect_err(
+                |error| tracing::debug!(%queue, %offset, %error, "a position could not be stored"),
+            )
+        });
+        Ok(join_all(telling).await.into_iter().collect::<Result<(), _>>()?)
     }
 
     /// Stores one queue's position, and waits until the broker has confirmed it.
@@ -194,7 +206,7 @@ impl Offsets {
         if self.file.is_some() {
             return Ok(self.store_file().await?);
         }
-        Ok(self.tell(queue, offset, true).await?)
+        Ok(self.tell(queue, offset).await?)
     }
 
     fn changed(&self) -> Vec<(MessageQueue, QueueOffset)> {
@@ -203,12 +215,7 @@ impl Offsets {
         changed.map(|(queue, position)| (queue.clone(), position.reached)).collect()
     }
 
-    async fn tell(
-        &self,
-        queue: &MessageQueue,
-        offset: QueueOffset,
-        confirmed: bool,
-    ) -> Result<(), FetchError> {
+    async fn tell(&self, queue: &MessageQueue, offset: QueueOffset) -> Result<(), FetchError> {
         let addr = self.inner.address(&queue.topic, &queue.broker, 0).await?;
         let link = self.inner.link(&addr);
         let header = UpdateConsumerOffset {
@@ -217,12 +224,7 @@ impl Offsets {
             queue: queue.id,
             offset: Some(offset),
         };
-        let (code, limit) = (RequestCode::UpdateConsumerOffset, self.inner.timing.call);
-        if confirmed {
-            self.inner.call(&link, code, &header, &Bytes::new()).await?;
-        } else {
-            link.tell(code, &header, &Bytes::new(), limit).await?;
-        }
+        self.inner.call(&link, RequestCode::UpdateConsumerOffset, &header, &Bytes::new()).await?;
         if let Some(position) = self.table.lock().get_mut(queue) {
             position.stored = Some(offset);
         }

@@ -372,7 +372,7 @@ impl PushConsumerBuilder {
         let (stop, _) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(until(&stop, Arc::clone(&shared).keep_share()));
-        tasks.spawn(until(&stop, Arc::clone(&shared).store_positions()));
+        tasks.spawn(Arc::clone(&shared).store_positions(stop.subscribe()));
         let mut workers = JoinSet::new();
         workers.spawn(until(&stop, Arc::clone(&shared).do_postponed()));
         if shared.settings.needs_locks() {
@@ -455,13 +455,8 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
-    async fn store_positions(self: Arc<Self>) {
-        let mut ticks = interval(STORE_EVERY);
-        loop {
-            ticks.tick().await;
-            self.note_positions();
-            self.offsets.store().await;
-        }
+    async fn store_positions(self: Arc<Self>, stopped: watch::Receiver<bool>) {
+        self.offsets.store_every(STORE_EVERY, stopped, || self.note_positions()).await;
     }
 
     async fn keep_locks(self: Arc<Self>) {
@@ -514,7 +509,7 @@ impl PushConsumer {
             self.workers.shutdown().await;
         }
         self.shared.note_positions();
-        if let Err(error) = self.shared.offsets.store_surely().await {
+        if let Err(error) = self.shared.offsets.store().await {
             tracing::warn!(group = %self.shared.group, %error, "not every position could be stored");
         }
         self.shared.give_all_up().await;

@@ -198,7 +198,7 @@ impl PullConsumerBuilder {
             membership
         });
         if let Some(every) = shared.settings.commit_every {
-            shared.spawn(Arc::clone(&shared).store_positions(every));
+            shared.tasks.lock().spawn(Arc::clone(&shared).store_positions(every));
         }
         let membership = Mutex::new(membership);
         Ok(PullConsumer { shared, membership, stop, closed: OnceCell::new(), _client: self.client })

@@ -15,7 +15,7 @@ use ferromq_protocol::code::{RequestCode, ResponseCode};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::super::fetch::{FETCH_AGAIN, FETCH_WAIT, Fetch, Fetched, FetchedKind};
 use super::super::filter::Filter;
@@ -285,12 +285,7 @@ impl Shared {
     }
 
     pub(super) async fn store_positions(self: Arc<Self>, every: Duration) {
-        let mut ticks = interval(every);
-        loop {
-            ticks.tick().await;
-            self.note_positions();
-            self.offsets.store().await;
-        }
+        self.offsets.store_every(every, self.stopped.clone(), || self.note_positions()).await;
     }
 
     /// Answers what brokers ask of a member.

@@ -297,7 +297,7 @@ impl PullConsumer {
     pub async fn commit(&self) -> Result<(), PullError> {
         self.shared.confirm();
         self.shared.note_positions();
-        Ok(self.shared.offsets.store_surely().await?)
+        Ok(self.shared.offsets.store().await?)
     }
 
     /// Commits a position of one queue, assigned or not: messages below `offset` are done. It is replaced by the next

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ferromq_model::{QueueOffset, Timestamp};
@@ -10,6 +11,7 @@ use ferromq_protocol::header::{
 };
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio::time::{sleep, timeout};
 
 use super::{PullConsumer, PullConsumerBuilder, PullError};
 use crate::client::Client;
@@ -29,6 +31,9 @@ const END: u64 = 120;
 struct Cluster {
     client: Client,
     committed: Arc<Mutex<HashMap<u32, u64>>>,
+    /// What the broker was told and said nothing of, as if it had got lost.
+    unconfirmed: Arc<AtomicU64>,
+    is_silent: Arc<AtomicBool>,
     heartbeats: Arc<Mutex<Vec<serde_json::Value>>>,
     _servers: Vec<FakeServer>,
 }
@@ -76,6 +81,8 @@ impl Cluster {
         let committed = Arc::new(Mutex::new(HashMap::new()));
         let heartbeats = Arc::new(Mutex::new(Vec::<serde_json::Value>::new()));
         let (positions, beats) = (Arc::clone(&committed), Arc::clone(&heartbeats));
+        let (is_silent, unconfirmed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (silent, ignored) = (Arc::clone(&is_silent), Arc::clone(&unconfirmed));
         let broker = FakeServer::start(move |command| match command.request_code() {
             Some(RequestCode::PullMessage) => pulled(command),
             Some(RequestCode::GetMinOffset) => offset(FIRST),
@@ -91,6 +98,11 @@ impl Cluster {
                     Some(&stored) => offset(stored),
                     None => Reaction::Answer(ResponseCode::QueryNotFound, Vec::new(), Vec::new()),
                 }
+            }
+            Some(RequestCode::UpdateConsumerOffset) if silent.load(Ordering::SeqCst) => {
+                let told = UpdateConsumerOffset::decode(&command.fields).unwrap();
+                ignored.store(told.offset.unwrap().0, Ordering::SeqCst);
+                Reaction::Silence
             }
             Some(RequestCode::UpdateConsumerOffset) => {
                 let told = UpdateConsumerOffset::decode(&command.fields).unwrap();
@@ -113,7 +125,8 @@ impl Cluster {
         .await;
         let names = FakeServer::naming(&broker, 2, &["T"]).await;
         let client = Client::builder(&names.address()).build().expect("a valid address");
-        Self { client, committed, heartbeats, _servers: vec![broker, names] }
+        let servers = vec![broker, names];
+        Self { client, committed, unconfirmed, is_silent, heartbeats, _servers: servers }
     }
 
     async fn consumer(&self, set: impl FnOnce(PullConsumerBuilder) -> PullConsumerBuilder) -> PullConsumer {
@@ -208,6 +221,28 @@ async fn closing_commits_what_was_polled_and_a_lost_queue_what_was_polled_before
     poll(&consumer, 5).await;
     consumer.close().await;
     assert_eq!(cluster.committed.lock()[&1], 105);
+}
+
+#[tokio::test]
+async fn a_position_that_was_told_and_not_confirmed_is_told_again_on_closing() {
+    let cluster = Cluster::start(&[]).await;
+    cluster.is_silent.store(true, Ordering::SeqCst);
+    let often = Some(Duration::from_millis(100));
+    let consumer = cluster.consumer(|builder| builder.auto_commit(often)).await;
+    let (queue, _) = both(&consumer).await;
+    consumer.assign(vec![queue], &Filter::all()).await.unwrap();
+    poll(&consumer, 20).await;
+    // Whoever asks for more is done with what came.
+    assert!(consumer.poll(Duration::from_millis(1)).await.unwrap().is_empty());
+    let told = async {
+        while cluster.unconfirmed.load(Ordering::SeqCst) != END {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, told).await.expect("the broker is told from time to time");
+    cluster.is_silent.store(false, Ordering::SeqCst);
+    consumer.close().await;
+    assert_eq!(cluster.committed.lock().get(&0), Some(&END));
 }
 
 #[tokio::test]
