@@ -31,7 +31,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::push::Consumer;
 use super::queues::LOCK_AGAIN;
-use super::ready::Item;
+use super::ready::{Item, Taker};
 use crate::backoff::redelivery_level;
 use crate::error::CallError;
 use crate::received::Received;
@@ -129,7 +129,8 @@ impl Postponed {
 impl Consumer {
     /// Hands messages to `handler`, until the consumer is closed.
     pub(super) async fn work<H: Handler>(self: Arc<Self>, handler: Arc<H>) {
-        while let Some(item) = self.ready.next().await {
+        let mut ready = Taker::of(&self.ready);
+        while let Some(item) = ready.next().await {
             let Some(item) = self.admit(item) else { continue };
             let outcome = self.handle(&*handler, item.message.clone()).await;
             self.settle(item, outcome).await;
@@ -414,22 +415,37 @@ impl Drop for Delivery {
 
 /// The messages of a consumer, as they become ready; ends when the consumer is closed.
 pub struct MessageStream {
-    pub(super) consumer: Arc<Consumer>,
+    consumer: Arc<Consumer>,
+    ready: Taker<Item>,
 }
 
 impl MessageStream {
+    pub(super) fn of(consumer: &Arc<Consumer>) -> Self {
+        Self { consumer: Arc::clone(consumer), ready: Taker::of(&consumer.ready) }
+    }
+
     /// The next message; `None` once the consumer is closed.
     pub async fn next(&mut self) -> Option<Delivery> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+        let waiting = Waiting(self);
+        poll_fn(|cx| Pin::new(&mut *waiting.0).poll_next(cx)).await
+    }
+}
+
+/// Somebody waits for the next message of a stream, until this is dropped.
+struct Waiting<'a>(&'a mut MessageStream);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.ready.leave();
     }
 }
 
 impl Stream for MessageStream {
     type Item = Delivery;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         loop {
-            match self.consumer.ready.poll_next(cx) {
+            match self.ready.poll_next(cx) {
                 Poll::Ready(Some(item)) => {
                     let Some(item) = self.consumer.admit(item) else { continue };
                     let consumer = Arc::clone(&self.consumer);

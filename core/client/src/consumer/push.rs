@@ -31,7 +31,7 @@ use super::filter::Filter;
 use super::handing::{Handler, MessageStream, Postponed};
 use super::offsets::Offsets;
 use super::queues::{Assigned, LOCK_EVERY};
-use super::ready::Ready;
+use super::ready::{Item, Ready};
 use crate::allocate::Strategy;
 use crate::backoff::{DEFAULT_ORDERLY_WAIT, ORDERLY_WAITS};
 use crate::client::{Client, Inner};
@@ -298,7 +298,7 @@ impl PushConsumerBuilder {
     /// As [`PushConsumerBuilder::start`].
     pub async fn stream(self) -> Result<(PushConsumer, MessageStream), StartError> {
         let mut consumer = self.begin().await?;
-        let stream = MessageStream { consumer: Arc::clone(&consumer.shared) };
+        let stream = MessageStream::of(&consumer.shared);
         let requests = consumer.requests.take().expect("taken once, here or for a handler");
         let shared = Arc::clone(&consumer.shared);
         consumer.tasks.spawn(until(&consumer.stop, shared.answer_requests_without_handler(requests)));
@@ -362,7 +362,7 @@ impl PushConsumerBuilder {
             subscribed: now,
             offsets,
             queues: Mutex::default(),
-            ready: Ready::default(),
+            ready: Arc::default(),
             postponed: Postponed::default(),
             changed: Notify::new(),
         });
@@ -448,7 +448,7 @@ pub(super) struct Consumer {
     pub(super) subscribed: Timestamp,
     pub(super) offsets: Offsets,
     pub(super) queues: Mutex<HashMap<MessageQueue, Arc<Assigned>>>,
-    pub(super) ready: Ready,
+    pub(super) ready: Arc<Ready<Item>>,
     pub(super) postponed: Postponed,
     /// Told when the group has changed.
     pub(super) changed: Notify,
