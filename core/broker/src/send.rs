@@ -315,7 +315,10 @@ struct Target<'a> {
 
 impl Broker {
     /// Whether this broker takes messages at all.
-    fn check_writable(&self) -> Result<(), SendError> {
+    ///
+    /// # Errors
+    /// [`SendError::NotWritable`], [`SendError::Store`]: every send would be refused with it.
+    pub fn check_writable(&self) -> Result<(), SendError> {
         if !self.live().permission().writable() {
             let host = self.store_host();
             return Err(SendError::NotWritable(format!(

@@ -157,7 +157,6 @@ async fn admit(
     let visitor =
         Visitor { address: from, user: known.or_else(|| user.map(Arc::from)), since: Timestamp::now() };
     let present = server.hub.enter(&client, &visitor, ReasonCode::SessionTakenOver).await;
-    wills::publish_before_return(server, &client).await;
     let connect = state::Connect {
         client_id: client.as_str().into(),
         version: connect.version.level(),
@@ -234,10 +233,13 @@ async fn attend<S: AsyncRead + AsyncWrite + Unpin>(
     (input, mut out): (BytesMut, Out),
 ) -> Option<Begun<S>> {
     let Admitted { present, client, is_assigned, expiry, connected, permissions, shown } = admitted;
-    let Connected { number, resumed, ended, durable } = connected;
+    let Connected { number, resumed, ended, left_will, durable } = connected;
     if let Some(ended) = ended {
         super::forget(&server, &ended);
         wills::publish_due(&server).await;
+    }
+    if left_will {
+        server.look_after_time();
     }
     let is_resumed = resumed.is_some();
     let config = server.config();

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use ferromq_broker::Broker;
 use ferromq_broker::fanout::{AttachError, FilterQueue};
-use ferromq_broker::send::{QUEUES_OF_TEMPLATE, Send, SendBatch, Ticket};
+use ferromq_broker::send::{QUEUES_OF_TEMPLATE, Send, SendBatch, SendError, Ticket};
 use ferromq_model::filter::MessageFilter;
 use ferromq_model::light::LIGHT_QUEUE;
 use ferromq_model::message::SysFlag;
@@ -17,7 +17,7 @@ use ferromq_mqtt::topic::{AnyFilter, Name};
 use ferromq_mqtt::{Limits, QoS, ReasonCode, SessionExpiry};
 use ferromq_net::Pace;
 use ferromq_store::{Placed, Read, ReadLimit};
-use tokio::sync::{Mutex, Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 
 use super::Access;
 use super::acl::{Granted, Permissions};
@@ -25,7 +25,6 @@ use super::auth::Method;
 use super::figures::Counters;
 use super::hub::Hub;
 use super::message::{View, expiry};
-use super::reason;
 use super::shared::{Group, Groups};
 use super::state::{Retained, Source, State};
 use super::sys;
@@ -58,8 +57,6 @@ pub(super) struct Server {
     /// How many connections come in a second.
     pub(super) pace: Pace,
     pub(super) traffic: Arc<Traffic>,
-    /// Held by whoever publishes wills.
-    pub(super) publishing_wills: Mutex<()>,
     /// Told when a session or a will may be due earlier than the next one was.
     sooner: Notify,
 }
@@ -85,7 +82,6 @@ impl Server {
             places,
             pace,
             traffic,
-            publishing_wills: Mutex::new(()),
             sooner: Notify::new(),
         }
     }
@@ -236,7 +232,7 @@ impl Server {
         body: &[u8],
         born: Timestamp,
         from: SocketAddr,
-    ) -> Result<Ticket, ReasonCode> {
+    ) -> Result<Ticket, SendError> {
         let stored_under = mqtt::stored_under(topic);
         let spilled = mqtt::spilled(properties, body);
         let (properties, body) =
@@ -259,10 +255,9 @@ impl Server {
             is_batch: false,
             body,
         };
-        self.broker.prepare(sends, &send).map_err(|error| {
-            tracing::debug!(%error, topic, "an MQTT message is not taken");
-            reason::of_send(&error)
-        })
+        self.broker
+            .prepare(sends, &send)
+            .inspect_err(|error| tracing::debug!(%error, topic, "an MQTT message is not taken"))
     }
 
     /// Retains a message that is stored now, in place of the topic's; an empty one removes that.

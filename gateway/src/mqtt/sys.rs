@@ -110,11 +110,10 @@ fn publish_changed(server: &Server, told: &mut HashMap<Name, String>) {
             payload: value.as_bytes(),
         };
         let mut properties = String::new();
-        let prepared = published
-            .write_properties(now, &mut properties)
-            .and_then(|()| server.prepare(&mut sends, &topic, &properties, published.body(), now, NOBODY));
-        if let Err(reason) = prepared {
-            tracing::debug!(%topic, %reason, "a value of $SYS is not published");
+        match published.write_properties(now, &mut properties) {
+            // It notes itself why it takes no message.
+            Ok(()) => drop(server.prepare(&mut sends, &topic, &properties, published.body(), now, NOBODY)),
+            Err(reason) => tracing::debug!(%topic, %reason, "a value of $SYS is not published"),
         }
         told.insert(topic, value);
     }

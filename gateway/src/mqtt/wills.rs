@@ -1,11 +1,14 @@
 //! What is due without a client: wills, and the end of sessions that nobody came back to.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferromq_broker::send::SendBatch;
+use ferromq_broker::send::{SendBatch, SendError};
+use ferromq_broker::topics::TopicError;
 use ferromq_model::Timestamp;
 use ferromq_mqtt::QoS;
+use ferromq_store::AppendError;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -20,12 +23,35 @@ const LOOK: Duration = Duration::from_secs(10);
 /// The wait after something failed.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// What is left after a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// Nothing that is due.
+    Nothing,
+    /// More, or so it may be.
+    More,
+    /// Wills that cannot be published now.
+    Wills,
+}
+
 /// Publishes wills and ends sessions when their time has come, until `stop` turns true.
 pub(super) async fn look_after(server: &Server, mut stop: watch::Receiver<bool>) {
+    let mut is_stuck = false;
     loop {
-        let wait = match due(server).await {
-            Ok(true) => Duration::ZERO,
-            Ok(false) => server.state().next_time().map_or(LOOK, until).min(LOOK),
+        let left = due(server).await;
+        let was_stuck = mem::replace(&mut is_stuck, matches!(left, Ok(Left::Wills)));
+        if was_stuck && !is_stuck {
+            tracing::info!("MQTT wills are published again");
+        }
+        let wait = match left {
+            Ok(Left::Nothing) => server.state().next_time().map_or(LOOK, until).min(LOOK),
+            Ok(Left::More) => Duration::ZERO,
+            Ok(Left::Wills) => {
+                if !was_stuck {
+                    tracing::warn!("MQTT wills wait until the broker takes messages");
+                }
+                AGAIN
+            }
             Err(error) => {
                 tracing::error!(%error, "MQTT wills and sessions are not looked after");
                 AGAIN
@@ -44,51 +70,52 @@ fn until(time: Timestamp) -> Duration {
     Duration::from_millis(u64::try_from(time.0 - Timestamp::now().0).unwrap_or(0).max(1))
 }
 
-/// Does what is due; whether there may be more.
-async fn due(server: &Server) -> Result<bool, LoadError> {
+/// Does what is due.
+async fn due(server: &Server) -> Result<Left, LoadError> {
     let now = Timestamp::now();
     let ended = server.state().expire(now, AT_ONCE).await?;
     ended.iter().for_each(|ended| super::forget(server, ended));
-    let (found, published) = wills(server, now).await?;
-    if published < found {
-        sleep(AGAIN).await;
-    }
-    Ok(ended.len() == AT_ONCE || found == AT_ONCE)
+    let left = wills(server, now).await?;
+    Ok(if left == Left::Nothing && ended.len() == AT_ONCE { Left::More } else { left })
 }
 
 /// Publishes the wills that are due. Those that cannot be published now are later.
 pub(super) async fn publish_due(server: &Server) {
-    if let Err(error) = wills(server, Timestamp::now()).await {
-        tracing::error!(%error, "MQTT wills are published later");
+    match wills(server, Timestamp::now()).await {
+        Ok(Left::Nothing) => {}
+        Ok(Left::More | Left::Wills) => server.look_after_time(),
+        Err(error) => tracing::error!(%error, "MQTT wills are published later"),
     }
 }
 
-/// Publishes the will of a client that comes back, if it is due: only a connection in time revokes it.
-pub(super) async fn publish_before_return(server: &Server, client: &str) {
-    let now = Timestamp::now();
-    while server.state().has_due_will(client, now) {
-        match wills(server, now).await {
-            // Others may have been due before it.
-            Ok((found, published)) if published == found => {}
-            Ok(_) => return,
-            Err(error) => {
-                tracing::error!(%error, client, "an MQTT client's will is not published");
-                return;
-            }
-        }
-    }
-}
-
-/// How many wills were due, and how many of them are published now.
-async fn wills(server: &Server, now: Timestamp) -> Result<(usize, usize), LoadError> {
-    // A will is due until it is published: two who look would both publish it.
-    let _one_at_a_time = server.publishing_wills.lock().await;
+async fn wills(server: &Server, now: Timestamp) -> Result<Left, LoadError> {
+    let _turn = server.state().will_turn().await;
     let wills = server.state().due_wills(now, AT_ONCE).await?;
+    if wills.is_empty() {
+        return Ok(Left::Nothing);
+    }
+    if let Err(error) = server.broker().check_writable() {
+        tracing::debug!(%error, "wills are published later");
+        return Ok(Left::Wills);
+    }
     let mut published = 0;
     for (session, will) in &wills {
         published += usize::from(publish(server, *session, will).await);
     }
-    Ok((wills.len(), published))
+    Ok(match wills.len() {
+        found if published < found => Left::Wills,
+        AT_ONCE => Left::More,
+        _ => Left::Nothing,
+    })
+}
+
+/// Whether what is refused with this may be taken later. What is not is what no client could publish either.
+fn passes(error: &SendError) -> bool {
+    match error {
+        SendError::Store(AppendError::TooLarge { .. }) => false,
+        SendError::Store(_) | SendError::Create(TopicError::Save(_)) => true,
+        _ => false,
+    }
 }
 
 /// Publishes one; whether it needs no second try.
@@ -100,14 +127,15 @@ async fn publish(server: &Server, session: SessionNumber, will: &Will) -> bool {
     let body = if will.payload.is_empty() { super::message::EMPTY_BODY } else { &will.payload };
     let ticket = match server.prepare(&mut sends, &will.topic, &properties, body, now, NOBODY) {
         Ok(ticket) => ticket,
-        Err(reason) => {
-            tracing::warn!(client = %will.client_id, topic = %will.topic, %reason, "a will is not published");
+        Err(error) if passes(&error) => return false,
+        Err(error) => {
+            tracing::warn!(client = %will.client_id, topic = %will.topic, %error, "a will is not published");
             server.state().later([Change::NoWill { session }]);
             return true;
         }
     };
     if let Err(error) = server.broker().commit(&mut sends) {
-        tracing::warn!(client = %will.client_id, %error, "a will is published later");
+        tracing::debug!(client = %will.client_id, %error, "a will is published later");
         return false;
     }
     let Some(placed) = sends.placed(ticket).first() else { return false };

@@ -185,7 +185,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             answers.publishing.get_or_insert_with(|| self.server.state().publishing());
         }
         let properties = properties.as_str();
-        let ticket = self.server.prepare(sends, topic, properties, published.body(), now, self.from)?;
+        let ticket = self
+            .server
+            .prepare(sends, topic, properties, published.body(), now, self.from)
+            .map_err(|error| reason::of_send(&error))?;
         let retain = retain.then(|| {
             Box::new(ToRetain {
                 topic: topic.as_str().into(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ferromq_model::Timestamp;
+use tokio::sync::MutexGuard;
 
 use super::State;
 use super::database::Space;
@@ -50,6 +51,8 @@ pub struct Connected {
     pub resumed: Option<Loaded>,
     /// The session of this client that ended for it.
     pub ended: Option<Ended>,
+    /// Whether a will of the session before is still to be published: it was due before the client came.
+    pub left_will: bool,
     /// To be awaited before CONNACK.
     pub durable: Durable,
 }
@@ -75,6 +78,18 @@ impl State {
             Some(number) if connect.clean_start => Some((number, self.load_to_end(number).await?)),
             Some(number) => Some((number, self.load(number).await?)),
             None => None,
+        };
+        let old_will = |(number, _): &(SessionNumber, Loaded)| self.inner.sessions.lock().will(*number);
+        // Whoever publishes wills may have this one in hand.
+        let _turn = match old.as_ref().and_then(old_will) {
+            Some(_) => Some(self.will_turn().await),
+            None => None,
+        };
+        let due_will = match &old {
+            Some(old @ (number, _)) if old_will(old).is_some_and(|will| will.is_due(now)) => {
+                self.will(*number).await?
+            }
+            _ => None,
         };
         let mut batch = Batch::default();
         let mut sessions = self.inner.sessions.lock();
@@ -108,8 +123,15 @@ impl State {
         let since = self.inner.log.end();
         let will = connect.will.map(|will| Will { since, ..*will });
         set_will(&mut sessions, &mut batch, number, will.as_ref());
+        // That of a session that ended stays by itself. One that is resumed has room for one, and this was due in time.
+        let left_will = due_will.filter(|_| resumed.is_some());
+        if let Some(will) = &left_will {
+            let nobody = SessionNumber::new(self.inner.journal.next_number(), Expiry::AtClose);
+            batch.put(layout::key(nobody, Table::Will, b""), will.encode());
+            sessions.set_will(nobody, Some(WillTimes { delay: 0, due: Some(now) }));
+        }
         let durable = self.inner.journal.commit(batch);
-        Ok(Connected { number, resumed, ended, durable })
+        Ok(Connected { number, resumed, ended, left_will: left_will.is_some(), durable })
     }
 
     /// The connection of a session is gone. `expiry` is what a DISCONNECT changed it to; the will is dropped if the client
@@ -185,15 +207,24 @@ impl State {
         Ok(all)
     }
 
-    /// Whether the will of a client's session is to be published.
-    #[must_use]
-    pub fn has_due_will(&self, client_id: &str, now: Timestamp) -> bool {
-        let sessions = self.inner.sessions.lock();
-        let will = sessions.find(client_id).and_then(|number| sessions.will(number));
-        will.and_then(|will| will.due).is_some_and(|due| due <= now)
+    /// Held by whoever publishes wills: what is due is so until it is published, and whoever publishes it as well, or puts
+    /// another in its place, would do that behind its back.
+    pub async fn will_turn(&self) -> MutexGuard<'_, ()> {
+        self.inner.wills.lock().await
     }
 
-    /// Up to `limit` wills that are to be published. Each is given again until [`Change::NoWill`](super::Change::NoWill) says that it was.
+    /// The will of a session, if it has one that can be read.
+    async fn will(&self, number: SessionNumber) -> Result<Option<Will>, LoadError> {
+        self.inner.journal.settle(number).wait().await?;
+        let key = layout::key(number, Table::Will, b"");
+        let row = self.read(move |database| Ok(database.row(Space::Sessions, &key)?.map(|row| (key, row))));
+        let Some((key, row)) = row.await? else { return Ok(None) };
+        let will = decode(&key, &row);
+        Ok(will.inspect_err(|error| tracing::error!(%error, "an MQTT client's will is lost")).ok())
+    }
+
+    /// Up to `limit` wills that are to be published. Each is given again until [`Change::NoWill`](super::Change::NoWill) says
+    /// that it was. To be called with the [turn](Self::will_turn).
     ///
     /// # Errors
     /// [`LoadError`].
@@ -205,12 +236,8 @@ impl State {
         let numbers: Vec<_> = self.inner.sessions.lock().due_wills(now).take(limit).collect();
         let mut wills = Vec::new();
         for number in numbers {
-            self.inner.journal.settle(number).wait().await?;
-            let key = layout::key(number, Table::Will, b"");
-            let row =
-                self.read(move |database| Ok(database.row(Space::Sessions, &key)?.map(|row| (key, row))));
-            match row.await? {
-                Some((key, row)) => wills.push((number, decode::<Will>(&key, &row)?)),
+            match self.will(number).await? {
+                Some(will) => wills.push((number, will)),
                 None => self.inner.sessions.lock().set_will(number, None),
             }
         }

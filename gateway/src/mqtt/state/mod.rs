@@ -103,6 +103,8 @@ struct Inner {
     sessions: Mutex<Sessions>,
     /// The most of them.
     most: usize,
+    /// Whose turn it is: see [`State::will_turn`].
+    wills: tokio::sync::Mutex<()>,
     retained: RwLock<RetainedMessages>,
 }
 
@@ -136,8 +138,8 @@ impl State {
         database.write_at_once(batch.into_rows())?;
         let journal = Journal::start(Arc::clone(&database), Arc::clone(&log), options.flush, meta, released)?;
         let (sessions, retained) = (Mutex::new(sessions), RwLock::new(retained));
-        let most = options.sessions;
-        Ok(Self { inner: Arc::new(Inner { database, log, journal, sessions, most, retained }) })
+        let (most, wills) = (options.sessions, tokio::sync::Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { database, log, journal, sessions, most, wills, retained }) })
     }
 
     /// Writes what waits, makes it safe, and ends. Blocking.

@@ -37,6 +37,11 @@ pub(super) struct WillTimes {
 }
 
 impl WillTimes {
+    /// Whether it is to be published.
+    pub(super) fn is_due(self, now: Timestamp) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
     /// As it is once the session has lost its connection at `now`: due after the delay, or when the session ends.
     pub(super) fn after_loss(self, session: &Session, now: Timestamp) -> Self {
         let delayed = now.plus(Millis::secs(self.delay.into()));

@@ -7,13 +7,16 @@ mod replay;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ferromq_model::message::{SysFlag, property, push_property};
 use ferromq_model::mqtt::{Parts, address, names, stored_under};
 use ferromq_model::{QueueId, QueueOffset};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::*;
 
@@ -355,18 +358,62 @@ async fn a_session_whose_time_has_come_is_not_resumed_before_anybody_looked_afte
     assert_ne!(late.number, number);
 }
 
+/// A client with a delay of 10 s comes back; what is due then, and with a last will of 20 s at the next loss.
 #[tokio::test]
-async fn a_will_is_due_to_its_client_from_its_time_on() {
+async fn only_a_connection_in_time_revokes_a_will() {
+    for (back_after, is_left) in [(9, false), (10, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let state = open(dir.path());
+        let with_will = |delay| Connect { will: will("x", delay), ..hello("x", Expiry::After(60)) };
+        let number = state.connect(with_will(10), NOON).await.unwrap().number;
+        assert!(!state.disconnected(number, None, true, NOON));
+        let back = state.connect(with_will(20), at(back_after)).await.unwrap();
+        assert_eq!((back.number, back.left_will), (number, is_left));
+        assert!(back.resumed.is_some());
+        back.durable.wait().await.unwrap();
+
+        let due = state.due_wills(at(10), 9).await.unwrap();
+        assert_eq!(
+            due.iter().map(|(_, will)| will.delay).collect::<Vec<_>>(),
+            vec![10; usize::from(is_left)]
+        );
+        assert!(due.iter().all(|(left, _)| *left != number), "the session has another one by now");
+        // A crash leaves both, and the connection lost.
+        let image = killed(dir.path());
+        let (after, _) = open_found(image.path(), at(30));
+        assert_eq!(after.due_wills(at(30), 9).await.unwrap(), due);
+        assert_eq!(after.due_wills(at(50), 9).await.unwrap().len(), 1 + usize::from(is_left));
+
+        state.commit(due.iter().map(|(left, _)| Change::NoWill { session: *left })).wait().await.unwrap();
+        assert!(!state.disconnected(number, None, true, at(40)));
+        let due = state.due_wills(at(60), 9).await.unwrap();
+        assert_eq!(
+            due.iter().map(|(number, will)| (*number, will.delay)).collect::<Vec<_>>(),
+            [(number, 20)]
+        );
+    }
+}
+
+/// Whoever publishes a will has it in hand: what the client sets when it comes back would be published in its place, or be
+/// taken for published with it.
+#[tokio::test]
+async fn a_client_that_is_back_waits_until_its_will_is_published() {
     let dir = tempfile::tempdir().unwrap();
     let state = open(dir.path());
-    let connect = Connect { will: will("x", 10), ..hello("x", Expiry::After(60)) };
-    let number = state.connect(connect, NOON).await.unwrap().number;
-    assert!(!state.has_due_will("x", at(99)), "it is connected");
+    let with_will = || Connect { will: will("x", 10), ..hello("x", Expiry::After(60)) };
+    let number = state.connect(with_will(), NOON).await.unwrap().number;
     assert!(!state.disconnected(number, None, true, NOON));
-    assert_eq!([at(9), at(10)].map(|time| state.has_due_will("x", time)), [false, true]);
-    assert!(!state.has_due_will("y", at(99)));
-    state.commit([Change::NoWill { session: number }]).leave();
-    assert!(!state.has_due_will("x", at(99)), "it is published");
+    let turn = state.will_turn().await;
+    let due = state.due_wills(at(10), 9).await.unwrap();
+    // Its clock is behind.
+    let mut back = pin!(state.connect(with_will(), at(9)));
+    assert!(timeout(Duration::from_millis(50), &mut back).await.is_err(), "it has to wait");
+    state.commit(due.iter().map(|(number, _)| Change::NoWill { session: *number })).wait().await.unwrap();
+    drop(turn);
+    let back = back.await.unwrap();
+    assert!(!back.left_will, "it is published");
+    assert!(!state.disconnected(back.number, None, true, at(11)));
+    assert_eq!(state.due_wills(at(21), 9).await.unwrap().len(), 1, "its next one is as it was set");
 }
 
 #[tokio::test]
