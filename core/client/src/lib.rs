@@ -51,6 +51,7 @@ mod backoff;
 mod client;
 mod config;
 mod consumer;
+mod deadline;
 mod error;
 #[cfg(test)]
 mod fake;

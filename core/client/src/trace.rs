@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::Inner;
+use crate::deadline::deadline;
 use crate::error::{CallError, RouteError};
 use crate::identity::UniqueId;
 use crate::queue::MessageQueue;
@@ -216,7 +217,7 @@ impl Tracer {
     pub(crate) async fn run(&self, inner: &Arc<Inner>) {
         loop {
             self.came.notified().await;
-            let deadline = Instant::now() + self.linger;
+            let deadline = deadline(self.linger);
             while self.state.lock().waiting.is_empty()
                 && timeout_at(deadline, self.came.notified()).await.is_ok()
             {}

@@ -27,6 +27,7 @@ use super::error::SendError;
 use super::receipt::SendReceipt;
 use super::{Producer, Shared};
 use crate::client::Inner;
+use crate::deadline::bounded;
 use crate::error::Remedy;
 use crate::message::Message;
 use crate::received::Received;
@@ -179,6 +180,7 @@ impl Producer {
 impl Shared {
     async fn request(&self, mut question: Message, limit: Duration) -> Result<Reply, RequestError> {
         let inner = &self.client.inner;
+        let limit = bounded(limit);
         let correlation = inner.unique_ids.next(Timestamp::now());
         question.set(property::CORRELATION_ID, correlation.as_str());
         question.set(property::REPLY_TO_CLIENT, inner.id());

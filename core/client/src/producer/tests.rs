@@ -13,7 +13,7 @@ use ferromq_protocol::header::{Header as _, SendMessage};
 use parking_lot::Mutex;
 
 use self::cluster::{Cluster, PATIENCE, code, message, stored};
-use super::{SendError, SendStatus};
+use super::{RequestError, SendError, SendStatus};
 use crate::client::Client;
 use crate::error::{CallError, RouteError};
 use crate::fake::{FakeServer, Reaction};
@@ -70,6 +70,14 @@ async fn sends_to_b_what_a_does_not_take(refuse: impl Fn() -> Reaction + Send + 
         producer.send(message("x")).await.unwrap();
     }
     assert!(cluster.brokers().ends_with("ab"), "{}", cluster.brokers());
+}
+
+#[tokio::test]
+async fn a_question_may_wait_without_an_end() {
+    let cluster = Cluster::start(1, |_, _, _| code(ResponseCode::MessageIllegal)).await;
+    let producer = cluster.producer(|builder| builder);
+    let failed = producer.request(message("why?"), Duration::MAX).await.unwrap_err();
+    assert!(matches!(failed, RequestError::Send(SendError::Failed { .. })), "{failed}");
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ impl PopConsumerBuilder {
         if self.topics.is_empty() || self.topics.len() > MAX_TOPICS {
             return Err(StartError::Topics(self.topics.len()));
         }
-        let invisible = Millis(self.invisible.as_millis() as u64);
+        let invisible = Millis(u64::try_from(self.invisible.as_millis()).unwrap_or(u64::MAX));
         if !LEASES.contains(&invisible.0) {
             let (key, value) = ("invisible_time", invisible.0);
             return Err(StartError::OutOfRange { key, value, allowed: "10000 ms to 300000 ms" });

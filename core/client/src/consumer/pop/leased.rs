@@ -74,7 +74,7 @@ impl Leased {
     /// # Errors
     /// [`PopError`]. After one with [`Remedy::Retry`](crate::Remedy::Retry) it is not known when the lease ends.
     pub async fn change_invisible(&mut self, time: Duration) -> Result<(), PopError> {
-        let invisible = Millis(time.as_millis() as u64);
+        let invisible = Millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         if !PROLONGED.contains(&invisible.0) {
             let (key, value) = ("the time", invisible.0);
             return Err(PopError::OutOfRange { key, value, allowed: "1000 ms to 43200000 ms" });

@@ -209,7 +209,8 @@ impl PullConsumerBuilder {
             return Err(StartError::Topics(self.topics.len()));
         }
         let settings = &self.settings;
-        let commit_every = settings.commit_every.unwrap_or(STORE_EVERY).as_millis() as u64;
+        let commit_every = settings.commit_every.unwrap_or(STORE_EVERY).as_millis();
+        let commit_every = u64::try_from(commit_every).unwrap_or(u64::MAX);
         let ranges = [
             ("auto_commit", commit_every, 100, 3_600_000, "100 ms to 1 h"),
             ("fetch_batch", u64::from(settings.batch), 1, 1024, "1 to 1024"),

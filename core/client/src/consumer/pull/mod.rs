@@ -41,6 +41,7 @@ use super::fetch::{Fetch, FetchedKind};
 use super::filter::Filter;
 use super::offsets::Point;
 use crate::client::Client;
+use crate::deadline::{bounded, deadline};
 use crate::members::Membership;
 use crate::queue::MessageQueue;
 use crate::received::Received;
@@ -128,7 +129,7 @@ impl PullConsumer {
     /// # Errors
     /// [`PullError::Closed`], also if it is closed meanwhile.
     pub async fn poll(&self, timeout: Duration) -> Result<Vec<Received>, PullError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline(timeout);
         while self.wait_until(deadline).await? {
             let polled = self.take();
             if !polled.is_empty() {
@@ -145,7 +146,7 @@ impl PullConsumer {
     /// # Errors
     /// As [`PullConsumer::poll`].
     pub async fn wait(&self, timeout: Duration) -> Result<bool, PullError> {
-        self.wait_until(Instant::now() + timeout).await
+        self.wait_until(deadline(timeout)).await
     }
 
     /// The second half of a [`poll`](Self::poll): messages that are here. None if there are none, or it is closed.
@@ -194,7 +195,7 @@ impl PullConsumer {
             from,
             max,
             commit: None,
-            wait,
+            wait: bounded(wait),
             filter: Some(as_told(&told)),
             broker_id: 0,
         };

@@ -180,6 +180,18 @@ async fn assigned_queues_are_polled_in_order_and_committed_when_told_to() {
 }
 
 #[tokio::test]
+async fn a_wait_without_an_end_is_none_too_long() {
+    let cluster = Cluster::start(&[]).await;
+    let consumer = cluster.consumer(|builder| builder).await;
+    let (queue, _) = both(&consumer).await;
+    let pulled = consumer.pull(&queue, &Filter::all(), QueueOffset(FIRST), 4, Duration::MAX).await.unwrap();
+    assert_eq!(pulled.messages.len(), 4);
+    consumer.assign(vec![queue], &Filter::all()).await.unwrap();
+    assert!(consumer.wait(Duration::MAX).await.unwrap());
+    assert!(!consumer.poll(Duration::MAX).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn seeking_drops_what_waits_and_pausing_keeps_it() {
     let cluster = Cluster::start(&[]).await;
     let consumer = cluster.consumer(|builder| builder.max_polled(2)).await;
