@@ -103,6 +103,11 @@ fn test(arguments: &[OsString]) -> Result<()> {
         tests.arg("--workspace");
     }
     tests.args(arguments).env("FERROMQ_BIN", &server);
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        // They wait for servers and JVMs, and for time to pass, more than they compute.
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        tests.env("RUST_TEST_THREADS", (2 * processors).to_string());
+    }
     run("the tests", tests)?;
     if !arguments.is_empty() {
         return Ok(());
