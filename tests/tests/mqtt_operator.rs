@@ -5,12 +5,17 @@ use std::thread;
 use std::time::Duration;
 
 use ferromq_tests::http::{Answer, Http};
-use ferromq_tests::mqtt::connection::Connection;
+use ferromq_tests::mqtt::connection::{Connection, PATIENCE};
 use ferromq_tests::mqtt::packet::{Connect, PINGREQ, Publish, Version, Will, frame};
+use ferromq_tests::process::wait;
 use ferromq_tests::server::{Kind, Launch, Server};
 use ferromq_tests::toolchain;
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// `brokerPermission`s.
+const READ_ONLY: u8 = 4;
+const READ_WRITE: u8 = 6;
 
 struct Rig {
     server: Server,
@@ -46,6 +51,15 @@ impl Rig {
     fn ask(&self, method: &str, path: &str) -> Answer {
         let mut http = Http::open(self.server.http()).expect("HTTP is there");
         http.ask(method, path, &[], b"").expect("an answer")
+    }
+
+    /// Sets what the broker takes and gives.
+    fn set_permission(&self, permission: u8) {
+        let mut http = Http::open(self.server.http()).expect("HTTP is there");
+        let body = format!("{{\"brokerPermission\": {permission}}}");
+        let json = [("content-type", "application/json")];
+        let answer = http.ask("PATCH", "/v1/config", &json, body.as_bytes()).expect("an answer");
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     }
 
     fn get(&self, path: &str) -> Value {
@@ -159,6 +173,25 @@ fn a_client_that_is_too_slow_is_disconnected_where_that_is_the_policy_and_others
     slow.ping();
     assert_eq!(slow.take().text(), "0");
     assert_eq!(slow.expect_disconnect(), 0x97);
+    rig.server.stop();
+}
+
+#[test]
+fn wills_wait_while_the_broker_takes_no_messages_also_if_their_client_is_back_before() {
+    let rig = Rig::start(&[]);
+    let mut watcher = rig.client("watcher");
+    watcher.subscribe("gone", 1);
+    let lost = |will| Connect::persistent(Version::V5, "lost").will(Will::new("gone", will));
+    let client = rig.connect(&lost("first"));
+    rig.set_permission(READ_ONLY);
+    client.cut();
+    let log = || std::fs::read_to_string(rig.launch.log()).unwrap_or_default();
+    assert!(wait(PATIENCE, || log().contains("MQTT wills wait")), "{}", log());
+    let back = rig.connect(&lost("second"));
+    rig.set_permission(READ_WRITE);
+    assert_eq!(watcher.receive().text(), "first");
+    back.cut();
+    assert_eq!(watcher.receive().text(), "second");
     rig.server.stop();
 }
 
