@@ -2,6 +2,7 @@
 //!
 //! A language's objects live as long as its collector likes; what they hold has to end when their user says so.
 
+use ferromq_client::{Transaction, TransactionState};
 use parking_lot::Mutex;
 
 use crate::fault::Fault;
@@ -62,5 +63,19 @@ impl<T> Unsettled<T> {
     /// Whether nobody has settled it.
     pub fn is_open(&self) -> bool {
         self.0.lock().is_some()
+    }
+}
+
+impl Unsettled<Transaction> {
+    /// Ends a transaction that was taken from here. If the broker was told nothing it is open again, so that the same call
+    /// may succeed later.
+    ///
+    /// # Errors
+    /// [`FaultKind::Transaction`](crate::FaultKind::Transaction).
+    pub async fn end(&self, transaction: Transaction, state: TransactionState) -> Result<(), Fault> {
+        transaction.end(state).await.map_err(|error| {
+            *self.0.lock() = Some(*error.transaction);
+            error.source.into()
+        })
     }
 }

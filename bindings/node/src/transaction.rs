@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ferromq_bindings::{self as bindings, Checks as Queue, Fault, Open};
 use ferromq_client as core;
-use futures_util::FutureExt as _;
+use ferromq_client::TransactionState;
 use napi_derive::napi;
 use parking_lot::Mutex;
 
@@ -98,13 +98,17 @@ impl Transaction {
         self.0.lock().is_some()
     }
 
-    /// Ends it.
+    /// Ends it. It is open again if the broker could not be told.
     #[napi]
     pub fn end(&self, bridge: &Bridge, id: u32, commit: bool) {
-        let transaction = self.0.lock().take().ok_or_else(Fault::settled);
+        let open = Arc::clone(&self.0);
+        let transaction = open.lock().take().ok_or_else(Fault::settled);
+        let state = if commit { TransactionState::Commit } else { TransactionState::Rollback };
         bridge.run(id, async move {
-            let transaction = transaction?;
-            Ok(if commit { transaction.commit().boxed() } else { transaction.rollback().boxed() }.await?)
+            transaction?.end(state).await.map_err(|error| {
+                *open.lock() = Some(*error.transaction);
+                error.source.into()
+            })
         });
     }
 }

@@ -89,9 +89,9 @@ pub use identity::UniqueId;
 pub use members::AlreadyMember;
 pub use message::{InvalidMessage, Message, MessageBuilder};
 pub use producer::{
-    BatchError, InvalidBatch, Producer, ProducerBuilder, ProducerError, RecallError, Reply, ReplyError,
-    RequestError, SendError, SendReceipt, SendStatus, Transaction, TransactionError, TransactionProducer,
-    TransactionProducerBuilder, TransactionState,
+    BatchError, EndError, InvalidBatch, Producer, ProducerBuilder, ProducerError, RecallError, Reply,
+    ReplyError, RequestError, SendError, SendReceipt, SendStatus, Transaction, TransactionError,
+    TransactionProducer, TransactionProducerBuilder, TransactionState,
 };
 pub use queue::MessageQueue;
 pub use received::Received;

@@ -67,7 +67,8 @@ pub use recall::RecallError;
 pub use receipt::{SendReceipt, SendStatus};
 use room::{Place, Room};
 pub use transaction::{
-    Transaction, TransactionError, TransactionProducer, TransactionProducerBuilder, TransactionState,
+    EndError, Transaction, TransactionError, TransactionProducer, TransactionProducerBuilder,
+    TransactionState,
 };
 
 /// Sends messages. Cloning it shares what it is; any number of tasks may send at the same time.

@@ -8,6 +8,7 @@
 //! Always true:
 //! * a half message is committed only by somebody who said so: a lost answer, a crash or a dropped [`Transaction`] leave
 //!   it open, and the broker asks;
+//! * a transaction of which nothing was told to the broker may be ended once more: [`EndError`] has it;
 //! * a half message that is not as safe as it should be is rolled back, as official producers do;
 //! * so many checks run at once as allowed; further questions wait in a bounded queue, beyond which brokers ask again.
 
@@ -106,6 +107,18 @@ impl TransactionError {
             Self::NotEnded(error) => error.remedy(),
         }
     }
+}
+
+/// The broker was told nothing of how the transaction ended: it is still open, to be ended once more. Dropped with this, the
+/// broker asks the checker.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct EndError {
+    /// The transaction.
+    pub transaction: Box<Transaction>,
+    /// Why: [`TransactionError::NotEnded`] or [`TransactionError::NoBroker`].
+    #[source]
+    pub source: TransactionError,
 }
 
 type Checker = Arc<dyn Fn(Received) -> BoxFuture<'static, TransactionState> + Send + Sync>;
@@ -244,7 +257,7 @@ impl TransactionProducer {
             SendStatus::Stored => local(receipt.clone()).await,
             _ => TransactionState::Rollback,
         };
-        transaction.end(state).await?;
+        transaction.tell(state).await?;
         Ok((receipt, state))
     }
 
@@ -318,7 +331,7 @@ impl Transaction {
     /// # Errors
     /// [`TransactionError::NotEnded`] and [`TransactionError::NoBroker`]: the broker asks the checker.
     pub async fn commit(self) -> Result<(), TransactionError> {
-        self.end(TransactionState::Commit).await
+        self.tell(TransactionState::Commit).await
     }
 
     /// Drops the message. The broker does not answer: if this gets lost, it asks the checker.
@@ -326,10 +339,23 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::commit`].
     pub async fn rollback(self) -> Result<(), TransactionError> {
-        self.end(TransactionState::Rollback).await
+        self.tell(TransactionState::Rollback).await
     }
 
-    async fn end(self, state: TransactionState) -> Result<(), TransactionError> {
+    /// As [`commit`](Self::commit) or [`rollback`](Self::rollback), and gives the transaction back if the broker was told
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`EndError`], which has the transaction.
+    pub async fn end(self, state: TransactionState) -> Result<(), EndError> {
+        match self.tell(state).await {
+            Ok(()) => Ok(()),
+            Err(source) => Err(EndError { transaction: Box::new(self), source }),
+        }
+    }
+
+    /// Fails only if nothing was told: a message that is told twice how it ended would be delivered twice.
+    async fn tell(&self, state: TransactionState) -> Result<(), TransactionError> {
         let inner = &self.shared.client.inner;
         let broker = &self.receipt.queue.broker;
         let known =

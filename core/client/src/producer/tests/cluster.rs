@@ -21,6 +21,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Cluster {
     pub(crate) client: Client,
     _servers: Vec<FakeServer>,
+    /// What the NameServer says of `T`.
+    pub(crate) route: Arc<Mutex<String>>,
     /// What the first heartbeat is answered with.
     pub(crate) asks: Arc<Mutex<Option<Reaction>>>,
     /// What was sent: broker, queue and body.
@@ -77,16 +79,18 @@ impl Cluster {
         }
         let route =
             json!({"queueDatas": queues, "brokerDatas": members, "filterServerTable": {}}).to_string();
+        let route = Arc::new(Mutex::new(route));
+        let said = Arc::clone(&route);
         let names = FakeServer::start(move |command| match command.fields.find("topic") {
             Some("T" | "TBW102") => {
-                Reaction::Answer(ResponseCode::Success, Vec::new(), route.clone().into_bytes())
+                Reaction::Answer(ResponseCode::Success, Vec::new(), said.lock().clone().into_bytes())
             }
             _ => Reaction::Answer(ResponseCode::TopicNotExist, Vec::new(), Vec::new()),
         })
         .await;
         let client = Client::builder(&names.address()).build().expect("a valid address");
         servers.push(names);
-        Self { client, _servers: servers, seen, ended, asks }
+        Self { client, _servers: servers, route, seen, ended, asks }
     }
 
     pub(crate) fn producer(&self, set: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> Producer {

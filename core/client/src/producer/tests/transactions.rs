@@ -8,9 +8,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::cluster::{Cluster, PATIENCE, message, stored};
+use crate::error::Remedy;
 use crate::fake::{Reaction, record};
 use crate::message::Message;
-use crate::producer::{SendStatus, TransactionError, TransactionProducer, TransactionState};
+use crate::producer::{EndError, SendStatus, TransactionError, TransactionProducer, TransactionState};
 use crate::received::Received;
 
 /// A producer in transactions whose half messages are as safe as this code says, and whose checker is never asked.
@@ -55,6 +56,26 @@ async fn a_transaction_ends_as_it_is_told() {
     assert_eq!(cluster.decisions(5).await, [8, 12, 8, 12, 0].map(|decision| (decision, false)));
     let delayed = Message::builder("T").body("x").delay_level(1).build().unwrap();
     assert!(matches!(producer.begin(delayed).await, Err(TransactionError::Delayed)));
+    producer.close().await;
+}
+
+#[tokio::test]
+async fn a_transaction_whose_broker_is_told_nothing_may_be_ended_once_more() {
+    let (cluster, producer) = transactions(ResponseCode::Success).await;
+    let transaction = producer.begin(message("x")).await.unwrap();
+    let inner = &cluster.client.inner;
+    let here = cluster.route.lock().clone();
+    *cluster.route.lock() = here.replace("\"a\"", "\"another\"");
+    inner.fetch(&transaction.receipt().queue.topic).await.unwrap();
+    let EndError { transaction, source } = transaction.end(TransactionState::Commit).await.unwrap_err();
+    assert!(
+        matches!(source, TransactionError::NoBroker { .. }) && source.remedy() == Remedy::Retry,
+        "{source}"
+    );
+    *cluster.route.lock() = here;
+    inner.fetch(&transaction.receipt().queue.topic).await.unwrap();
+    transaction.end(TransactionState::Commit).await.unwrap();
+    assert_eq!(cluster.decisions(1).await, [(8, false)]);
     producer.close().await;
 }
 
