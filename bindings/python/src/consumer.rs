@@ -18,7 +18,7 @@ use tokio::time::timeout_at;
 
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
-use crate::convert::{Seconds, configured};
+use crate::convert::{Most, Seconds, configured};
 use crate::message::{Filter, MessageQueue};
 use crate::received::delivered;
 use crate::runtime::Local;
@@ -84,19 +84,19 @@ impl StreamConsumer {
         &self,
         py: Python<'py>,
         bridge: Option<&Bridge>,
-        most: usize,
+        most: Most,
         timeout: Option<Seconds>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let shared = Arc::clone(self.0.here()?);
         let limit = tokio::time::Instant::now() + patience(timeout.map(|timeout| timeout.0));
-        run_until_cancelled(py, bridge, async move { Ok(timeout_at(limit, shared.fill(most)).await.ok()) })
+        run_until_cancelled(py, bridge, async move { Ok(timeout_at(limit, shared.fill(most.0)).await.ok()) })
     }
 
     /// Takes messages that are there.
-    fn take<'py>(&self, py: Python<'py>, most: usize, awaited: bool) -> PyResult<Bound<'py, PyList>> {
+    fn take<'py>(&self, py: Python<'py>, most: Most, awaited: bool) -> PyResult<Bound<'py, PyList>> {
         let taken: Vec<_> = {
             let mut buffer = self.0.here()?.buffer.lock();
-            let count = buffer.len().min(most);
+            let count = buffer.len().min(most.0);
             buffer.drain(..count).collect()
         };
         let messages = PyList::empty(py);

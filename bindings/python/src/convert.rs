@@ -47,7 +47,11 @@ impl<'py> FromPyObject<'_, 'py> for Instant {
             Ok(seconds) => seconds,
             Err(_) => value.call_method0(intern!(py, "timestamp"))?.extract()?,
         };
-        Ok(Self(Timestamp((seconds * 1000.0).round() as i64)))
+        let millis = (seconds * 1000.0).round();
+        if !(i64::MIN as f64..i64::MAX as f64).contains(&millis) {
+            return Err(PyValueError::new_err(format!("{seconds} s since 1970 is no time")));
+        }
+        Ok(Self(Timestamp(millis as i64)))
     }
 }
 
@@ -144,6 +148,34 @@ fn no_option(py: Python<'_>, name: &str, known: &[&str]) -> PyErr {
         _ => format!("there is no option {name:?}: there are {}", known.join(", ")),
     };
     PyTypeError::new_err(text)
+}
+
+/// An option that is an argument: what is wrong with it is told with its name.
+pub(crate) fn option<'a, 'py, T: FromPyObject<'a, 'py>>(
+    name: &str,
+    value: Option<&'a Bound<'py, PyAny>>,
+) -> PyResult<Option<T>> {
+    value.map(|value| value.extract::<T>().map_err(|error| of_option(value.py(), name, error))).transpose()
+}
+
+/// How many there may be at most: one at least.
+pub(crate) struct Most(pub(crate) usize);
+
+impl Most {
+    pub(crate) fn u32(&self) -> u32 {
+        u32::try_from(self.0).unwrap_or(u32::MAX)
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Most {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match value.extract::<i64>()? {
+            most @ 1.. => Ok(Self(usize::try_from(most).unwrap_or(usize::MAX))),
+            less => Err(raise(Fault::config(format!("most is {less}, allowed is 1 and more")))),
+        }
+    }
 }
 
 /// Sets the options of a dictionary. None is as if it were not there.

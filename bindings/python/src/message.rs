@@ -11,7 +11,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::convert::{Body, Instant, Seconds, member};
+use crate::convert::{Body, Instant, Seconds, member, option};
 use crate::errors::raise;
 
 /// A message to be sent. Immutable.
@@ -38,8 +38,8 @@ impl Message {
         properties: Option<HashMap<String, String>>,
         sharding_key: Option<&str>,
         delay_level: Option<u8>,
-        deliver_at: Option<Instant>,
-        deliver_after: Option<Seconds>,
+        deliver_at: Option<&Bound<'_, PyAny>>,
+        deliver_after: Option<&Bound<'_, PyAny>>,
         flag: i32,
         wait_for_store: bool,
         serializer: Option<&Bound<'_, PyAny>>,
@@ -62,8 +62,12 @@ impl Message {
         }
         builder = sharding_key.into_iter().fold(builder, core::MessageBuilder::sharding_key);
         builder = delay_level.into_iter().fold(builder, core::MessageBuilder::delay_level);
-        builder = deliver_at.into_iter().fold(builder, |builder, time| builder.deliver_at(time.0));
-        builder = deliver_after.into_iter().fold(builder, |builder, time| builder.deliver_after(time.0));
+        if let Some(Instant(time)) = option("deliver_at", deliver_at)? {
+            builder = builder.deliver_at(time);
+        }
+        if let Some(Seconds(time)) = option("deliver_after", deliver_after)? {
+            builder = builder.deliver_after(time);
+        }
         if !wait_for_store {
             builder = builder.without_waiting_for_store();
         }

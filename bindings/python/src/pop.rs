@@ -10,7 +10,7 @@ use pyo3::types::PyDict;
 
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
-use crate::convert::{Seconds, configured};
+use crate::convert::{Most, Seconds, configured};
 use crate::errors::raise;
 use crate::message::Filter;
 use crate::received::{ToLease, leased};
@@ -52,13 +52,13 @@ impl PopConsumer {
         &self,
         py: Python<'py>,
         bridge: Option<&Bridge>,
-        most: u32,
+        most: Most,
         wait: Seconds,
     ) -> PyResult<Bound<'py, PyAny>> {
         let consumer = self.open()?;
         let awaited = bridge.is_some();
         run_until_cancelled(py, bridge, async move {
-            let leases = consumer.receive(most, wait.0).await?;
+            let leases = consumer.receive(most.u32(), wait.0).await?;
             Ok(leases.into_iter().map(|leased| ToLease { leased, awaited }).collect::<Vec<_>>())
         })
     }

@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
-use crate::convert::{Place, Seconds, configured};
+use crate::convert::{Most, Place, Seconds, configured};
 use crate::errors::raise;
 use crate::message::{Filter, MessageQueue};
 use crate::received::ReceivedMessage;
@@ -109,14 +109,14 @@ impl PullConsumer {
         bridge: Option<&Bridge>,
         queue: MessageQueue,
         offset: u64,
-        most: u32,
+        most: Most,
         filter: Filter,
         wait: Seconds,
     ) -> PyResult<Bound<'py, PyAny>> {
         let consumer = self.open()?;
         run_until_cancelled(py, bridge, async move {
             let from = QueueOffset(offset);
-            let pulled = consumer.pull(&queue.0, &filter.filter, from, most, wait.0).await?;
+            let pulled = consumer.pull(&queue.0, &filter.filter, from, most.u32(), wait.0).await?;
             let (next, min, max) = (pulled.next.0, pulled.min.0, pulled.max.0);
             Ok(Pulled { messages: pulled.messages, next_offset: next, min_offset: min, max_offset: max })
         })

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -51,6 +52,16 @@ def test_an_option_that_is_wrong_is_named(option: str, value: Any, told: str) ->
     wrong: dict[str, Any] = {option: value}
     with pytest.raises(Exception, match=f"(?s).*{told.replace('?', '[?]')}"):
         Producer(NOWHERE, **wrong)
+
+
+@pytest.mark.parametrize("time", [math.nan, math.inf, -math.inf, 1e300])
+def test_a_time_that_is_none_is_refused_by_name(time: float) -> None:
+    with pytest.raises(ValueError, match="deliver_at: "):
+        Message("T", "x", deliver_at=time)
+    with pytest.raises(ValueError, match="deliver_after: "):
+        Message("T", "x", deliver_after=time)
+    with pytest.raises(ValueError, match="consume_from: "):
+        Consumer(NOWHERE, "G", "T", consume_from=time).start()
 
 
 @pytest.mark.parametrize(
