@@ -169,6 +169,12 @@ pub(crate) struct Delivery(Open);
 
 #[pymethods]
 impl Delivery {
+    /// Whether nobody has said yet what came of it.
+    #[getter]
+    fn is_open(&self) -> PyResult<bool> {
+        Ok(self.0.here()?.is_open())
+    }
+
     /// It is done.
     fn ack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         settle(py, None, &self.0, Outcome::Done)
@@ -192,6 +198,12 @@ pub(crate) struct AsyncDelivery(Open);
 
 #[pymethods]
 impl AsyncDelivery {
+    /// Whether nobody has said yet what came of it.
+    #[getter]
+    fn is_open(&self) -> PyResult<bool> {
+        Ok(self.0.here()?.is_open())
+    }
+
     /// It is done.
     fn ack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         settle(py, Some(current(py)?.get()), &self.0, Outcome::Done)

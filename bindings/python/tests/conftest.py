@@ -17,6 +17,7 @@ from typing import Any, Callable
 
 import pytest
 
+from ferromq import MessageQueue, PullConsumer
 from ferromq.testing import LocalBroker
 
 LIMIT = 120.0
@@ -73,6 +74,13 @@ def eventually(condition: Callable[[], Any]) -> Any:
         assert time.monotonic() < limit, "it does not come about"
         time.sleep(0.02)
     return said
+
+
+def wait_for_end(server: str, queue: MessageQueue, end: int) -> None:
+    """Waits until the broker hands out the messages of a queue up to this offset: official ones store first, and note it
+    in the queue a little later."""
+    with PullConsumer(server, "waiting") as consumer:
+        eventually(lambda: consumer.offset_of(queue, "last") >= end)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, TypedDict, Union, cast
 
 from . import _ferromq
@@ -16,7 +17,7 @@ from ._client import Client, Instant, Owner, Seconds, Topics, filters
 from ._context import AsyncStarting, Starting
 from ._ferromq import AsyncDelivery, Delivery, MessageQueue
 from .enums import Outcome
-from .errors import ClosedError
+from .errors import ClosedError, SettledError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -85,7 +86,7 @@ class AsyncConsumer(Owner, AsyncStarting):
         return self._started().queues
 
     async def receive_many(self, most: int = PREFETCH, *, timeout: Seconds | None = None) -> list[AsyncDelivery]:
-        """Up to `most` messages as soon as there are any; none if none come within `timeout`.
+        """Up to `most` messages, 1 at least, as soon as there are any; none if none come within `timeout`.
 
         Cancelling it loses nothing. Raises `ClosedError` once the consumer is closed.
         """
@@ -117,7 +118,7 @@ class AsyncConsumer(Owner, AsyncStarting):
 
         A coroutine function runs on the loop, any other in a thread of `executor`, or of a pool of as many threads.
         A handler that returns is done with its message, unless it returns another `Outcome`; if it raises, the message
-        comes again.
+        comes again. It may also say so itself, by `ack` or `nack`: then what it returns or raises changes nothing.
         """
         await self.start()
         native, stopping = self._started(), self._event()
@@ -198,21 +199,30 @@ async def _handle(handler: AsyncHandler, message: AsyncDelivery, executor: Execu
         else:
             outcome = await asyncio.get_running_loop().run_in_executor(executor, cast("Any", handler), message)
     except asyncio.CancelledError:
-        message.nack()
+        _settle(message, Outcome.LATER)
         raise
     except Exception:
-        _logger.exception("a handler failed: %r comes again", message)
+        _log_failure(message)
         outcome = Outcome.LATER
-    await settle(message, outcome)
+    settled = _settle(message, outcome)
+    if settled is not None:
+        await settled
 
 
-def settle(message: Any, outcome: Outcome | None) -> Any:
-    """Says what came of a message."""
-    if outcome is Outcome.LATER:
-        return message.nack()
-    if outcome is Outcome.DEAD_LETTER:
-        return message.nack(dead_letter=True)
-    return message.ack()
+def _settle(message: Any, outcome: Outcome | None) -> Any:
+    """Says what came of a message, unless its handler has, perhaps in another thread."""
+    with suppress(SettledError):
+        if outcome is Outcome.LATER:
+            return message.nack()
+        if outcome is Outcome.DEAD_LETTER:
+            return message.nack(dead_letter=True)
+        return message.ack()
+    return None
+
+
+def _log_failure(message: AsyncDelivery | Delivery) -> None:
+    what = "a handler failed: %r comes again" if message.is_open else "a handler failed when it had settled %r"
+    _logger.exception(what, message)
 
 
 class Consumer(Owner, Starting):
@@ -243,7 +253,7 @@ class Consumer(Owner, Starting):
         return self._started().queues
 
     def receive_many(self, most: int = PREFETCH, *, timeout: Seconds | None = None) -> list[Delivery]:
-        """Up to `most` messages as soon as there are any; none if none come within `timeout`.
+        """Up to `most` messages, 1 at least, as soon as there are any; none if none come within `timeout`.
 
         Raises `ClosedError` once the consumer is closed.
         """
@@ -275,7 +285,7 @@ class Consumer(Owner, Starting):
         `KeyboardInterrupt` ends the wait; then waits for those that are handled.
 
         A handler that returns is done with its message, unless it returns another `Outcome`; if it raises, the message
-        comes again.
+        comes again. It may also say so itself, by `ack` or `nack`: then what it returns or raises changes nothing.
         """
         self.start()
         self._threads = [
@@ -295,20 +305,21 @@ class Consumer(Owner, Starting):
     def _work(self, handler: Handler) -> None:
         native = self._started()
         while not self._stopping.is_set():
-            message = native.take_one(False)
-            if message is None:
+            taken = native.take_one(False)
+            if taken is None:
                 try:
                     if native.fill(None, PREFETCH, 0.2) is False:
                         return
                 except ClosedError:
                     return
                 continue
+            message = cast("Delivery", taken)
             try:
-                outcome = handler(cast("Delivery", message))
+                outcome = handler(message)
             except Exception:
-                _logger.exception("a handler failed: %r comes again", message)
+                _log_failure(message)
                 outcome = Outcome.LATER
-            settle(message, outcome)
+            _settle(message, outcome)
 
     def stop(self) -> None:
         """Lets `run` end once what is handled now is done."""

@@ -260,6 +260,10 @@ class ReceivedMessage:
 class Delivery(ReceivedMessage):
     """A message of a stream, of the synchronous API."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has said yet what came of it."""
+
     def ack(self) -> None:
         """It is done."""
 
@@ -269,6 +273,10 @@ class Delivery(ReceivedMessage):
 @final
 class AsyncDelivery(ReceivedMessage):
     """A message of a stream, of the asynchronous API."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has said yet what came of it."""
 
     def ack(self) -> Future[None]:
         """It is done."""
