@@ -66,7 +66,7 @@ mod _ferromq {
     #[pymodule_export]
     use super::runtime::leave;
     #[pymodule_export]
-    use super::transaction::{Check, Transaction, TransactionProducer};
+    use super::transaction::{Check, Checks, Transaction, TransactionProducer};
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name")]

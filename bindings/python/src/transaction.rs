@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use ferromq_bindings::{self as common, Checks, Open, Unsettled};
+use ferromq_bindings::{self as common, Checks as Queue, Open, Unsettled};
 use ferromq_client as core;
-use futures_util::FutureExt as _;
+use ferromq_client::TransactionState;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -22,7 +22,7 @@ use crate::runtime::{Local, here};
 pub(crate) struct TransactionProducer {
     producer: Local<Open<core::TransactionProducer>>,
     plain: Py<Producer>,
-    checks: Local<Arc<Checks>>,
+    checks: Local<Arc<Queue>>,
 }
 
 impl TransactionProducer {
@@ -35,7 +35,7 @@ impl TransactionProducer {
 impl TransactionProducer {
     #[new]
     fn new(py: Python<'_>, client: &Client, group: &str, options: &Bound<'_, PyDict>) -> PyResult<Self> {
-        let (checks, checker) = Checks::queue();
+        let (checks, checker) = Queue::queue();
         let builder = configured(options, client.open()?.transaction_producer(group, checker))?;
         let _context = here(py)?.runtime.enter();
         let producer = builder.build().map_err(raise)?;
@@ -52,6 +52,12 @@ impl TransactionProducer {
         self.plain.clone_ref(py)
     }
 
+    /// What brokers ask.
+    #[getter]
+    fn checks(&self) -> PyResult<Checks> {
+        Ok(Checks(Local::new(Arc::clone(self.checks.here()?))))
+    }
+
     /// Stores a half message.
     fn begin<'py>(
         &self,
@@ -63,14 +69,8 @@ impl TransactionProducer {
         run(py, bridge, async move {
             let transaction = producer.begin(message).await?;
             let receipt = transaction.receipt().clone();
-            Ok(Transaction { transaction: Local::new(Unsettled::new(transaction)), receipt })
+            Ok(Transaction { transaction: Local::new(Arc::new(Unsettled::new(transaction))), receipt })
         })
-    }
-
-    /// The next thing that a broker asks; none once the producer is closed.
-    fn next_check<'py>(&self, py: Python<'py>, bridge: Option<&Bridge>) -> PyResult<Bound<'py, PyAny>> {
-        let checks = Arc::clone(self.checks.here()?);
-        run_until_cancelled(py, bridge, async move { Ok(checks.next().await.map(Check)) })
     }
 
     /// Waits for what is in flight and for checks that run, and leaves the group.
@@ -85,10 +85,23 @@ impl TransactionProducer {
     }
 }
 
+/// What brokers ask about transactions. It keeps no producer alive, so that a forgotten one is dropped.
+#[pyclass(frozen, module = "ferromq._ferromq")]
+pub(crate) struct Checks(Local<Arc<Queue>>);
+
+#[pymethods]
+impl Checks {
+    /// The next thing that a broker asks; none once the producer is closed or forgotten.
+    fn next<'py>(&self, py: Python<'py>, bridge: Option<&Bridge>) -> PyResult<Bound<'py, PyAny>> {
+        let checks = Arc::clone(self.0.here()?);
+        run_until_cancelled(py, bridge, async move { Ok(checks.next().await.map(Check)) })
+    }
+}
+
 /// A half message is stored; what becomes of it is open.
 #[pyclass(frozen, module = "ferromq._ferromq")]
 pub(crate) struct Transaction {
-    transaction: Local<Unsettled<core::Transaction>>,
+    transaction: Local<Arc<Unsettled<core::Transaction>>>,
     receipt: core::SendReceipt,
 }
 
@@ -105,17 +118,17 @@ impl Transaction {
         Ok(self.transaction.here()?.is_open())
     }
 
-    /// Ends it.
+    /// Ends it. It is open again if the broker could not be told.
     fn end<'py>(
         &self,
         py: Python<'py>,
         bridge: Option<&Bridge>,
         commit: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let transaction = self.transaction.here()?.settle().map_err(raise)?;
-        run(py, bridge, async move {
-            Ok(if commit { transaction.commit().boxed() } else { transaction.rollback().boxed() }.await?)
-        })
+        let open = Arc::clone(self.transaction.here()?);
+        let transaction = open.settle().map_err(raise)?;
+        let state = if commit { TransactionState::Commit } else { TransactionState::Rollback };
+        run(py, bridge, async move { open.end(transaction, state).await })
     }
 }
 

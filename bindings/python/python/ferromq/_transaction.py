@@ -32,6 +32,7 @@ class AsyncTransaction:
     """A half message is stored; what becomes of it is open.
 
     As a context, commits at its end, and rolls back if it is left by an exception. Forgotten, the broker asks the checker.
+    If the broker cannot be told how it ended, that is a `TransactionError`, and it stays open: the call may be repeated.
     """
 
     def __init__(self, native: _ferromq.Transaction) -> None:
@@ -80,7 +81,8 @@ class AsyncTransactionProducer(AsyncSending, AsyncStarting):
     async def start(self) -> None:
         """Begins to answer brokers."""
         if self._checking is None:
-            self._checking = asyncio.get_running_loop().create_task(self._answer(), name="ferromq-checks")
+            answering = _answer_awaited(self._native.checks, self._check)
+            self._checking = asyncio.get_running_loop().create_task(answering, name="ferromq-checks")
 
     async def begin(self, message: Message) -> AsyncTransaction:
         """Stores a half message, which nobody sees until it is committed."""
@@ -94,21 +96,26 @@ class AsyncTransactionProducer(AsyncSending, AsyncStarting):
             await asyncio.gather(self._checking, return_exceptions=True)
         await self._aclose_client()
 
-    async def _answer(self) -> None:
-        while (check := await self._native.next_check(bridge())) is not None:
-            try:
-                said = self._check(check.message)
-                state = await said if inspect.isawaitable(said) else said
-                check.answer(_state(state))
-            except Exception:
-                _logger.exception("a checker failed: the broker asks again")
-                check.answer("unknown")
+
+# What answers brokers knows nothing of the producer, so that nothing keeps a forgotten one from being collected.
+
+
+async def _answer_awaited(checks: _ferromq.Checks, checker: AsyncChecker) -> None:
+    while (check := await checks.next(bridge())) is not None:
+        try:
+            said = checker(check.message)
+            state = await said if inspect.isawaitable(said) else said
+            check.answer(_state(state))
+        except Exception:
+            _logger.exception("a checker failed: the broker asks again")
+            check.answer("unknown")
 
 
 class Transaction:
     """A half message is stored; what becomes of it is open.
 
     As a context, commits at its end, and rolls back if it is left by an exception. Forgotten, the broker asks the checker.
+    If the broker cannot be told how it ended, that is a `TransactionError`, and it stays open: the call may be repeated.
     """
 
     def __init__(self, native: _ferromq.Transaction) -> None:
@@ -146,9 +153,8 @@ class TransactionProducer(Sending, Closing):
         super().__init__(client)
         self._native = _ferromq.TransactionProducer(self.client._native, group, options)
         self._producer = self._native.producer
-        # It knows nothing of this object, so that nothing keeps a forgotten producer from being collected.
         self._checking = threading.Thread(
-            target=_answer, args=(self._native, check), name="ferromq-checks", daemon=True
+            target=_answer, args=(self._native.checks, check), name="ferromq-checks", daemon=True
         )
         self._checking.start()
 
@@ -162,9 +168,9 @@ class TransactionProducer(Sending, Closing):
         self._close_client()
 
 
-def _answer(native: _ferromq.TransactionProducer, checker: Checker) -> None:
+def _answer(checks: _ferromq.Checks, checker: Checker) -> None:
     try:
-        while (check := native.next_check(None)) is not None:
+        while (check := checks.next(None)) is not None:
             try:
                 check.answer(_state(checker(check.message)))
             except Exception:
