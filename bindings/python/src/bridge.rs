@@ -90,6 +90,30 @@ impl Queue {
     }
 }
 
+/// Completes a future, also if its task panics or is dropped: somebody may wait for it.
+struct Promise {
+    queue: Arc<Queue>,
+    future: Option<Py<PyAny>>,
+}
+
+impl Promise {
+    fn end(mut self, result: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static) {
+        self.complete(Box::new(result));
+    }
+
+    fn complete(&mut self, result: Ended) {
+        if let Some(future) = self.future.take() {
+            self.queue.push(Completion { future, result });
+        }
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.complete(Box::new(|_| Err(raise(Fault::closed("the call ended without an answer")))));
+    }
+}
+
 #[pymethods]
 impl Bridge {
     /// Completions for an event loop, told by a pipe if the loop has readers.
@@ -209,14 +233,13 @@ where
 {
     let queue = Arc::clone(&bridge.ends.here()?.queue);
     let future = bridge.create_future.bind(py).call0()?;
-    let target = future.clone().unbind();
+    let promise = Promise { queue, future: Some(future.clone().unbind()) };
     let task = here(py)?.runtime.spawn(async move {
         let ended = task.await;
-        let result = move |py: Python<'_>| match ended {
+        promise.end(move |py| match ended {
             Ok(value) => value.into_py_any(py),
             Err(fault) => Err(raise(fault)),
-        };
-        queue.push(Completion { future: target, result: Box::new(result) });
+        });
     });
     Ok((future, task.abort_handle()))
 }

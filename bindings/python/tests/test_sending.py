@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -119,13 +120,18 @@ async def test_a_question_is_replied_to(server: str, topic: str, group: str) -> 
             serving = asyncio.ensure_future(serve())
             reply = await asker.request(Message(topic, "why?"), timeout=60)
             assert (reply.text(), reply.body) == ("WHY?", b"WHY?")
+            reply = await asker.request(Message(topic, "for how long?"), timeout=sys.maxsize)
+            assert reply.text() == "FOR HOW LONG?"
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
 
 
 def test_a_question_that_nobody_answers_ends_in_time(server: str, topic: str) -> None:
-    with Producer(server) as producer, pytest.raises(ferromq.NoReplyError) as caught:
-        producer.request(Message(topic, "why?"), timeout=0.5)
+    with Producer(server, send_timeout=60) as producer:
+        producer.send(Message(topic, "makes the topic"))
+        # Long enough for sending it, which counts, on a busy machine too.
+        with pytest.raises(ferromq.NoReplyError) as caught:
+            producer.request(Message(topic, "why?"), timeout=3)
     assert caught.value.retryable and isinstance(caught.value, TimeoutError)
 
 
