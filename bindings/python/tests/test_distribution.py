@@ -15,6 +15,8 @@ from ferromq.testing import LocalBroker
 
 pytestmark = pytest.mark.own_broker
 
+RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
 
 def test_types_licence_and_fixture_are_installed() -> None:
     package = Path(ferromq.__file__).parent
@@ -71,6 +73,17 @@ def test_the_argument_goes_before_the_variable_and_the_environment_before_path(
     assert started(LocalBroker()) == environment
     os.remove(environment)
     assert started(LocalBroker()) == path
+
+
+@pytest.mark.skipif(not RANGE.exists(), reason="looks at /proc")
+def test_a_broker_takes_no_port_that_a_connection_may_be_given(tmp_path: Path) -> None:
+    first = int(RANGE.read_text().split()[0])
+    if first < 32_001:
+        pytest.skip("connections are given nearly every port here")
+    program = a_program(tmp_path / "p")
+    addresses = [LocalBroker(program=program).address for _ in range(100)]
+    assert all(int(address.rpartition(":")[2]) < first for address in addresses)
+    assert len(set(addresses)) == len(addresses)
 
 
 def test_without_a_program_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
