@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Callable
 
 import pytest
-from conftest import LIMIT
+from conftest import LIMIT, wait_for_end
 
 from ferromq import (
     AsyncAdmin,
@@ -91,6 +91,7 @@ async def test_closing_ends_what_tasks_wait_for(server: str, topic: str, group: 
 async def test_a_cancelled_poll_loses_nothing(server: str, topic: str, group: str) -> None:
     with Client(server) as client, Producer(client) as producer, PullConsumer(client, group + "-other") as other:
         queue = producer.send(Message(topic, "makes the topic")).queue
+        wait_for_end(server, queue, 1)
         other.assign([queue])
         other.seek(queue, "last")
         async with AsyncPullConsumer(client, group) as consumer:

@@ -93,17 +93,14 @@ def test_a_group_is_moved(server: str, topic: str, group: str) -> None:
 def asked(client: Client, listening: socket.socket, accept: Callable[[socket.socket], socket.socket]) -> bytes:
     """What the client says first to a server that has nothing to say."""
     listening.settimeout(LIMIT)
-    with client, Producer(client, send_timeout=0.5, retries=0) as producer, ThreadPoolExecutor(1) as pool:
-
-        def hear() -> bytes:
-            connection = accept(listening.accept()[0])
-            with connection:
-                return connection.recv(65536)
-
-        heard = pool.submit(hear)
+    with ThreadPoolExecutor(1) as pool, Producer(client, send_timeout=LIMIT, retries=0) as producer:
+        sent = pool.submit(producer.send, Message("T", "x"))
+        with accept(listening.accept()[0]) as connection:
+            heard = connection.recv(65536)
+        client.close()
         with pytest.raises(ferromq.FerroMQError):
-            producer.send(Message("T", "x"))
-        return heard.result(LIMIT)
+            sent.result(LIMIT)
+    return heard
 
 
 def test_requests_are_signed() -> None:
