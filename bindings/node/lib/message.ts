@@ -260,8 +260,8 @@ const PROPERTIES = 1 << 9
 const QUEUE = 1 << 10
 
 /**
- * @internal Packs a message; `before` is the topic of the one before, which is not packed again. Throws if it is none, and
- * leaves then nothing of it.
+ * @internal Packs a message; `before` is the topic of the one before, which is not packed again, and undefined for the first
+ * one. Throws if it is none, and leaves then nothing of it.
  */
 export function packMessage(
   to: Packer,
@@ -271,11 +271,12 @@ export function packMessage(
   queue?: QueueName,
 ): void {
   const { topic, body, tag, keys, shardingKey, delayLevel, deliverAt, deliverAfter, flag } = message
+  if (typeof topic !== 'string') throw invalid(`a topic is a string, not ${topic === null ? 'null' : typeof topic}`)
   const start = to.length
   let has = 0
   if (topic !== before) has |= TOPIC
   if (tag !== undefined) has |= TAG
-  if (keys !== undefined && keys.length > 0) has |= KEYS
+  if (keys !== undefined && keys.length !== 0) has |= KEYS
   if (shardingKey !== undefined) has |= SHARDING_KEY
   if (delayLevel !== undefined) has |= DELAY_LEVEL
   if (deliverAt !== undefined) has |= DELIVER_AT

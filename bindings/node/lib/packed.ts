@@ -47,6 +47,16 @@ export class Packer {
     this.#at += 4
   }
 
+  /** Writes the length of what follows, once `end` is told where that was. */
+  begin(): number {
+    this.u32(0)
+    return this.#at
+  }
+
+  end(begun: number): void {
+    this.#view.setUint32(begun - 4, this.#at - begun, true)
+  }
+
   i32(value: number): void {
     this.#room(4)
     this.#view.setInt32(this.#at, value, true)
@@ -67,6 +77,7 @@ export class Packer {
   }
 
   text(value: string): void {
+    if (typeof value !== 'string') throw new TypeError(`a string was expected, not ${typeof value}`)
     const length = value.length
     this.#room(4 + 3 * length)
     const start = this.#at + 4

@@ -128,10 +128,14 @@ export abstract class Sending extends Owner {
 
   #post(id: number, message: Message, queue: QueueName | undefined): void {
     const outbox = this.#outbox
+    // Before anything is written: it runs what is not ours, which may send too.
+    const properties = carried(message)
     const start = outbox.length
-    outbox.u32(id)
     try {
-      packMessage(outbox, message, start === 0 ? undefined : this.#before, carried(message), queue)
+      outbox.u32(id)
+      const begun = outbox.begin()
+      packMessage(outbox, message, start === 0 ? undefined : this.#before, properties, queue)
+      outbox.end(begun)
     } catch (error) {
       outbox.cut(start)
       throw error

@@ -32,7 +32,8 @@ mod has {
 /// Messages that JavaScript packed one behind the other.
 pub(crate) struct Outgoing {
     packed: Reader,
-    topic: Option<TopicName>,
+    /// The topic of the message before: its name, or the text that is none.
+    topic: Result<TopicName, String>,
 }
 
 /// A message, and where it is to go.
@@ -41,13 +42,17 @@ type Sent = (Message, Option<MessageQueue>);
 impl Outgoing {
     /// Copies them.
     pub(crate) fn copy_of(packed: &[u8]) -> Self {
-        Self { packed: Reader::copy_of(packed), topic: None }
+        Self { packed: Reader::copy_of(packed), topic: Err(String::new()) }
     }
 
-    /// The next message, with the id of its call before it.
+    /// The next message; before it are the id of its call and its length, so that what cannot be read of it leaves those
+    /// behind it as they are.
     pub(crate) fn next_call(&mut self) -> Option<(u32, Result<Sent, Fault>)> {
         let id = self.packed.u32()?;
-        Some((id, self.next()?))
+        let end = self.packed.u32()? as usize + self.packed.at();
+        let message = self.next().unwrap_or_else(|| Err(unreadable()));
+        self.packed.go_to(end);
+        Some((id, message))
     }
 
     /// The only message.
@@ -68,12 +73,13 @@ impl Outgoing {
     fn next(&mut self) -> Option<Result<Sent, Fault>> {
         let packed = &mut self.packed;
         let has = packed.u32()?;
-        let builder = if has & has::TOPIC == 0 {
-            Message::builder_of(self.topic.as_ref()?)
-        } else {
+        if has & has::TOPIC != 0 {
             let topic = packed.text()?;
-            self.topic = TopicName::new(topic).ok();
-            self.topic.as_ref().map_or_else(|| Message::builder(topic), Message::builder_of)
+            self.topic = TopicName::new(topic).map_err(|_| topic.to_owned());
+        }
+        let builder = match &self.topic {
+            Ok(topic) => Message::builder_of(topic),
+            Err(text) => Message::builder(text),
         };
         let body = packed.bytes()?;
         let mut builder = builder.body(body);

@@ -97,6 +97,14 @@ impl Reader {
         self.at >= self.bytes.len()
     }
 
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    pub(crate) fn go_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
     fn take(&mut self, count: usize) -> Option<&[u8]> {
         let taken = self.bytes.get(self.at..self.at.checked_add(count)?)?;
         self.at += count;

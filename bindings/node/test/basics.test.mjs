@@ -132,6 +132,30 @@ test('a message that cannot be sent rejects, and those beside it are sent', { ti
   await assert.rejects(producer.send({ topic, body: 'x' }), { code: 'CLOSED' })
 })
 
+test('a topic that is none is refused, however often and wherever it comes', { timeout: LIMIT }, async () => {
+  const topic = name('Topics')
+  const producer = new Producer(address())
+  const invalid = { code: 'INVALID_MESSAGE' }
+  // Those of one turn cross together, each with its topic only if it is not that of the one before.
+  const none = [{ body: 'x' }, { topic: 'no blanks', body: 'x' }, { topic: 'no blanks', body: 'y' }, { topic: 7, body: 'x' }]
+  for (const order of [none, [...none].reverse()]) {
+    const ended = await Promise.allSettled([
+      ...order.map((message) => producer.send(message)),
+      producer.send({ topic, body: 'between' }),
+      ...order.map((message) => producer.send(message)),
+      producer.send({ topic, body: 'after' }),
+    ])
+    for (const [n, { status, reason }] of ended.entries()) {
+      if (n % 5 === 4) assert.equal(status, 'fulfilled')
+      else assert.equal(reason?.code, 'INVALID_MESSAGE')
+    }
+  }
+  await assert.rejects(producer.sendMany([{ topic: 'no blanks', body: 'x' }, { topic: 'no blanks', body: 'y' }]), invalid)
+  await assert.rejects(producer.sendMany([{ body: 'x' }]), invalid)
+  await assert.rejects(producer.send({ topic, body: 'x', tag: 5 }), invalid)
+  await producer.close()
+})
+
 test('an aborted receive loses nothing', { timeout: LIMIT }, async () => {
   const topic = name('Aborted')
   const producer = new Producer(address())
