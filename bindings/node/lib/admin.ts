@@ -1,6 +1,7 @@
 /** Administration. Answers of servers are objects and arrays, with the names that `ferromq admin --output json` has. */
 
 import { bridge, call, type Read } from './bridge.js'
+import { json } from './checked.js'
 import { Owner, type Client } from './client.js'
 import { calling, FerroMQError } from './errors.js'
 import { native, type Native } from './native.js'
@@ -56,7 +57,7 @@ function operation(name: string, known: readonly string[]): Operation {
       }
       named[argument] = value instanceof Date ? value.getTime() : value
     }
-    return call((id) => this.native.call(bridge, id, name, JSON.stringify(named)), read, { signal })
+    return call((id) => this.native.call(bridge, id, name, json(named)), read, { signal })
   }
 }
 

@@ -1,6 +1,7 @@
 /** The client: one identity, its connections, and what its owner closes. */
 
 import { bridge, call, nothing } from './bridge.js'
+import { json } from './checked.js'
 import { calling } from './errors.js'
 import { native, type Native } from './native.js'
 
@@ -82,7 +83,7 @@ export class Client extends Closing {
   /** A client of these NameServers: `host:port`, several with `;` between. */
   constructor(nameServers: string, options: ClientOptions = {}) {
     super()
-    this.native = calling(() => new native.Client(bridge, nameServers, JSON.stringify(options)))
+    this.native = calling(() => new native.Client(bridge, nameServers, json(options)))
   }
 
   /** What brokers know the client by. */

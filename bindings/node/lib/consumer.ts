@@ -3,6 +3,7 @@
 import type { Readable } from 'node:stream'
 
 import { bridge, call, small } from './bridge.js'
+import { count, json, patience } from './checked.js'
 import { Owner, type Client } from './client.js'
 import { FerroMQError } from './errors.js'
 import { complain } from './logging.js'
@@ -95,7 +96,7 @@ export class Consumer extends Owner implements AsyncIterable<Delivery> {
     super(client)
     const { group, topics, consumeFrom, ...rest } = options
     const from = typeof consumeFrom === 'string' || consumeFrom === undefined ? consumeFrom : milliseconds(consumeFrom)
-    const how = JSON.stringify({ ...rest, consumeFrom: from })
+    const how = json({ ...rest, consumeFrom: from })
     this.#membership = new Membership(() => new native.StreamConsumer(this.client.native, group, subscribed(topics), how))
   }
 
@@ -118,6 +119,8 @@ export class Consumer extends Owner implements AsyncIterable<Delivery> {
    * Rejects with `CLOSED` once the consumer is closed.
    */
   async receiveMany(most = 32, options: ReceiveOptions = {}): Promise<Delivery[]> {
+    count(most)
+    patience(options.timeout)
     for (;;) {
       const messages = this.#take(most)
       if (messages.length > 0) {

@@ -2,6 +2,7 @@
 
 import { inspect } from 'node:util'
 
+import { json } from './checked.js'
 import { FerroMQError } from './errors.js'
 import type { Packer, Unpacker } from './packed.js'
 
@@ -235,13 +236,13 @@ export type Topics = string | readonly string[] | Readonly<Record<string, string
 /** @internal Each topic with its filter, as the native half takes them. */
 export function subscribed(topics: Topics): string {
   if (typeof topics === 'string') {
-    return JSON.stringify({ [topics]: 'all' })
+    return json({ [topics]: 'all' })
   }
   if (Array.isArray(topics)) {
-    return JSON.stringify(Object.fromEntries((topics as readonly string[]).map((topic) => [topic, 'all'])))
+    return json(Object.fromEntries((topics as readonly string[]).map((topic) => [topic, 'all'])))
   }
   const wanted = Object.entries(topics as Readonly<Record<string, string | Filter>>)
-  return JSON.stringify(
+  return json(
     Object.fromEntries(wanted.map(([topic, of]) => [topic, typeof of === 'string' ? { tags: of } : of.wanted])),
   )
 }
@@ -303,12 +304,12 @@ export function packMessage(
     if (delayLevel !== undefined) to.u8(whole(delayLevel, 255, 'a delay level'))
     if (deliverAt !== undefined) to.number(whole(milliseconds(deliverAt), 2 ** 53, 'a time'))
     if (deliverAfter !== undefined) to.number(whole(Math.ceil(deliverAfter), 2 ** 53, 'a delay'))
-    if (flag !== undefined) to.i32(flag)
+    if (flag !== undefined) to.i32(whole(flag, 2 ** 31 - 1, 'a flag', -(2 ** 31)))
     if (properties !== undefined) packProperties(to, properties)
     if (queue !== undefined) {
       to.text(queue.topic)
       to.text(queue.broker)
-      to.u32(queue.id)
+      to.u32(whole(queue.id, 2 ** 31 - 1, 'the id of a queue'))
     }
   } catch (error) {
     to.cut(start)
@@ -325,9 +326,9 @@ function packProperties(to: Packer, properties: Readonly<Record<string, string>>
   }
 }
 
-function whole(value: number, limit: number, what: string): number {
-  if (!Number.isInteger(value) || value < 0 || value > limit) {
-    throw invalid(`${what} of ${value}`)
+function whole(value: number, most: number, what: string, least = 0): number {
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw invalid(`${what} of ${String(value)}`)
   }
   return value
 }

@@ -1,6 +1,7 @@
 /** Consumers that lease messages: each comes again unless it is acknowledged before its lease ends. */
 
 import { bridge, call, nothing, type Read } from './bridge.js'
+import { count, json } from './checked.js'
 import { Owner, type Client } from './client.js'
 import { Membership } from './membership.js'
 import { subscribed, type Topics } from './message.js'
@@ -35,7 +36,7 @@ export class PopConsumer extends Owner {
   constructor(client: Client | string, options: PopOptions) {
     super(client)
     const { group, topics, ...rest } = options
-    const how = JSON.stringify(rest)
+    const how = json(rest)
     this.#membership = new Membership(() => new native.PopConsumer(this.client.native, group, subscribed(topics), how))
   }
 
@@ -54,6 +55,7 @@ export class PopConsumer extends Owner {
    */
   async receiveMany(most = 32, options: SignalOptions & { wait?: number } = {}): Promise<Lease[]> {
     const { wait = 15_000, signal } = options
+    count(most)
     await this.start({ signal })
     return call((id) => this.#native.receive(bridge, id, most, wait), readLeases, { signal, ends: true })
   }

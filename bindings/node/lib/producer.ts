@@ -3,6 +3,7 @@
 import type { Writable } from 'node:stream'
 
 import { bridge, call, nothing, text } from './bridge.js'
+import { json } from './checked.js'
 import { Owner, type Client } from './client.js'
 import { calling } from './errors.js'
 import { packMessage, readReceipt, readReceipts } from './message.js'
@@ -217,6 +218,6 @@ export class Producer extends Sending {
   constructor(client: Client | string, options: ProducerOptions & { group?: string } = {}) {
     super(client)
     const { group = 'DEFAULT_PRODUCER', ...how } = options
-    this.sending = calling(() => new native.Producer(bridge, this.client.native, group, JSON.stringify(how)))
+    this.sending = calling(() => new native.Producer(bridge, this.client.native, group, json(how)))
   }
 }

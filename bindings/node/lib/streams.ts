@@ -58,7 +58,7 @@ export function readableOf(consumer: Consumer, options: ReadableOptions = {}): R
     objectMode: true,
     highWaterMark,
     read(count) {
-      consumer.receiveMany(count, { signal: ended.signal }).then(
+      consumer.receiveMany(Math.max(1, count), { signal: ended.signal }).then(
         (messages: Delivery[]) => messages.forEach((message) => stream.push(message)),
         (error: unknown) => {
           if (ended.signal.aborted) return

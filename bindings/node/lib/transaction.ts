@@ -1,6 +1,7 @@
 /** Messages that consumers see only if something else, usually a database transaction, comes about. */
 
 import { bridge, call, nothing, type Read } from './bridge.js'
+import { json } from './checked.js'
 import { Closing, type Client } from './client.js'
 import { calling } from './errors.js'
 import { complain } from './logging.js'
@@ -76,8 +77,7 @@ export class TransactionProducer extends Sending {
   constructor(client: Client | string, options: ProducerOptions & { group: string; check: Checker }) {
     super(client)
     const { group, check, ...how } = options
-    const json = JSON.stringify(how)
-    this.#native = calling(() => new native.TransactionProducer(bridge, this.client.native, group, json))
+    this.#native = calling(() => new native.TransactionProducer(bridge, this.client.native, group, json(how)))
     this.sending = this.#native.producer()
     void answer(this.#native.checks(), check)
   }

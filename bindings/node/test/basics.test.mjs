@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { Consumer, Filter, Producer } from 'ferromq'
+import { Admin, App, Client, Consumer, Filter, PopConsumer, Producer, PullConsumer, TransactionProducer } from 'ferromq'
 
 import { address, LIMIT, name } from './server.mjs'
 
@@ -179,6 +179,24 @@ test('an aborted receive loses nothing', { timeout: LIMIT }, async () => {
   await assert.rejects(consumer.receive({ signal: AbortSignal.abort() }), { name: 'AbortError' })
   await consumer.close()
   await assert.rejects(consumer.receive(), { code: 'CLOSED' })
+  await producer.close()
+})
+
+test('a number of messages that is none is refused', { timeout: LIMIT }, async () => {
+  const topic = name('None')
+  const producer = new Producer(address())
+  await producer.send({ topic, body: 'x' })
+  const consumer = new Consumer(address(), { group: name('readers'), topics: topic, consumeFrom: 'first' })
+  for (const most of [0, -1, Number.NaN, 1.5, Infinity, '1']) {
+    await assert.rejects(consumer.receiveMany(most, { timeout: 1 }), { code: 'CONFIG' }, String(most))
+  }
+  await assert.rejects(consumer.receive({ timeout: Number.NaN }), { code: 'CONFIG' })
+  for await (const message of consumer.readable({ highWaterMark: 0 })) {
+    assert.equal(message.text(), 'x')
+    await message.ack()
+    break
+  }
+  await consumer.close()
   await producer.close()
 })
 

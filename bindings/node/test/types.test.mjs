@@ -22,7 +22,7 @@ test('the types are what is checked in', { skip }, () => {
 })
 
 test('no type of the native half is among them', { skip }, () => {
-  for (const internal of ['native', 'bridge', 'packed', 'turn']) {
+  for (const internal of ['native', 'bridge', 'checked', 'packed', 'turn']) {
     assert.ok(!modules().has(`${internal}.d.ts`), `${internal}.d.ts is not published`)
   }
 })
