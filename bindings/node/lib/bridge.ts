@@ -24,9 +24,6 @@ interface Waiting {
   read: Read<unknown>
   resolve(value: unknown): void
   reject(reason: unknown): void
-  /** Aborted: nobody waits any more, except for the id. `late` is given what comes nevertheless. */
-  gone: boolean
-  late: ((value: unknown) => void) | undefined
   /** Whether it keeps the process alive. */
   kept: boolean
   unlisten: (() => void) | undefined
@@ -36,8 +33,6 @@ interface Waiting {
 export interface WaitOptions extends SignalOptions {
   /** Whether aborting ends the call itself too. */
   ends?: boolean
-  /** Is given a result that came after the call was aborted. */
-  late?: ((value: never) => void) | undefined
   /** Whether the process may end while this is waited for. */
   background?: boolean
 }
@@ -94,15 +89,13 @@ function wait(
     keep()
   }
   const id = free.pop() ?? waiting.length
-  waiting[id] = { read, resolve, reject, gone: false, late: undefined, kept: keeps, unlisten: undefined }
+  waiting[id] = { read, resolve, reject, kept: keeps, unlisten: undefined }
   return id
 }
 
 function listen(id: number, signal: AbortSignal, options?: WaitOptions): void {
   const entry = waiting[id] as Waiting
   const aborted = (): void => {
-    entry.gone = true
-    entry.late = options?.late as ((value: unknown) => void) | undefined
     entry.unlisten = undefined
     if (entry.kept) {
       entry.kept = false
@@ -151,12 +144,8 @@ function settle(id: number, kind: number, packed: Unpacker, batch: () => Native.
   const entry = finish(id)
   try {
     if (kind === DONE) {
-      const value = entry.read(packed, batch)
-      if (entry.gone) {
-        entry.late?.(value)
-      } else {
-        entry.resolve(value)
-      }
+      // Of an aborted one too: its batch is the next one. It is told nobody any more.
+      entry.resolve(entry.read(packed, batch))
     } else if (kind === FAILED) {
       const told = packed.text()
       entry.reject(errorOf(told, readReceipts(packed)))

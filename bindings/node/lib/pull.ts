@@ -1,6 +1,7 @@
 /** Consumers that are asked for messages: which queues, from where and when. */
 
-import { bridge, call, nothing, type Read } from './bridge.js'
+import { bridge, call, nothing, small, type Read } from './bridge.js'
+import { count, json, patience } from './checked.js'
 import { Owner, type Client } from './client.js'
 import type { ReceiveOptions } from './consumer.js'
 import { calling, FerroMQError } from './errors.js'
@@ -59,7 +60,6 @@ export interface PullRequest extends SignalOptions {
   wait?: number
 }
 
-const readMessages: Read<ReceivedMessage[]> = (_, batch) => messagesOf(batch())
 const readOffset: Read<number | undefined> = (packed) => {
   const offset = packed.number()
   return offset < 0 ? undefined : offset
@@ -69,26 +69,24 @@ const readPulled: Read<Pulled> = (packed, batch) => {
   return { messages: messagesOf(batch()), nextOffset, minOffset, maxOffset }
 }
 
-function json({ topic, broker, id }: QueueName): string {
-  return JSON.stringify({ topic, broker, id })
+function one({ topic, broker, id }: QueueName): string {
+  return json({ topic, broker, id })
 }
 
 function list(queues: readonly QueueName[]): string {
-  return JSON.stringify(queues.map(({ topic, broker, id }) => ({ topic, broker, id })))
+  return json(queues.map(({ topic, broker, id }) => ({ topic, broker, id })))
 }
 
 /** A consumer that is asked for messages. It starts when it is first asked, or by `start`. */
 export class PullConsumer extends Owner {
   readonly #membership: Membership<Native.PullConsumer>
-  /** What came of polls that were aborted: it is handed out next. */
-  #late: ReceivedMessage[] = []
 
   /** A consumer for a client, or for NameServers: `host:port`, several with `;` between. */
   constructor(client: Client | string, options: PullOptions) {
     super(client)
     const { group, topics = [], consumeFrom, ...rest } = options
     const from = typeof consumeFrom === 'string' || consumeFrom === undefined ? consumeFrom : milliseconds(consumeFrom)
-    const how = JSON.stringify({ ...rest, consumeFrom: from })
+    const how = json({ ...rest, consumeFrom: from })
     this.#membership = new Membership(() => new native.PullConsumer(this.client.native, group, subscribed(topics), how))
   }
 
@@ -118,7 +116,7 @@ export class PullConsumer extends Owner {
 
   /** The offset of the next message that is polled; none as long as it is not known where the group is. */
   position(queue: QueueName): number | undefined {
-    return calling(() => this.#native.position(json(queue))) ?? undefined
+    return calling(() => this.#native.position(one(queue))) ?? undefined
   }
 
   /** The queues of a topic that may be read. */
@@ -130,7 +128,7 @@ export class PullConsumer extends Owner {
   /** Fetches from these queues and no others, from where the group is on. */
   async assign(queues: readonly QueueName[], filter = Filter.all(), options: SignalOptions = {}): Promise<void> {
     await this.start(options)
-    return call((id) => this.#native.assign(bridge, id, list(queues), JSON.stringify(filter.wanted)), nothing, options)
+    return call((id) => this.#native.assign(bridge, id, list(queues), json(filter.wanted)), nothing, options)
   }
 
   /**
@@ -138,22 +136,25 @@ export class PullConsumer extends Owner {
    * now on. Aborting it loses nothing.
    */
   async poll(options: ReceiveOptions = {}): Promise<ReceivedMessage[]> {
-    const { timeout = null, signal } = options
+    const { timeout, signal } = options
+    const limit = patience(timeout)
     await this.start({ signal })
-    if (this.#late.length > 0) {
-      const messages = this.#late
-      this.#late = []
-      return messages
+    const deadline = limit === undefined ? undefined : performance.now() + limit
+    for (;;) {
+      const left = deadline === undefined ? null : Math.max(0, deadline - performance.now())
+      // It takes nothing, so that aborting it loses nothing; what is there is taken by whoever goes on.
+      if ((await call((id) => this.#native.wait(bridge, id, left), small, { signal, ends: true })) === 0) return []
+      const polled = calling(() => this.#native.take(bridge))
+      if (polled !== null) return messagesOf(polled)
     }
-    const late = (messages: ReceivedMessage[]): void => void this.#late.push(...messages)
-    return call((id) => this.#native.poll(bridge, id, timeout), readMessages, { signal, ends: true, late })
   }
 
   /** Asks for messages of any queue, from any offset on, once; changes no position. */
   async pull(queue: QueueName, offset: number, options: PullRequest = {}): Promise<Pulled> {
     const { most = 32, filter = Filter.all(), wait = 0, signal } = options
+    count(most)
     await this.start({ signal })
-    const [at, wanted] = [json(queue), JSON.stringify(filter.wanted)]
+    const [at, wanted] = [one(queue), json(filter.wanted)]
     const begin = (id: number): void => this.#native.pull(bridge, id, at, offset, most, wanted, wait)
     return call(begin, readPulled, { signal, ends: true })
   }
@@ -162,14 +163,13 @@ export class PullConsumer extends Owner {
   async seek(queue: QueueName, to: Target, options: SignalOptions = {}): Promise<void> {
     const target = typeof to === 'number' ? { offset: to } : { at: to instanceof Date ? to.getTime() : to }
     await this.start(options)
-    this.#late = this.#late.filter((message) => !message.queue.equals(queue))
-    return call((id) => this.#native.seek(bridge, id, json(queue), JSON.stringify(target)), nothing, options)
+    return call((id) => this.#native.seek(bridge, id, one(queue), json(target)), nothing, options)
   }
 
   /** What is committed of a queue. */
   async committed(queue: QueueName, options: SignalOptions = {}): Promise<number | undefined> {
     await this.start(options)
-    return call((id) => this.#native.committed(bridge, id, json(queue)), readOffset, options)
+    return call((id) => this.#native.committed(bridge, id, one(queue)), readOffset, options)
   }
 
   /** Commits what was polled so far, or that messages of one queue below `offset` are done. */
@@ -181,14 +181,14 @@ export class PullConsumer extends Owner {
     if (queue === undefined || offset === undefined) {
       throw new FerroMQError('CONFIG', 'commit takes a queue and an offset, or neither')
     }
-    return call((id) => this.#native.commitAt(bridge, id, json(queue), offset), nothing, options)
+    return call((id) => this.#native.commitAt(bridge, id, one(queue), offset), nothing, options)
   }
 
   /** The offset of a queue's oldest message (`first`), of its end (`last`), or of the first stored at a time or later. */
   async offsetOf(queue: QueueName, place: 'first' | 'last' | Instant, options: SignalOptions = {}): Promise<number> {
-    const at = JSON.stringify(typeof place === 'string' ? place : milliseconds(place))
+    const at = json(typeof place === 'string' ? place : milliseconds(place))
     await this.start(options)
-    const begin = (id: number): void => this.#native.offsetOf(bridge, id, json(queue), at)
+    const begin = (id: number): void => this.#native.offsetOf(bridge, id, one(queue), at)
     return call(begin, readOffset, options) as Promise<number>
   }
 

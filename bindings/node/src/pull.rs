@@ -16,6 +16,9 @@ use crate::message::{QueueOf, queues_json};
 use crate::options::{Ms, Place, Wanted, configured, limit, read, topics};
 use crate::packed::Writer;
 
+/// Up to this, JavaScript's numbers are exact.
+const MAX_EXACT: f64 = 9_007_199_254_740_991.0;
+
 /// A consumer that is asked for messages.
 #[napi]
 pub struct PullConsumer {
@@ -29,6 +32,15 @@ impl PullConsumer {
 
     fn with_queue(&self, queue: &str) -> Result<(Arc<core::PullConsumer>, MessageQueue), Fault> {
         Ok((self.open()?, read::<QueueOf>(queue)?.queue()?))
+    }
+}
+
+/// An offset as JavaScript has it: a number, which may be none.
+fn queue_offset(number: f64) -> Result<QueueOffset, Fault> {
+    if (0.0..=MAX_EXACT).contains(&number) && number.fract() == 0.0 {
+        Ok(QueueOffset(number as u64))
+    } else {
+        Err(Fault::config(format_args!("{number} is no offset")))
     }
 }
 
@@ -81,13 +93,20 @@ impl PullConsumer {
         });
     }
 
-    /// The next messages.
+    /// Waits until there are messages to take: 1 if there are, 0 if time is over. What was taken before is done.
     #[napi]
-    pub fn poll(&self, bridge: &Bridge, id: u32, milliseconds: Option<f64>) {
+    pub fn wait(&self, bridge: &Bridge, id: u32, milliseconds: Option<f64>) {
         let consumer = self.open();
-        bridge.run_until_aborted(id, async move {
-            Ok(Batch::of_messages(consumer?.poll(limit(milliseconds)?).await?))
-        });
+        bridge
+            .run_until_aborted(id, async move { Ok(u8::from(consumer?.wait(limit(milliseconds)?).await?)) });
+    }
+
+    /// Takes messages that are there.
+    #[napi]
+    pub fn take(&self, bridge: &Bridge) -> napi::Result<Option<Batch>> {
+        let _context = bridge.runtime().enter();
+        let taken = self.open().map_err(thrown)?.take();
+        Ok(if taken.is_empty() { None } else { Some(Batch::of_messages(taken)) })
     }
 
     /// Asks for messages of any queue, once.
@@ -107,8 +126,7 @@ impl PullConsumer {
         bridge.run_until_aborted(id, async move {
             let (consumer, queue) = asked?;
             let filter = read::<Wanted>(&filter)?.filter()?;
-            let from = QueueOffset(offset as u64);
-            Ok(consumer.pull(&queue, &filter, from, most, Ms::of(wait)?.0).await?)
+            Ok(consumer.pull(&queue, &filter, queue_offset(offset)?, most, Ms::of(wait)?.0).await?)
         });
     }
 
@@ -119,7 +137,7 @@ impl PullConsumer {
         bridge.run(id, async move {
             let (consumer, queue) = asked?;
             match read(&to)? {
-                Target::Offset(offset) => consumer.seek(&queue, QueueOffset(offset))?,
+                Target::Offset(offset) => consumer.seek(&queue, queue_offset(offset)?)?,
                 Target::At(Place(ConsumeFrom::First)) => consumer.seek_to_first(&queue).await?,
                 Target::At(Place(ConsumeFrom::Last)) => consumer.seek_to_end(&queue).await?,
                 Target::At(Place(ConsumeFrom::Time(time))) => consumer.seek_to_time(&queue, time).await?,
@@ -175,7 +193,7 @@ impl PullConsumer {
         let asked = self.with_queue(&queue);
         bridge.run(id, async move {
             let (consumer, queue) = asked?;
-            Ok(consumer.commit_at(&queue, QueueOffset(offset as u64)).await?)
+            Ok(consumer.commit_at(&queue, queue_offset(offset)?).await?)
         });
     }
 
@@ -210,7 +228,7 @@ impl PullConsumer {
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Target {
-    Offset(u64),
+    Offset(f64),
     At(Place),
 }
 

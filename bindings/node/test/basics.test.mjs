@@ -200,6 +200,49 @@ test('a number of messages that is none is refused', { timeout: LIMIT }, async (
   await producer.close()
 })
 
+test('a number that means nothing is refused, and not taken for none or for another', { timeout: LIMIT }, async () => {
+  const [topic, group] = [name('Numbers'), name('g')]
+  const bad = new Date('bad')
+  const config = { code: 'CONFIG' }
+  const made = [
+    () => new Producer(address(), { sendTimeout: Infinity }),
+    () => new Producer(address(), { sendTimeout: 3000n }),
+    () => new Client(address(), { callTimeout: Number.NaN }),
+    () => new Consumer(address(), { group, topics: topic, maxBuffered: Infinity }),
+    () => new Consumer(address(), { group, topics: topic, consumeFrom: bad }),
+    () => new PullConsumer(address(), { group, consumeFrom: Number.NaN }),
+    () => new PopConsumer(address(), { group, topics: topic, invisibleTime: Infinity }),
+    () => new TransactionProducer(address(), { group, check: () => 'commit', retries: Number.NaN }),
+  ]
+  for (const make of made) assert.throws(make, config, String(make))
+  const client = new Client(address())
+  const producer = new Producer(client)
+  const { queue } = await producer.send({ topic, body: 'x' })
+  const { id, ...unnumbered } = queue
+  for (const flag of [3e9, 1.5, Number.NaN]) {
+    await assert.rejects(producer.send({ topic, body: 'x', flag }), { code: 'INVALID_MESSAGE' })
+  }
+  for (const to of [unnumbered, { ...queue, id: -1 }, { ...queue, id: 2 ** 32 + id }]) {
+    await assert.rejects(producer.send({ topic, body: 'x' }, { queue: to }), { code: 'INVALID_MESSAGE' })
+  }
+  const puller = new PullConsumer(client, { group, autoCommit: false, consumeFrom: 'first' })
+  await puller.assign([queue])
+  for (const offset of [Number.NaN, -1, 0.5, 2 ** 53]) {
+    await assert.rejects(puller.commit(queue, offset), config)
+    await assert.rejects(puller.pull(queue, offset), config)
+    await assert.rejects(puller.seek(queue, offset), config)
+  }
+  await assert.rejects(puller.seek(queue, bad), config)
+  await assert.rejects(puller.offsetOf(queue, bad), config)
+  await assert.rejects(puller.pull(queue, 0, { most: Number.NaN }), config)
+  await assert.rejects(puller.poll({ timeout: Number.NaN }), config)
+  const popper = new PopConsumer(client, { group, topics: topic })
+  await assert.rejects(popper.receiveMany(Number.NaN), config)
+  const admin = new Admin(client)
+  await assert.rejects(admin.messagesByKey({ topic, key: 'k', begin: bad }), config)
+  for (const open of [puller, popper, producer, client]) await open.close()
+})
+
 test('a wrong option is refused by its name', () => {
   assert.throws(() => new Producer('127.0.0.1:1', { retrys: 3 }), { code: 'CONFIG', message: /retrys/ })
   assert.throws(() => new Consumer('127.0.0.1:1', { group: 'g', topics: 't', consumeFrom: 'middle' }), {

@@ -156,6 +156,32 @@ test('a puller goes where it is told, and loses nothing by aborting', { timeout:
   await assert.rejects(consumer.seek({ ...queue, id: 77 }, 'first'), { code: 'NOT_ASSIGNED' })
 })
 
+test('a poll that is aborted takes nothing, at whatever moment', { timeout: LIMIT }, async (t) => {
+  const topic = name('Polled')
+  const producer = own(t, new Producer(address()))
+  const { queue } = await producer.send({ topic, body: '0' })
+  const consumer = own(t, new PullConsumer(address(), { group: name('g'), autoCommit: false, ...first }))
+  await consumer.assign([queue])
+  const got = []
+  for (let n = 1; n <= 10; n++) {
+    const controller = new AbortController()
+    const aborted = assert.rejects(consumer.poll({ signal: controller.signal }), { name: 'AbortError' })
+    for (let turns = 0; turns < 10; turns++) await null
+    // The message comes while this thread hears of nothing; what it is told of it is too late.
+    const busy = performance.now() + 50
+    while (performance.now() < busy);
+    controller.abort()
+    const [message, ...others] = await consumer.poll()
+    got.push(Number(message.text()))
+    assert.deepEqual(others, [])
+    await aborted
+    await producer.send({ topic, body: String(n) }, { queue })
+  }
+  assert.deepEqual(got, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+  await consumer.commit()
+  assert.equal(await consumer.committed(queue), 10)
+})
+
 test('leases are acknowledged, given back and extended', { timeout: LIMIT }, async (t) => {
   const topic = name('Leased')
   const producer = own(t, new Producer(address()))
