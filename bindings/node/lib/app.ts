@@ -61,11 +61,9 @@ export class App extends Closing {
     this.#consumers = []
     this.#runs = []
     this.#client = undefined
-    for (const consumer of consumers) {
-      consumer.stop()
-    }
-    const ended = await Promise.allSettled(runs)
-    await Promise.all(consumers.map((consumer) => consumer.close()))
+    // Each waits for its handlers by itself, but for one that calls this.
+    const closed = consumers.map((consumer) => consumer.close())
+    const [ended] = await Promise.all([Promise.allSettled(runs), ...closed])
     if (client !== this.#given) {
       await client?.close()
     }

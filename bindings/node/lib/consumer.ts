@@ -1,5 +1,6 @@
 /** Consumers that are handed messages: one by one, in batches, as a stream, or by a handler. */
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Readable } from 'node:stream'
 
 import { bridge, call, small } from './bridge.js'
@@ -216,14 +217,24 @@ export class Consumer extends Owner implements AsyncIterable<Delivery> {
 
   /**
    * Stops fetching, waits for handlers, stores positions and leaves the group. What is not acknowledged by then comes again.
+   * It does not wait for a handler that calls it: one that awaits it acknowledges its message before.
    */
   override close(): Promise<void> {
+    const caller = handling.getStore()
+    for (const run of this.#runs) {
+      if (run === caller?.run) run.excuse(caller)
+    }
     return (this.#closed ??= this.#close())
   }
 
   async #close(): Promise<void> {
     this.stop()
-    await Promise.all(Array.from(this.#runs, (run) => run.finished()))
+    const runs = [...this.#runs]
+    await Promise.all(runs.map((run) => run.finished()))
+    if (runs.some((run) => run.isBusy)) {
+      // A handler that called it without awaiting it has returned after this, and so is done with its message.
+      await this.#turn.next()
+    }
     flush()
     const left = this.#arrival
     this.#arrival = undefined
@@ -263,6 +274,8 @@ export class Consumer extends Owner implements AsyncIterable<Delivery> {
   async #fill(options: ReceiveOptions): Promise<number> {
     if (this.#closed !== undefined) return 0
     await this.start(options)
+    // It may have been aborted since: nobody would hear of it any more.
+    options.signal?.throwIfAborted()
     if (this.#closed !== undefined) return 0
     flush()
     if (this.#filling === undefined) {
@@ -332,11 +345,23 @@ class Filling {
   }
 }
 
+/** A message that is handled. */
+interface Handling {
+  readonly run: Run
+  /** Its handler waits for the end itself. */
+  excused: boolean
+  over: boolean
+}
+
+/** What is handled by the handler that the running code is part of. */
+const handling = new AsyncLocalStorage<Handling>()
+
 /** One run of a handler. */
 class Run {
   readonly #stopped = new AbortController()
   readonly #concurrency: number
   #running = 0
+  #excused = 0
   #changed: (() => void)[] = []
 
   constructor(concurrency: number) {
@@ -368,49 +393,65 @@ class Run {
     return new Promise((resolve) => this.#changed.push(resolve))
   }
 
+  get isBusy(): boolean {
+    return this.#running > 0
+  }
+
+  /** Waits until all is handled, but for what is excused. */
   async finished(): Promise<void> {
-    while (this.#running > 0) {
+    while (this.#running > this.#excused) {
       await this.room()
     }
+  }
+
+  /** Does not wait for one any more. */
+  excuse(handled: Handling): void {
+    if (handled.excused || handled.over) return
+    handled.excused = true
+    this.#excused++
+    this.#tell()
   }
 
   /** Handles a message; what waits for nothing is settled at once. */
   handle(handler: Handler, message: Delivery): void {
     this.#running++
+    const handled = { run: this, excused: false, over: false }
     try {
-      const said = handler(message)
+      const said = handling.run(handled, handler, message)
       if (isPromise(said)) {
         said.then(
-          (outcome) => this.#settle(message, outcome),
-          (error: unknown) => this.#failed(message, error),
+          (outcome) => this.#settle(handled, message, outcome),
+          (error: unknown) => this.#failed(handled, message, error),
         )
       } else {
-        this.#settle(message, said)
+        this.#settle(handled, message, said)
       }
     } catch (error) {
-      this.#failed(message, error)
+      this.#failed(handled, message, error)
     }
   }
 
-  #failed(message: Delivery, error: unknown): void {
+  #failed(handled: Handling, message: Delivery, error: unknown): void {
     complain('ferromq.consumer', `a handler failed: ${message.messageId} comes again`, error)
-    this.#settle(message, 'later')
+    this.#settle(handled, message, 'later')
   }
 
-  #settle(message: Delivery, outcome: Outcome | void): void {
+  #settle(handled: Handling, message: Delivery, outcome: Outcome | void): void {
     if (message.isSettled) {
       // By the handler itself.
-      this.#done()
+      this.#done(handled)
     } else if (outcome === 'later' || outcome === 'dead_letter') {
       const failed = message.nack({ deadLetter: outcome === 'dead_letter' })
-      failed.then(() => this.#done(), () => this.#done())
+      failed.then(() => this.#done(handled), () => this.#done(handled))
     } else {
       void message.ack()
-      this.#done()
+      this.#done(handled)
     }
   }
 
-  #done(): void {
+  #done(handled: Handling): void {
+    handled.over = true
+    if (handled.excused) this.#excused--
     this.#running--
     this.#tell()
   }

@@ -182,6 +182,71 @@ test('an aborted receive loses nothing', { timeout: LIMIT }, async () => {
   await producer.close()
 })
 
+test('an abort is heard whenever it comes', { timeout: LIMIT }, async () => {
+  const topic = name('Heard')
+  const producer = new Producer(address())
+  await producer.send({ topic, body: 'x' })
+  const consumer = new Consumer(address(), { group: name('readers'), topics: topic, consumeFrom: 'first' })
+  await (await consumer.receive()).ack()
+  // Nothing comes any more. There is a turn of microtasks between the beginning of a call and its wait.
+  for (let turns = 0; turns < 10; turns++) {
+    const controller = new AbortController()
+    const received = consumer.receive({ signal: controller.signal })
+    for (let n = 0; n < turns; n++) await null
+    controller.abort()
+    await assert.rejects(received, { name: 'AbortError' }, `after ${turns} turns`)
+  }
+  await producer.close()
+  await consumer.close()
+})
+
+test('a handler may stop or close what calls it', { timeout: LIMIT }, async () => {
+  const topic = name('Stopped')
+  const producer = new Producer(address())
+  await producer.send({ topic, body: 'x' })
+  for (let turns = 0; turns < 10; turns++) {
+    const consumer = new Consumer(address(), { group: name('readers'), topics: topic, consumeFrom: 'first' })
+    await consumer.run(async (message) => {
+      await message.ack()
+      for (let n = 0; n < turns; n++) await null
+      consumer.stop()
+    })
+    await consumer.close()
+  }
+  const group = name('readers')
+  const ends = {
+    awaiting: async (consumer, message) => {
+      await message.ack()
+      await new Promise(setImmediate)
+      await consumer.close()
+    },
+    returning: async (consumer) => {
+      await new Promise(setImmediate)
+      void consumer.close()
+    },
+    at_once: (consumer) => void consumer.close(),
+  }
+  for (const [how, end] of Object.entries(ends)) {
+    if (how !== 'awaiting') await producer.send({ topic, body: how })
+    const consumer = new Consumer(address(), { group, topics: topic, consumeFrom: 'first' })
+    const got = []
+    await consumer.run(async (message) => {
+      got.push(message.text())
+      await end(consumer, message)
+    })
+    await consumer.close()
+    // What the one before was done with does not come again.
+    assert.deepEqual(got, [how === 'awaiting' ? 'x' : how])
+  }
+  const app = new App(address())
+  app.consumer({ group: name('readers'), topics: topic, consumeFrom: 'first', concurrency: 1 }, async (message) => {
+    await message.ack()
+    await app.close()
+  })
+  await app.serve()
+  await producer.close()
+})
+
 test('a number of messages that is none is refused', { timeout: LIMIT }, async () => {
   const topic = name('None')
   const producer = new Producer(address())
