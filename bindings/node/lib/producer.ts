@@ -190,7 +190,8 @@ export abstract class Sending extends Owner {
 
   /**
    * A stream to write messages to. Writing waits while `highWaterMark` messages are buffered, which are sent in batches of
-   * those of one topic. Ending the stream waits until all are stored; it does not close the producer.
+   * those that may travel together; those of one `shardingKey` stay in their order. Ending the stream waits until
+   * all are stored; it does not close the producer.
    */
   writable(options?: WritableOptions): Writable {
     return writableOf(this, options)

@@ -34,19 +34,54 @@ export function writableOf(producer: Sending, options: WritableOptions = {}): Wr
       producer.send(message).then(() => callback(), callback)
     },
     writev(chunks: { chunk: Message }[], callback) {
-      const topics = new Map<string, Message[]>()
-      for (const { chunk } of chunks) {
-        const known = topics.get(chunk.topic)
-        if (known === undefined) {
-          topics.set(chunk.topic, [chunk])
-        } else {
-          known.push(chunk)
-        }
-      }
-      const sent = Array.from(topics.values(), (messages) => producer.sendMany(messages))
-      Promise.all(sent).then(() => callback(), callback)
+      sendAll(producer, chunks.map(({ chunk }) => chunk)).then(() => callback(), callback)
     },
   })
+}
+
+/** Batches that are sent one after the other. */
+interface Lane {
+  batches: Message[][]
+  /** What `waitForStore` is of messages that the last one may still take; none if it takes none. */
+  takes: boolean | undefined
+}
+
+async function sendAll(producer: Sending, messages: Message[]): Promise<void> {
+  await Promise.all(
+    lanes(messages).map(async ({ batches }) => {
+      for (const batch of batches) {
+        await (batch.length === 1 ? producer.send(batch[0] as Message) : producer.sendMany(batch))
+      }
+    }),
+  )
+}
+
+/**
+ * Those of one sharding key are in one lane, in their order. Others have no order: only what makes a batch has to be the
+ * same. Brokers take none of what is delivered later or is of a retry topic.
+ */
+function lanes(messages: Message[]): Lane[] {
+  const all: Lane[] = []
+  const known = new Map<string, Lane>()
+  for (const message of messages) {
+    const { topic, shardingKey, delayLevel, deliverAt, deliverAfter, waitForStore = true } = message
+    const isDelayed = delayLevel !== undefined || deliverAt !== undefined || deliverAfter !== undefined
+    const isAlone = isDelayed || String(topic).startsWith('%RETRY%')
+    const name = shardingKey !== undefined ? `${topic} of ${shardingKey}` : isAlone ? undefined : `${topic} ${waitForStore}`
+    let lane = name === undefined ? undefined : known.get(name)
+    if (lane === undefined) {
+      lane = { batches: [], takes: undefined }
+      all.push(lane)
+      if (name !== undefined) known.set(name, lane)
+    }
+    if (!isAlone && lane.takes === waitForStore) {
+      lane.batches.at(-1)?.push(message)
+    } else {
+      lane.batches.push([message])
+      lane.takes = isAlone ? undefined : waitForStore
+    }
+  }
+  return all
 }
 
 /** @internal */

@@ -1,8 +1,8 @@
 // What a client does beside plain sending and receiving.
 
 import assert from 'node:assert/strict'
-import { pipeline } from 'node:stream/promises'
 import { Readable } from 'node:stream'
+import { finished, pipeline } from 'node:stream/promises'
 import { test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 
@@ -215,6 +215,33 @@ test('streams carry messages both ways', { timeout: LIMIT }, async (t) => {
     got.add(message.text())
     message.ack()
     if (got.size === 3000) break
+  }
+  const mixed = producer.writable()
+  const ordered = name('Mixed')
+  // What is written while corked goes together, whatever may travel so.
+  mixed.cork()
+  for (let n = 0; n < 30; n++) {
+    const key = { shardingKey: `key ${n % 3}` }
+    mixed.write({ topic: ordered, body: `ordered ${n}`, ...key, ...(n % 4 === 0 && { waitForStore: false }) })
+    mixed.write({ topic: ordered, body: `plain ${n}`, waitForStore: n % 2 === 0 })
+    if (n % 10 === 0) mixed.write({ topic: ordered, body: `later ${n}`, ...key, deliverAfter: 1 })
+    if (n % 10 === 5) mixed.write({ topic: ordered, body: `level ${n}`, delayLevel: 1 })
+  }
+  mixed.uncork()
+  await finished(mixed.end())
+  const group = { group: name('g'), inOrder: true, ...first }
+  const inOrder = own(t, new Consumer(address(), { topics: ordered, ...group }))
+  const bodies = []
+  while (bodies.length < 66) {
+    const message = await inOrder.receive()
+    bodies.push(message.text())
+    await message.ack()
+  }
+  assert.equal(new Set(bodies).size, 66)
+  const numbers = bodies.filter((body) => body.startsWith('ordered')).map((body) => Number(body.split(' ')[1]))
+  for (const key of [0, 1, 2]) {
+    const ofKey = numbers.filter((n) => n % 3 === key)
+    assert.deepEqual(ofKey, Array.from({ length: 10 }, (_, n) => 3 * n + key))
   }
   const broken = producer.writable()
   const failed = new Promise((resolve) => broken.once('error', resolve))
