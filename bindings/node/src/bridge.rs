@@ -212,6 +212,15 @@ impl Bridge {
     }
 }
 
+/// Its thread has ended. Tasks that wait without limit end with it: each holds what it waits for, and the completions,
+/// which hold what ends it.
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        let ended = std::mem::take(&mut self.completions.state.lock().abortable);
+        drop(ended);
+    }
+}
+
 impl Bridge {
     /// The runtime, to be entered where the client starts tasks of its own.
     pub(crate) fn runtime(&self) -> &Handle {

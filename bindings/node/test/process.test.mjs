@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 
-import { Consumer, Producer } from 'ferromq'
+import { Admin, Consumer, FerroMQError, Producer, PullConsumer } from 'ferromq'
 
 import { run } from './program.mjs'
 import { address, LIMIT, name, own } from './server.mjs'
@@ -64,6 +65,47 @@ test('threads end with clients open, and others go on', { timeout: LIMIT }, asyn
     await Promise.all(workers.map((worker) => worker.terminate()))
   }
   assert.equal((await producer.send({ topic, body: 'and on' })).status, 'stored')
+})
+
+test('a thread that ends while it waits leaves its group', { timeout: LIMIT }, async (t) => {
+  const topic = name('Left')
+  const producer = own(t, new Producer(address()))
+  await producer.send({ topic, body: 'so that there is the topic' })
+  const program = `
+    const { workerData, parentPort } = require('node:worker_threads')
+    const { Consumer, PullConsumer } = require(workerData.module)
+    const { address, topic, pulls } = workerData
+    const options = { group: topic + pulls, topics: topic, consumeFrom: 'first' }
+    const consumer = pulls ? new PullConsumer(address, options) : new Consumer(address, options)
+    ;(async () => {
+      // What there is comes first; then it waits without limit.
+      const [message] = pulls ? await consumer.poll() : await consumer.receiveMany(1)
+      if (!pulls) await message.ack()
+      const waiting = pulls ? consumer.poll() : consumer.receive()
+      setImmediate(() => parentPort.postMessage(message.text()))
+      await waiting
+    })()
+  `
+  const module = new URL('../dist/index.js', import.meta.url).pathname
+  for (const pulls of [false, true]) {
+    const worker = new Worker(program, { eval: true, workerData: { module, address: address(), topic, pulls } })
+    await once(worker, 'message')
+    const options = { group: topic + pulls, topics: topic }
+    const heir = own(t, pulls ? new PullConsumer(address(), options) : new Consumer(address(), options))
+    await heir.start()
+    const admin = own(t, new Admin(address()))
+    const members = async () => {
+      try {
+        return (await admin.consumers({ group: topic + pulls })).value.members.length
+      } catch (error) {
+        if (error instanceof FerroMQError) return 0
+        throw error
+      }
+    }
+    while ((await members()) !== 2) await setTimeout(20)
+    await worker.terminate()
+    while ((await members()) !== 1) await setTimeout(20)
+  }
 })
 
 test('a message that is forgotten comes again', { timeout: LIMIT }, async () => {
