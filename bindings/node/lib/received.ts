@@ -14,6 +14,7 @@ import { inspect } from 'node:util'
 import { markAsUntransferable } from 'node:worker_threads'
 
 import { bridge, call, nothing } from './bridge.js'
+import { whole } from './checked.js'
 import { FerroMQError } from './errors.js'
 import { readQueue, type MessageQueue } from './message.js'
 import { Unpacker } from './packed.js'
@@ -281,10 +282,14 @@ export class Delivery extends ReceivedMessage {
     if (this.#settled) {
       return Promise.reject(settledTwice())
     }
-    this.#settled = true
-    const { native } = this.arrival
-    const level = options.delayLevel ?? null
-    return call((id) => native.failed(bridge, id, this.nth, level, options.deadLetter ?? false), nothing, options)
+    const { delayLevel, deadLetter = false } = options
+    const begin = (id: number): void => {
+      const level = delayLevel === undefined ? null : whole(delayLevel, 0, 255, 'a delay level')
+      this.arrival.native.failed(bridge, id, this.nth, level, deadLetter)
+      // Not before it has begun: what was refused may still be settled otherwise.
+      this.#settled = true
+    }
+    return call(begin, nothing, options)
   }
 
   /** @internal */

@@ -265,6 +265,22 @@ test('a number of messages that is none is refused', { timeout: LIMIT }, async (
   await producer.close()
 })
 
+test('what could not be settled may still be', { timeout: LIMIT }, async () => {
+  const topic = name('Unsettled')
+  const producer = new Producer(address())
+  await producer.send({ topic, body: 'x' })
+  const consumer = new Consumer(address(), { group: name('readers'), topics: topic, consumeFrom: 'first' })
+  const message = await consumer.receive()
+  await assert.rejects(message.nack({ signal: AbortSignal.abort() }), { name: 'AbortError' })
+  for (const delayLevel of [300, -1, Number.NaN]) {
+    await assert.rejects(message.nack({ delayLevel }), { code: 'CONFIG' })
+  }
+  await message.ack()
+  await assert.rejects(message.nack(), { code: 'SETTLED' })
+  await consumer.close()
+  await producer.close()
+})
+
 test('a number that means nothing is refused, and not taken for none or for another', { timeout: LIMIT }, async () => {
   const [topic, group] = [name('Numbers'), name('g')]
   const bad = new Date('bad')
