@@ -71,7 +71,8 @@ test('one way messages arrive, and questions are replied to', { timeout: LIMIT }
   })
   const reply = await producer.request({ topic, body: 'why?' }, { timeout: LIMIT })
   assert.equal(reply.text(), 'because')
-  const unanswered = producer.request({ topic, body: 'nobody knows' }, { timeout: 300 })
+  // Sending it is part of that time: a broker that answers later than this is not there.
+  const unanswered = producer.request({ topic, body: 'nobody knows' }, { timeout: 5_000 })
   await assert.rejects(unanswered, { code: 'NO_REPLY' })
   const aborted = producer.request({ topic, body: 'never mind' }, { signal: AbortSignal.timeout(100) })
   await assert.rejects(aborted, { name: 'TimeoutError' })
@@ -81,10 +82,9 @@ test('one way messages arrive, and questions are replied to', { timeout: LIMIT }
 
 test('messages of a transaction are seen if it commits, and only then', { timeout: LIMIT }, async (t) => {
   const topic = name('Transacted')
-  const asked = []
   const check = async (message) => {
-    asked.push(message.text())
-    return 'commit'
+    // Brokers ask early where machines are slow, also about what is just being rolled back.
+    return message.text() === 'committed' ? 'commit' : 'rollback'
   }
   const producer = own(t, new TransactionProducer(address(), { group: name('p'), check }))
   const committed = await producer.begin({ topic, body: 'committed' })
@@ -128,7 +128,8 @@ test('a puller goes where it is told, and loses nothing by aborting', { timeout:
   for (let n = 1; n < 10; n++) await producer.send({ topic, body: String(n) }, { queue })
   const consumer = own(t, new PullConsumer(address(), { group: name('g'), autoCommit: false, ...first }))
   assert.ok((await consumer.queues(topic)).some((known) => known.equals(queue)))
-  assert.equal(await consumer.offsetOf(queue, 'last'), 10)
+  // The official broker's queue follows its log a moment later.
+  while ((await consumer.offsetOf(queue, 'last')) < 10) await setTimeout(20)
   assert.equal(await consumer.committed(queue), undefined)
   const pulled = await consumer.pull(queue, 4, { most: 3 })
   assert.deepEqual(pulled.messages.map((message) => message.text()), ['4', '5', '6'])
@@ -309,7 +310,7 @@ test('administration answers, and says what is wrong', { timeout: LIMIT }, async
 })
 
 test('an error of a server says who has to act', { timeout: LIMIT }, async (t) => {
-  const producer = own(t, new Producer('127.0.0.1:1', { sendTimeout: 300 }))
+  const producer = own(t, new Producer('127.0.0.1:1', { sendTimeout: 20_000 }))
   await assert.rejects(producer.send({ topic: 'T', body: 'x' }), (error) => {
     assert.equal(error.name, 'FerroMQError')
     assert.equal(error.code, 'UNREACHABLE')
