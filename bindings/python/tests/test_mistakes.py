@@ -13,7 +13,9 @@ from conftest import eventually
 
 from ferromq import (
     App,
+    AsyncConsumer,
     AsyncProducer,
+    ConfigError,
     Consumer,
     ConsumerOptions,
     Message,
@@ -78,6 +80,13 @@ def test_the_options_that_are_typed_are_those_that_there_are(kind: Any, options:
     with pytest.raises(TypeError, match=r'no option "\?": there are ') as error:
         kind(NOWHERE, "G", *topics, **{"?": 1}).start()
     assert str(error.value).partition("there are ")[2].split(", ") == list(options.__annotations__)
+
+
+async def test_a_handler_runs_once_at_a_time_at_least() -> None:
+    with pytest.raises(ConfigError, match="concurrency is 0, allowed is 1 and more"):
+        await AsyncConsumer(NOWHERE, "G", "T").run(print, concurrency=0)
+    with pytest.raises(ConfigError, match="threads is 0, allowed is 1 and more"):
+        Consumer(NOWHERE, "G", "T").run(print, threads=0)
 
 
 def test_a_client_is_one_or_an_address() -> None:

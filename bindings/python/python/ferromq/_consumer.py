@@ -17,7 +17,7 @@ from ._client import Client, Instant, Owner, Seconds, Topics, filters
 from ._context import AsyncStarting, Starting
 from ._ferromq import AsyncDelivery, Delivery, MessageQueue
 from .enums import Outcome
-from .errors import ClosedError, SettledError
+from .errors import ClosedError, ConfigError, SettledError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -120,6 +120,7 @@ class AsyncConsumer(Owner, AsyncStarting):
         A handler that returns is done with its message, unless it returns another `Outcome`; if it raises, the message
         comes again. It may also say so itself, by `ack` or `nack`: then what it returns or raises changes nothing.
         """
+        _check_count("concurrency", concurrency)
         await self.start()
         native, stopping = self._started(), self._event()
         pool = None
@@ -185,6 +186,11 @@ class AsyncConsumer(Owner, AsyncStarting):
         if self._stopping is None:
             self._stopping = asyncio.Event()
         return self._stopping
+
+
+def _check_count(name: str, count: int) -> None:
+    if count < 1:
+        raise ConfigError(f"{name} is {count}, allowed is 1 and more")
 
 
 def _is_async(handler: Any) -> bool:
@@ -287,6 +293,7 @@ class Consumer(Owner, Starting):
         A handler that returns is done with its message, unless it returns another `Outcome`; if it raises, the message
         comes again. It may also say so itself, by `ack` or `nack`: then what it returns or raises changes nothing.
         """
+        _check_count("threads", threads)
         self.start()
         self._threads = [
             threading.Thread(target=self._work, args=(handler,), name=f"ferromq-{self._group}-{n}", daemon=True)
