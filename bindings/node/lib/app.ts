@@ -55,7 +55,10 @@ export class App extends Closing {
     }
   }
 
-  /** Stops fetching, waits for handlers, stores positions and leaves the groups. Rejects if a consumer failed. */
+  /**
+   * Stops fetching, waits for handlers, but not for one that calls it, stores positions and leaves the groups. Rejects if a
+   * consumer failed.
+   */
   override async close(): Promise<void> {
     const [consumers, runs, client] = [this.#consumers, this.#runs, this.#client]
     this.#consumers = []
