@@ -159,10 +159,11 @@ pub(crate) fn option<'a, 'py, T: FromPyObject<'a, 'py>>(
 }
 
 /// How many there may be at most: one at least.
+#[derive(Clone, Copy)]
 pub(crate) struct Most(pub(crate) usize);
 
 impl Most {
-    pub(crate) fn u32(&self) -> u32 {
+    pub(crate) fn u32(self) -> u32 {
         u32::try_from(self.0).unwrap_or(u32::MAX)
     }
 }
