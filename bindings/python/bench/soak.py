@@ -1,9 +1,9 @@
 """Whether memory and descriptors stay as they are: `python bench/soak.py [--minutes 60] [host:port]`.
 
-For as long as asked it sends, consumes, polls, leases, asks administration, ends transactions, opens and closes clients,
-forgets some, and cancels what waits; all at once, with asyncio and in a thread. It fails if the floor of the resident memory
-or of open descriptors in the last fifth lies higher than in the fifth behind the warm-up, by more than the limits allow. A
-floor, because what comes and goes is not what grows.
+For as long as asked it sends, consumes, polls, leases, waits where nothing comes, asks administration, ends transactions,
+opens and closes clients, forgets some, and cancels what waits; all at once, with asyncio and in a thread. It fails if the
+floor of the resident memory or of open descriptors in the last fifth lies higher than in the fifth behind the warm-up, by more
+than the limits allow. A floor, because what comes and goes is not what grows.
 
 The server is a process of its own, so that what is measured is this package. It keeps what is sent: `--rate` times `--body`
 bytes a second.
@@ -97,6 +97,9 @@ class Soak:
         for message in await consumer.poll(1.0):
             assert message.property("colour") == "blue"
 
+    async def wait_in_vain(self, consumer: AsyncConsumer) -> None:
+        assert await consumer.receive(timeout=0.005) is None
+
     async def lease(self, consumer: AsyncPopConsumer) -> None:
         await consumer.ack_many(await consumer.receive_many(BATCH, wait=1.0))
 
@@ -153,12 +156,14 @@ class Soak:
             enter = open.enter_async_context
             client, other = await enter(Client(self.server)), await enter(Client(self.server))
             admin = AsyncAdmin(client)
-            await admin.change_topic(self.topic, queues=4)
+            for topic in (self.topic, f"{self.topic}-quiet"):
+                await admin.change_topic(topic, queues=4)
             producer = await enter(AsyncProducer(client))
             transactions = await enter(AsyncTransactionProducer(client, self.group("t"), lambda _: TransactionState.UNKNOWN))
             consumer = await enter(AsyncConsumer(client, self.group("consumed"), self.topic, max_buffered=BATCH))
             pulls = await enter(AsyncPullConsumer(client, self.group("polled"), self.topic, max_buffered=BATCH))
             leases = await enter(AsyncPopConsumer(client, self.group("leased"), self.topic))
+            quiet = await enter(AsyncConsumer(client, self.group("quiet"), f"{self.topic}-quiet"))
             given_up = (
                 await enter(AsyncProducer(other)),
                 await enter(AsyncPullConsumer(other, self.group("cancelled"), self.topic, max_buffered=BATCH)),
@@ -181,6 +186,7 @@ class Soak:
                 again(self.consume, consumer),
                 again(self.poll, pulls),
                 again(self.lease, leases),
+                again(self.wait_in_vain, quiet),
                 again(self.cancel, *given_up),
                 again(self.end_transaction, transactions),
                 again(self.administer, admin),
@@ -190,7 +196,7 @@ class Soak:
             )
 
 
-KINDS = 10
+KINDS = 11
 """How many kinds of work there are."""
 
 
