@@ -1,7 +1,7 @@
 //! The Node package's tests: built as it is published, and then run by node's own runner.
 //!
-//! They run twice: against our server, and against the official one what is not about ours. What is left out there, the
-//! runner counts as skipped.
+//! They run three times: against our server, on this machine's Node.js and on [`NEWEST`]; and against the official one what is
+//! not about ours. What is left out there, the runner counts as skipped.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,6 +12,10 @@ use crate::{official, root, run, target_dir};
 
 /// The oldest Node.js that the tools of the package run with; the package itself asks for less.
 const OLDEST: &str = "20.17";
+
+/// The newest Node.js with long-term support, which the package is tried out on, too: what it does when a process ends
+/// differs most from one to the next.
+const NEWEST: &str = "node@24";
 
 /// Builds the package, its native half optimised, and runs its tests against `server` and the official one.
 pub(crate) fn test(server: &Path) -> Result<()> {
@@ -24,6 +28,9 @@ pub(crate) fn test(server: &Path) -> Result<()> {
     let mut ours = npm(&test);
     ours.env("FERROMQ_BIN", server);
     run("the Node package's tests", ours)?;
+    let mut newest = npm(&["exec", "--yes", "--loglevel=error", "--package", NEWEST, "--", "npm"]);
+    newest.args(test).env("FERROMQ_BIN", server);
+    run("the Node package's tests on the newest Node.js", newest)?;
     let mut beside_official = official::built(&["--", "npm"]);
     beside_official.args(test).current_dir(package()).env("FERROMQ_BIN", server);
     run("the Node package's tests against the official server", beside_official)

@@ -107,7 +107,9 @@ impl Batch {
                 }
             }
         }
-        BufferSlice::from_data(env, writing.to.0)
+        // Not memory of ours that V8 only borrows: JavaScript marks it as untransferable, and Node 24 aborts at its exit
+        // where it cannot give such memory back.
+        BufferSlice::copy_from(env, &writing.to.0)
     }
 
     /// Where a message is stored.
