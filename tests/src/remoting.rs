@@ -21,7 +21,7 @@ use ferromq_protocol::header::{PullFlags, PullMessage, SendMessage};
 use rustix::net::{AddressFamily, SocketType};
 
 /// Longer than a healthy server takes for anything, on a machine that is busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 /// Answers may be larger than what a server takes in.
 const LIMITS: FrameLimits = FrameLimits { max_frame: 256 << 20, max_header: 16 << 20 };
 

@@ -18,7 +18,7 @@ import (
 )
 
 // How long a condition may take to come true before the scenario fails.
-const patience = 40 * time.Second
+const patience = 150 * time.Second
 
 // What a scenario panics with when something is not as it should be.
 type failure string

@@ -31,7 +31,7 @@ import org.apache.rocketmq.common.message.MessageQueue;
  */
 final class Context implements AutoCloseable {
     /** How long a condition may take to come true before the scenario fails. */
-    static final long PATIENCE_MS = 40_000;
+    static final long PATIENCE_MS = 150_000;
 
     private static final AtomicInteger INSTANCES = new AtomicInteger();
 
