@@ -11,7 +11,8 @@
 //!
 //! Mosquitto would lose what it acknowledged, as it writes its state when it ends and now and then; it also sends messages
 //! again under other identifiers after a restart. So it runs on, and the network in front of it breaks in place of it: this
-//! shows that the ledger is right.
+//! shows that the ledger is right. Now and then it hands messages of QoS 1 to a subscriber of QoS 2 out of order when that is
+//! back, so the order is asked of ours alone.
 
 mod recovery;
 
@@ -178,7 +179,7 @@ impl Subscriber {
     }
 
     /// What has come of these topics, against what was acknowledged.
-    fn check(&self, last: &BTreeMap<String, u64>) {
+    fn check(&self, last: &BTreeMap<String, u64>, is_ordered: bool) {
         for (topic, last) in last {
             let got = &self.got[topic];
             let mut firsts = Vec::new();
@@ -192,7 +193,10 @@ impl Subscriber {
             }
             let lost: Vec<u64> = (0..=*last).filter(|number| !seen.contains(number)).collect();
             assert_eq!(lost, [0; 0], "{topic} to QoS {}: acknowledged and lost", self.qos);
-            assert!(firsts.is_sorted(), "{topic} to QoS {}: out of order: {firsts:?}", self.qos);
+            if is_ordered {
+                let turned = firsts.windows(2).find(|pair| pair[0] > pair[1]);
+                assert_eq!(turned, None, "{topic} to QoS {}: out of order", self.qos);
+            }
         }
     }
 }
@@ -290,7 +294,7 @@ fn nothing_acknowledged_is_lost_and_no_qos_2_message_doubled_over_crashes(scene:
         }
     });
     for subscriber in &subscribers {
-        subscriber.check(&last);
+        subscriber.check(&last, server.peer() == Peer::Ferromq);
     }
     let mut heir = connect(address, &heir, false).expect("it runs");
     let wills: BTreeSet<String> = (0..ROUNDS).map(|_| heir.receive().text().to_owned()).collect();
