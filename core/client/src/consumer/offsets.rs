@@ -173,8 +173,13 @@ impl Offsets {
                 _ = stopped.wait_for(|stopped| *stopped) => return,
             }
             note();
-            if let Err(error) = self.store().await {
-                tracing::debug!(group = %self.group, %error, "not every position could be stored");
+            match self.store().await {
+                Ok(()) => {}
+                // Brokers come and go. A file that cannot be written needs somebody.
+                Err(error @ StoreError::NotTold(_)) => {
+                    tracing::debug!(group = %self.group, %error, "not every position could be stored");
+                }
+                Err(error @ StoreError::NotWritten(_)) => tracing::warn!(group = %self.group, "{error}"),
             }
         }
     }
