@@ -95,10 +95,11 @@ fn check() -> Result<()> {
 
 /// The tests that start a server start the binary that is shipped, so it is built first, optimised; the tests
 /// themselves are built with debug assertions. The packages of Python and Node are tested when no tests are named.
+/// A failure keeps no other test from running: one red run says all that is red.
 fn test(arguments: &[OsString]) -> Result<()> {
     run("the binary", cargo(["build", "--release", "--locked", "-p", "ferromq"]))?;
     let server = target_dir().join("release/ferromq");
-    let mut tests = cargo(["test", "--locked"]);
+    let mut tests = cargo(["test", "--locked", "--no-fail-fast"]);
     if !arguments.iter().any(|argument| argument == "-p" || argument == "--package") {
         tests.arg("--workspace");
     }
@@ -108,12 +109,17 @@ fn test(arguments: &[OsString]) -> Result<()> {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         tests.env("RUST_TEST_THREADS", (2 * processors).to_string());
     }
-    run("the tests", tests)?;
+    let rust = run("the tests", tests);
     if !arguments.is_empty() {
-        return Ok(());
+        return rust;
     }
-    python::test(&server)?;
-    node::test(&server)
+    let all = [rust, python::test(&server), node::test(&server)];
+    let failures: Vec<_> =
+        all.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    if !failures.is_empty() {
+        bail!("{}", failures.join("\n"));
+    }
+    Ok(())
 }
 
 /// Pages of docs/ that are printed from tables in the code.
