@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::logging::LogArgs;
 use crate::settings::{Role, Sources};
-use crate::start::{SettingArgs, start};
+use crate::start::{ServeArgs, start};
 
 /// Run a broker
 ///
@@ -21,13 +21,13 @@ pub(crate) struct BrokerArgs {
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
     #[command(flatten)]
-    settings: SettingArgs,
+    serve: ServeArgs,
 }
 
 impl BrokerArgs {
     pub(crate) fn run(self, logs: &LogArgs) -> ExitCode {
         let sources =
-            Sources { namesrvs: self.namesrvs, store: self.store, ..self.settings.sources(Role::Broker) };
-        start(&sources, self.settings.print_config, logs)
+            Sources { namesrvs: self.namesrvs, store: self.store, ..self.serve.sources(Role::Broker) };
+        start(&sources, &self.serve, logs)
     }
 }

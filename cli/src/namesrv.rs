@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::logging::LogArgs;
 use crate::settings::Role;
-use crate::start::{SettingArgs, start};
+use crate::start::{ServeArgs, start};
 
 /// Run a NameServer
 ///
@@ -15,11 +15,11 @@ use crate::start::{SettingArgs, start};
 #[derive(Debug, Args)]
 pub(crate) struct NamesrvArgs {
     #[command(flatten)]
-    settings: SettingArgs,
+    serve: ServeArgs,
 }
 
 impl NamesrvArgs {
     pub(crate) fn run(self, logs: &LogArgs) -> ExitCode {
-        start(&self.settings.sources(Role::Namesrv), self.settings.print_config, logs)
+        start(&self.serve.sources(Role::Namesrv), &self.serve, logs)
     }
 }

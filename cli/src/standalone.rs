@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::logging::LogArgs;
 use crate::settings::{Role, Sources};
-use crate::start::{SettingArgs, start};
+use crate::start::{ServeArgs, start};
 
 /// Run a NameServer and a broker in one process
 ///
@@ -18,12 +18,12 @@ pub(crate) struct StandaloneArgs {
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
     #[command(flatten)]
-    settings: SettingArgs,
+    serve: ServeArgs,
 }
 
 impl StandaloneArgs {
     pub(crate) fn run(self, logs: &LogArgs) -> ExitCode {
-        let sources = Sources { store: self.store, ..self.settings.sources(Role::Standalone) };
-        start(&sources, self.settings.print_config, logs)
+        let sources = Sources { store: self.store, ..self.serve.sources(Role::Standalone) };
+        start(&sources, &self.serve, logs)
     }
 }

@@ -22,18 +22,21 @@ pub(crate) const BAD_CONFIGURATION: u8 = 2;
 /// Killed by an impatient operator: 128 and the number of SIGINT, as shells say it.
 const FORCED: u8 = 130;
 
-/// The options that set keys.
+/// The options that all servers have.
 #[derive(Debug, Args)]
-pub(crate) struct SettingArgs {
+pub(crate) struct ServeArgs {
     /// Read settings from a file in RocketMQ's format (Java .properties)
     #[arg(short = 'c', long = "config", alias = "configFile", value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
+    file: Option<PathBuf>,
     /// Set one key, whatever the file says; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = assignment)]
-    pub(crate) assignments: Vec<(String, String)>,
+    assignments: Vec<(String, String)>,
     /// Print the configuration in effect and where each value came from, then exit
     #[arg(short = 'p', long, alias = "printConfigItem")]
-    pub(crate) print_config: bool,
+    print_config: bool,
+    /// Stop, as after a signal, when standard input ends: with the program that started this one, even if that is killed
+    #[arg(long)]
+    until_stdin_ends: bool,
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
@@ -41,7 +44,7 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.to_owned()))
 }
 
-impl SettingArgs {
+impl ServeArgs {
     /// What these options say, for a process started as `role`.
     pub(crate) fn sources(&self, role: Role) -> Sources {
         Sources {
@@ -56,7 +59,7 @@ impl SettingArgs {
 }
 
 /// Serves what `sources` say, or prints it.
-pub(crate) fn start(sources: &Sources, print_config: bool, logs: &LogArgs) -> ExitCode {
+pub(crate) fn start(sources: &Sources, args: &ServeArgs, logs: &LogArgs) -> ExitCode {
     let mut effective = match Effective::load(sources) {
         Ok(effective) => effective,
         Err(problems) => {
@@ -66,7 +69,7 @@ pub(crate) fn start(sources: &Sources, print_config: bool, logs: &LogArgs) -> Ex
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    if print_config {
+    if args.print_config {
         for warning in effective.warnings() {
             eprintln!("warning: {warning}");
         }
@@ -103,7 +106,7 @@ pub(crate) fn start(sources: &Sources, print_config: bool, logs: &LogArgs) -> Ex
     for warning in warnings {
         warn!("{warning}");
     }
-    serve(&runtime, plan, telemetry)
+    serve(&runtime, plan, telemetry, args.until_stdin_ends)
 }
 
 /// Serves until the stop, and tells the collector what is left.
@@ -119,10 +122,12 @@ pub(crate) fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn serve(runtime: &Runtime, plan: Plan, telemetry: Telemetry) -> ExitCode {
+fn serve(runtime: &Runtime, plan: Plan, telemetry: Telemetry, until_stdin_ends: bool) -> ExitCode {
     raise_file_limit(plan.listen.max_connections);
     runtime.block_on(async {
-        let mut signals = match Signals::catch() {
+        let caught = Signals::catch();
+        let caught = if until_stdin_ends { caught.and_then(Signals::with_stdin_end) } else { caught };
+        let mut signals = match caught {
             Ok(signals) => signals,
             Err(error) => return failed(&error),
         };

@@ -17,26 +17,59 @@ pub(crate) enum Ended<T> {
     Forced,
 }
 
-/// SIGTERM and SIGINT, which mean the same here.
+/// SIGTERM, SIGINT and, if wanted, the end of standard input, which mean the same here.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    stdin: Option<oneshot::Receiver<()>>,
 }
 
 impl Signals {
     /// From now on, the signals no longer end the process by themselves.
     pub(crate) fn catch() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            stdin: None,
+        })
+    }
+
+    /// From now on, the end of standard input counts too.
+    pub(crate) fn with_stdin_end(self) -> io::Result<Self> {
+        Ok(Self { stdin: Some(stdin_end()?), ..self })
     }
 
     /// Waits for the next of them.
     pub(crate) async fn next(&mut self) {
-        let name = tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+        let stdin = async {
+            match &mut self.stdin {
+                // The sender says nothing: it is dropped.
+                Some(end) => drop(end.await),
+                None => std::future::pending().await,
+            }
         };
-        info!("{name} received");
+        tokio::select! {
+            _ = self.terminate.recv() => info!("SIGTERM received"),
+            _ = self.interrupt.recv() => info!("SIGINT received"),
+            () = stdin => {
+                self.stdin = None;
+                info!("standard input ended");
+            }
+        }
     }
+}
+
+/// Resolves when standard input ends, whatever came before.
+///
+/// It is read by a thread that nobody awaits: nothing interrupts a read that blocks, so it may last as long as the process.
+fn stdin_end() -> io::Result<oneshot::Receiver<()>> {
+    let (reading, end) = oneshot::channel();
+    std::thread::Builder::new().name("stdin".into()).spawn(move || {
+        // A standard input that cannot be read has nobody behind it either.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        drop(reading);
+    })?;
+    Ok(end)
 }
 
 /// Runs what `serve` makes of a future that resolves at the first `signal`. At the second, it is dropped.

@@ -1,6 +1,6 @@
 //! The binary as an operator meets it: exit codes, messages, signals.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -28,10 +28,12 @@ fn free_port() -> u16 {
 }
 
 /// Starts a NameServer that keeps its file in `dir`, and waits until it listens.
-fn serving(dir: &Path) -> Child {
+fn serving(dir: &Path, more: &[&str]) -> Child {
     let port = format!("namesrvListenPort={}", free_port());
     let pairs = format!("kvConfigPath={}", dir.join("kvConfig.json").display());
     let mut child = ferromq(&["namesrv", "--set", &port, "--set", &pairs])
+        .args(more)
+        .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary runs");
@@ -86,10 +88,21 @@ fn help_lists_the_settings_that_the_command_takes() {
 fn a_signal_stops_it_with_exit_code_0() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     for signal in [Signal::TERM, Signal::INT] {
-        let mut child = serving(dir.path());
+        let mut child = serving(dir.path(), &[]);
         kill_process(Pid::from_child(&child), signal).expect("it runs");
         assert_eq!(child.wait().expect("it ends").code(), Some(0), "{signal:?}");
     }
+}
+
+#[test]
+fn the_end_of_standard_input_stops_what_is_to_end_with_it() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut child = serving(dir.path(), &["--until-stdin-ends"]);
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin.write_all(b"not yet\n").expect("it reads");
+    assert_eq!(child.try_wait().expect("it can be asked"), None);
+    drop(stdin);
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 
 #[test]
