@@ -5,7 +5,8 @@
  *     const producer = new Producer(broker.address)
  *
  * It is the real one, `ferromq standalone`, as a process of its own: the server stays what it is in production, and the
- * package stays small. The program is what `FERROMQ_BIN` names, or `ferromq` in `PATH`.
+ * package stays small. It ends with the process that started it, even if that is killed; only its temporary directory is
+ * left then. The program is what `FERROMQ_BIN` names, or `ferromq` in `PATH`.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process'
@@ -97,8 +98,8 @@ export class LocalBroker extends Closing {
     this.#dir ??= mkdtempSync(join(tmpdir(), 'ferromq-'))
     const set = Object.entries({ ...this.#settings, ...this.#ports }).flatMap(([key, value]) => ['--set', `${key}=${value}`])
     const log = openSync(join(this.#dir, 'server.log'), 'a')
-    const command = ['standalone', '--store', join(this.#dir, 'store'), ...set]
-    const child = spawn(this.#program, command, { stdio: ['ignore', log, log] })
+    const command = ['standalone', '--until-stdin-ends', '--store', join(this.#dir, 'store'), ...set]
+    const child = spawn(this.#program, command, { stdio: ['pipe', log, log] })
     closeSync(log)
     this.#process = child
     process.once('exit', this.#end)

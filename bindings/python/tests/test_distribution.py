@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import subprocess
+import sys
 import sysconfig
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from conftest import LIMIT, eventually
 
 import ferromq
 from ferromq.testing import LocalBroker
@@ -98,3 +102,32 @@ def test_a_variable_that_names_nothing_is_not_passed_over(monkeypatch: pytest.Mo
     monkeypatch.setenv("FERROMQ_BIN", str(tmp_path / "ferromq"))
     with pytest.raises(RuntimeError, match="FERROMQ_BIN names no program"):
         LocalBroker()
+
+
+def test_a_broker_ends_with_a_process_that_is_killed() -> None:
+    program = """if True:
+        import sys, time
+        from ferromq.testing import LocalBroker
+        with LocalBroker() as broker:
+            print(broker.address, flush=True)
+            time.sleep(float(sys.argv[1]))
+    """
+    command = [sys.executable, "-c", program, str(LIMIT)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        host, port = owner.stdout.readline().strip().split(":")
+        assert connects(host, port)
+        owner.kill()
+    eventually(lambda: not connects(host, port))
+
+
+def connects(host: str, port: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
+def test_a_broker_that_runs_is_not_started_again() -> None:
+    with LocalBroker() as broker:
+        broker.start()
+        broker.kill()
+        assert not connects(*broker.address.split(":"))

@@ -5,7 +5,8 @@
 
 It is the real one, `ferromq standalone`, as a process of its own and not in the one that is tested: so it can be killed, as
 a crash would; it is there after a fork; it takes no turn of the interpreter that is tested, and what blocks or crashes that
-one leaves it alone; and it is, with its defaults, what runs in production.
+one leaves it alone; and it is, with its defaults, what runs in production. It ends with the process that started it, even if
+that is killed; only its temporary directory is left then.
 
 The program comes with `pip install "ferromq[server]"`, on Linux. It is a distribution of its own, because it is several times
 the size of the client. Which is taken: the argument `program`, `FERROMQ_BIN`, the one of this Python environment, the one in
@@ -71,16 +72,20 @@ class LocalBroker:
         return f"http://127.0.0.1:{self._ports['http']}"
 
     def start(self) -> None:
-        """Starts it, on the same ports and store as before if it was stopped; returns when clients can use it."""
+        """Starts it, on the same ports and store as before if it was stopped; returns when clients can use it. One that
+        runs goes on."""
+        if self._process is not None and self._process.poll() is None:
+            return
         if self._dir is None:
             self._dir = tempfile.TemporaryDirectory(prefix="ferromq-")
         ports = {_KEYS[name]: str(port) for name, port in self._ports.items()}
-        command = [self._program, "standalone", "--store", os.path.join(self._dir.name, "store")]
+        command = [self._program, "standalone", "--until-stdin-ends"]
+        command += ["--store", os.path.join(self._dir.name, "store")]
         for key, value in {**self._settings, **ports}.items():
             command += ["--set", f"{key}={value}"]
         self._log = os.path.join(self._dir.name, "server.log")
         with open(self._log, "ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
         limit = time.monotonic() + READY_LIMIT
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > limit:
@@ -107,20 +112,20 @@ class LocalBroker:
     def kill(self) -> None:
         """Ends it at once, as a crash would. `start` starts it again on what is stored."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            with self._process as process:
+                process.kill()
             self._process = None
 
     def stop(self) -> None:
         """Ends it gracefully. `start` starts it again on what is stored."""
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(STOP_LIMIT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        with self._process as process:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_LIMIT)
+            except subprocess.TimeoutExpired:
+                process.kill()
         self._process = None
 
     def close(self) -> None:
