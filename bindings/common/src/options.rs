@@ -10,21 +10,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ferromq_client::{
-    ClientBuilder, Compression, ConsumeFrom, Credentials, PopConsumerBuilder, ProducerBuilder,
+    ClientBuilder, Compression, ConsumeFrom, Credentials, Filter, PopConsumerBuilder, ProducerBuilder,
     PullConsumerBuilder, PushConsumerBuilder, Strategy, Tls, TlsError, TraceConfig,
     TransactionProducerBuilder, UnknownStrategy,
 };
 
 use crate::fault::Fault;
-
-/// How long whoever waits without a limit waits: longer than any process lives, and no time overflows by it.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
-/// How long to wait: forever, if it is not said.
-#[must_use]
-pub fn patience(limit: Option<Duration>) -> Duration {
-    limit.map_or(FOREVER, |limit| limit.min(FOREVER))
-}
 
 /// What a language has as the value of an option: each method reads it as one kind.
 #[expect(missing_docs, reason = "their types say it")]
@@ -221,6 +212,25 @@ options! {
         in_order: switch => |to, on| if on { to.in_order() } else { to },
     }
 }
+
+/// What is subscribed to topics.
+pub trait Subscribe: Sized {
+    /// Subscribes it to these, too.
+    #[must_use]
+    fn subscribed(self, topics: impl IntoIterator<Item = (String, Filter)>) -> Self;
+}
+
+macro_rules! subscribe {
+    ($($builder:ty),+) => {$(
+        impl Subscribe for $builder {
+            fn subscribed(self, topics: impl IntoIterator<Item = (String, Filter)>) -> Self {
+                topics.into_iter().fold(self, |builder, (topic, filter)| builder.subscribe(&topic, filter))
+            }
+        }
+    )+};
+}
+
+subscribe!(PushConsumerBuilder, PullConsumerBuilder, PopConsumerBuilder);
 
 impl Configure for TransactionProducerBuilder {
     const OPTIONS: &'static [&'static str] = ProducerBuilder::OPTIONS;

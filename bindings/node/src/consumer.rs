@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use ferromq_bindings::{Fault, Open};
+use ferromq_bindings::Open;
 use ferromq_client::{Delivery, MessageStream, PushConsumer, PushConsumerBuilder};
 use futures_util::FutureExt as _;
 use napi_derive::napi;
@@ -19,7 +19,7 @@ use crate::client::Client;
 use crate::errors::thrown;
 use crate::joining::{Joining, not_started};
 use crate::message::queues_json;
-use crate::options::{configured, limit, topics};
+use crate::options::limit;
 
 /// Bytes of bodies after which a batch takes no further message: a body that JavaScript keeps, keeps its batch.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -75,14 +75,8 @@ impl Started {
 impl StreamConsumer {
     #[napi(constructor)]
     pub fn new(client: &Client, group: String, subscribed: String, options: String) -> napi::Result<Self> {
-        let build = || {
-            let builder = configured(&options, client.open()?.push_consumer(&group))?;
-            let subscribe = |builder: PushConsumerBuilder, (topic, filter): (String, _)| {
-                builder.subscribe(&topic, filter)
-            };
-            Ok::<_, Fault>(topics(&subscribed)?.into_iter().fold(builder, subscribe))
-        };
-        Ok(Self { joining: Joining::new(build().map_err(thrown)?) })
+        let builder = client.open().map(|client| client.push_consumer(&group));
+        Ok(Self { joining: Joining::new(builder, &subscribed, &options).map_err(thrown)? })
     }
 
     /// Joins the group. To be called once.

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use ferromq_bindings::Fault;
+use ferromq_bindings::{Configure, Fault, Subscribe};
 use parking_lot::Mutex;
 
 use crate::bridge::Bridge;
+use crate::options::{self, configured};
 
 /// What is built with `B`, and is a `J` once it has joined.
 pub(crate) struct Joining<B, J> {
@@ -14,8 +15,13 @@ pub(crate) struct Joining<B, J> {
 }
 
 impl<B: Send + 'static, J: Send + Sync + 'static> Joining<B, J> {
-    pub(crate) fn new(builder: B) -> Self {
-        Self { builder: Mutex::new(Some(builder)), joined: Arc::default() }
+    /// With topics and options, both as JSON.
+    pub(crate) fn new(builder: Result<B, Fault>, topics: &str, options: &str) -> Result<Self, Fault>
+    where
+        B: Configure + Subscribe,
+    {
+        let builder = configured(options, builder?)?.subscribed(options::topics(topics)?);
+        Ok(Self { builder: Mutex::new(Some(builder)), joined: Arc::default() })
     }
 
     /// Joins, as `join` does it.

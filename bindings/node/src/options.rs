@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ferromq_bindings::{Configure, Fault, OptionError, SwitchOrDuration, TlsFiles, Value, patience};
+use ferromq_bindings::{Configure, Fault, OptionError, SwitchOrDuration, TlsFiles, Value};
 use ferromq_client::{ConsumeFrom, Credentials, Filter, Timestamp, Tls};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
@@ -176,8 +176,7 @@ impl<'de> Deserialize<'de> for Ms {
 
 /// How long to wait: forever, if it is not said.
 pub(crate) fn limit(milliseconds: Option<f64>) -> Result<Duration, Fault> {
-    let limit = milliseconds.map(Ms::of).transpose()?;
-    Ok(patience(limit.map(|limit| limit.0)))
+    milliseconds.map_or(Ok(Duration::MAX), |milliseconds| Ok(Ms::of(milliseconds)?.0))
 }
 
 /// `"first"`, `"last"`, or a time in milliseconds since 1970.

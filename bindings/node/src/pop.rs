@@ -12,7 +12,7 @@ use crate::bridge::Bridge;
 use crate::client::Client;
 use crate::errors::thrown;
 use crate::joining::Joining;
-use crate::options::{Ms, configured, topics};
+use crate::options::Ms;
 
 /// A consumer that leases messages.
 #[napi]
@@ -30,13 +30,8 @@ impl PopConsumer {
 impl PopConsumer {
     #[napi(constructor)]
     pub fn new(client: &Client, group: String, subscribed: String, options: String) -> napi::Result<Self> {
-        let build = || {
-            let builder = configured(&options, client.open()?.pop_consumer(&group))?;
-            let subscribe =
-                |builder: PopConsumerBuilder, (topic, filter): (String, _)| builder.subscribe(&topic, filter);
-            Ok::<_, Fault>(topics(&subscribed)?.into_iter().fold(builder, subscribe))
-        };
-        Ok(Self { joining: Joining::new(build().map_err(thrown)?) })
+        let builder = client.open().map(|client| client.pop_consumer(&group));
+        Ok(Self { joining: Joining::new(builder, &subscribed, &options).map_err(thrown)? })
     }
 
     /// Joins the group. To be called once.

@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::errors::thrown;
 use crate::joining::Joining;
 use crate::message::{QueueOf, queues_json};
-use crate::options::{Ms, Place, Wanted, configured, limit, read, topics};
+use crate::options::{Ms, Place, Wanted, limit, read};
 use crate::packed::Writer;
 
 /// Up to this, JavaScript's numbers are exact.
@@ -52,14 +52,8 @@ fn queues_of(json: &str) -> Result<Vec<MessageQueue>, Fault> {
 impl PullConsumer {
     #[napi(constructor)]
     pub fn new(client: &Client, group: String, subscribed: String, options: String) -> napi::Result<Self> {
-        let build = || {
-            let builder = configured(&options, client.open()?.pull_consumer(&group))?;
-            let subscribe = |builder: PullConsumerBuilder, (topic, filter): (String, _)| {
-                builder.subscribe(&topic, filter)
-            };
-            Ok::<_, Fault>(topics(&subscribed)?.into_iter().fold(builder, subscribe))
-        };
-        Ok(Self { joining: Joining::new(build().map_err(thrown)?) })
+        let builder = client.open().map(|client| client.pull_consumer(&group));
+        Ok(Self { joining: Joining::new(builder, &subscribed, &options).map_err(thrown)? })
     }
 
     /// Starts it. To be called once.

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use ferromq_bindings::{Open, patience};
+use ferromq_bindings::Open;
 use ferromq_client as core;
 use ferromq_client::{MessageStream, PushConsumer};
 use futures_util::FutureExt as _;
@@ -14,11 +14,10 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tokio::sync::Mutex as AsyncMutex;
-use tokio::time::timeout_at;
 
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
-use crate::convert::{Most, Seconds, configured};
+use crate::convert::{Most, Seconds, consuming, limit};
 use crate::message::{Filter, MessageQueue};
 use crate::received::delivered;
 use crate::runtime::Local;
@@ -64,10 +63,7 @@ impl StreamConsumer {
         topics: HashMap<String, Filter>,
         options: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let builder = configured(options, client.open()?.push_consumer(group))?;
-        let builder = topics
-            .into_iter()
-            .fold(builder, |builder, (topic, filter)| builder.subscribe(&topic, filter.filter));
+        let builder = consuming(client.open()?.push_consumer(group), topics, options)?;
         run(py, bridge, async move {
             let (consumer, stream) = builder.stream().await?;
             let shared = Shared {
@@ -88,8 +84,10 @@ impl StreamConsumer {
         timeout: Option<Seconds>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let shared = Arc::clone(self.0.here()?);
-        let limit = tokio::time::Instant::now() + patience(timeout.map(|timeout| timeout.0));
-        run_until_cancelled(py, bridge, async move { Ok(timeout_at(limit, shared.fill(most.0)).await.ok()) })
+        let limit = limit(timeout);
+        run_until_cancelled(py, bridge, async move {
+            Ok(tokio::time::timeout(limit, shared.fill(most.0)).await.ok())
+        })
     }
 
     /// Takes messages that are there.

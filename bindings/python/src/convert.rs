@@ -1,10 +1,11 @@
 //! Times, texts and options: Python's to the client's and back.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferromq_bindings::{Configure, Fault, OptionError, SwitchOrDuration, Value};
+use ferromq_bindings::{Configure, Fault, OptionError, Subscribe, SwitchOrDuration, Value};
 use ferromq_client::{self as core, ConsumeFrom, Timestamp};
 use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
@@ -15,6 +16,7 @@ use pyo3::{Borrowed, intern};
 
 use crate::client::{Credentials, Tls};
 use crate::errors::raise;
+use crate::message::Filter;
 
 /// A `timedelta`, or seconds.
 #[derive(Clone, Copy)]
@@ -32,6 +34,11 @@ impl<'py> FromPyObject<'_, 'py> for Seconds {
         let duration = Duration::try_from_secs_f64(seconds);
         duration.map(Self).map_err(|_| PyValueError::new_err(format!("{seconds} s is no duration")))
     }
+}
+
+/// How long to wait: forever, if it is not said.
+pub(crate) fn limit(timeout: Option<Seconds>) -> Duration {
+    timeout.map_or(Duration::MAX, |timeout| timeout.0)
 }
 
 /// A `datetime`, or seconds since 1970.
@@ -189,6 +196,16 @@ pub(crate) fn configured<B: Configure>(options: &Bound<'_, PyDict>, builder: B) 
             OptionError::Value(error) => of_option(py, &name, error),
         })
     })
+}
+
+/// A consumer's builder, with topics and options.
+pub(crate) fn consuming<B: Configure + Subscribe>(
+    builder: B,
+    topics: HashMap<String, Filter>,
+    options: &Bound<'_, PyDict>,
+) -> PyResult<B> {
+    let topics = topics.into_iter().map(|(topic, filter)| (topic, filter.filter));
+    Ok(configured(options, builder)?.subscribed(topics))
 }
 
 /// What is given as an option.

@@ -10,7 +10,7 @@ use pyo3::types::PyDict;
 
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
-use crate::convert::{Most, Seconds, configured};
+use crate::convert::{Most, Seconds, consuming};
 use crate::errors::raise;
 use crate::message::Filter;
 use crate::received::{ToLease, leased};
@@ -38,10 +38,7 @@ impl PopConsumer {
         topics: HashMap<String, Filter>,
         options: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let builder = configured(options, client.open()?.pop_consumer(group))?;
-        let builder = topics
-            .into_iter()
-            .fold(builder, |builder, (topic, filter)| builder.subscribe(&topic, filter.filter));
+        let builder = consuming(client.open()?.pop_consumer(group), topics, options)?;
         run(py, bridge, async move {
             Ok(Self(Local::new(Open::new("consumer", Arc::new(builder.start().await?)))))
         })

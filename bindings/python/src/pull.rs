@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ferromq_bindings::{Fault, Open, patience};
+use ferromq_bindings::{Fault, Open};
 use ferromq_client as core;
 use ferromq_client::{ConsumeFrom, QueueOffset};
 use pyo3::prelude::*;
@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 
 use crate::bridge::{Bridge, run, run_until_cancelled};
 use crate::client::Client;
-use crate::convert::{Most, Place, Seconds, configured};
+use crate::convert::{Most, Place, Seconds, consuming, limit};
 use crate::errors::raise;
 use crate::message::{Filter, MessageQueue};
 use crate::received::ReceivedMessage;
@@ -43,10 +43,7 @@ impl PullConsumer {
         topics: HashMap<String, Filter>,
         options: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let builder = configured(options, client.open()?.pull_consumer(group))?;
-        let builder = topics
-            .into_iter()
-            .fold(builder, |builder, (topic, filter)| builder.subscribe(&topic, filter.filter));
+        let builder = consuming(client.open()?.pull_consumer(group), topics, options)?;
         run(py, bridge, async move {
             Ok(Self(Local::new(Open::new("consumer", Arc::new(builder.start().await?)))))
         })
@@ -92,7 +89,7 @@ impl PullConsumer {
         timeout: Option<Seconds>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let consumer = self.open()?;
-        let timeout = patience(timeout.map(|timeout| timeout.0));
+        let timeout = limit(timeout);
         run_until_cancelled(py, bridge, async move { Ok(consumer.wait(timeout).await?) })
     }
 
