@@ -19,8 +19,16 @@ pub const OFFICIAL: &str = "5.3.3";
 /// The last of the line before that whose servers are in Maven's central repository: of 4.9.8 it has the client alone.
 pub const OFFICIAL_4: &str = "4.9.7";
 
-/// The official broker waits for its own threads while it stops.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// The official broker waits for its own threads while it stops, and ours for the disk.
+const STOP_LIMIT: Duration = Duration::from_secs(120);
+/// A disk that is slow, as it is beside other tests, is no reason to answer that a message may not be safe.
+const PATIENT_FERRO: [(&str, &str); 1] = [("syncFlushTimeout", "600000")];
+/// Nor is a processor that is busy one to refuse a request.
+const PATIENT_OFFICIAL: [(&str, &str); 3] = [
+    ("waitTimeMillsInSendQueue", "60000"),
+    ("waitTimeMillsInPullQueue", "60000"),
+    ("osPageCacheBusyTimeOutMills", "60000"),
+];
 
 /// Which server is under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +186,9 @@ impl Launch {
         for (key, value) in own {
             command.arg("--set").arg(format!("{key}={value}"));
         }
+        for (key, value) in PATIENT_FERRO {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
         for (key, value) in &self.settings {
             command.arg("--set").arg(format!("{key}={value}"));
         }
@@ -200,6 +211,10 @@ impl Launch {
             ("storePathRootDir".to_owned(), store.display().to_string()),
             ("storePathCommitLog".to_owned(), store.join("commitlog").display().to_string()),
         ];
+        // What is measured keeps its defaults.
+        if self.pace == Pace::Start {
+            lines.extend(PATIENT_OFFICIAL.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        }
         lines.extend(self.settings.iter().cloned());
         let conf = self.write_conf("broker.conf", &lines);
         official::spawn(Program::Broker, version, self.pace, &conf)
@@ -250,7 +265,7 @@ impl Server {
     /// Stops the broker by SIGTERM. The official NameServer, which keeps nothing, is killed after that.
     ///
     /// # Panics
-    /// When it takes longer than a minute, or when ours ends with anything but 0.
+    /// When it takes longer than two minutes, or when ours ends with anything but 0.
     pub fn stop(mut self) {
         let process = self.processes.pop().expect("a server has a process");
         let log = process.log_tail();
@@ -270,7 +285,7 @@ impl Server {
     /// Waits until the process that the broker is in has ended.
     ///
     /// # Panics
-    /// When it takes longer than a minute.
+    /// When it takes longer than two minutes.
     pub fn end(mut self) -> ExitStatus {
         self.processes.pop().expect("a server has a process").end(STOP_LIMIT)
     }
