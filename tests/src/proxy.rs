@@ -21,6 +21,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use rustix::net::SocketFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -174,18 +175,23 @@ impl Switch {
             tokio::select! {
                 order = orders.recv() => {
                     let Some((order, done)) = order else { break };
+                    // Whoever connected before the order is treated as it was then, however late this thread sees it.
+                    while let Some(client) = self.listener.as_ref().and_then(waiting) {
+                        self.carry(client);
+                    }
                     self.obey(order).await;
                     // A test that has given up waiting needs no answer.
                     let _ = done.send(());
                 }
-                client = accept(self.listener.as_ref()) => {
-                    let connection = carry(client, self.target, self.naming.clone(), self.silent.subscribe());
-                    self.connections.spawn(connection);
-                }
+                client = accept(self.listener.as_ref()) => self.carry(client),
                 Some(ended) = self.connections.join_next() => ended.expect("a connection's task does not panic"),
             }
         }
         self.connections.shutdown().await;
+    }
+
+    fn carry(&mut self, client: TcpStream) {
+        self.connections.spawn(carry(client, self.target, self.naming.clone(), self.silent.subscribe()));
     }
 
     async fn obey(&mut self, order: Order) {
@@ -216,6 +222,14 @@ async fn accept(listener: Option<&TcpListener>) -> TcpStream {
         Some(listener) => listener.accept().await.expect("loopback gives connections").0,
         None => pending().await,
     }
+}
+
+/// A connection that the system has accepted and nobody has taken. Asks the system itself: what the runtime knows may be
+/// older.
+fn waiting(listener: &TcpListener) -> Option<TcpStream> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let client = std::net::TcpStream::from(rustix::net::accept_with(listener, flags).ok()?);
+    Some(TcpStream::from_std(client).expect("a socket can be waited for"))
 }
 
 /// One connection, to its end.
