@@ -70,8 +70,10 @@ fn take_part(broker: SocketAddr, round: u64, which: u64, _: Random, told: &SyncS
             let at = u64::from_str_radix(&message[16..], 16).expect("an id ends with the place in the log");
             let half = QueueOffset(answer.field("queueOffset"));
             let end = end(half, PhysicalOffset(at), decision(id), false);
+            // It may be under way that whoever was asked ends it, in the same way, if this thread had to wait.
+            let expected = [ResponseCode::Success, ResponseCode::SystemBusy].map(ResponseCode::code);
             match connection.ask(RequestCode::EndTransaction, &end, &[]) {
-                Ok(answer) => assert_eq!(answer.code, ResponseCode::Success.code(), "{id:?}: {answer:?}"),
+                Ok(answer) => assert!(expected.contains(&answer.code), "{id:?}: {answer:?}"),
                 Err(_) => break,
             }
         }
@@ -112,8 +114,9 @@ fn answer_questions(connection: &mut Connection, mut enough: impl FnMut() -> boo
         r#"{{"clientID":"who-knows","consumerDataSet":[],"producerDataSet":[{{"groupName":"{PRODUCERS}"}}]}}"#
     );
     let mut asked = HashSet::new();
-    let beaten = connection.ask(RequestCode::HeartBeat, &(), heartbeat.as_bytes());
-    if beaten.is_err() || connection.stream().set_read_timeout(Some(QUESTION)).is_err() {
+    // The first question may come before the answer to this.
+    connection.push(RequestCode::HeartBeat, &(), heartbeat.as_bytes());
+    if connection.flush().is_err() || connection.stream().set_read_timeout(Some(QUESTION)).is_err() {
         return asked;
     }
     while !enough() {
