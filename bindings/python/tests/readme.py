@@ -15,6 +15,9 @@ from pathlib import Path
 
 from ferromq.testing import LocalBroker
 
+sys.path.insert(0, str(Path(__file__).parent))
+from patience import PRELUDE
+
 LIMIT = 120.0
 READMES = [Path(__file__).parents[up] / "README.md" for up in (1, 3)]
 """The package's, and the project's."""
@@ -30,7 +33,7 @@ def programs(readme: Path) -> list[str]:
 def run(program: str, address: str, topic: str = "Hello") -> None:
     """Runs it against the NameServer at `address`: it ends without an error, a service does so when it is told to, and
     one that prints messages has received what one before it sent."""
-    program = program.replace("127.0.0.1:9876", address).replace('"Hello"', f'"{topic}"')
+    program = PRELUDE + program.replace("127.0.0.1:9876", address).replace('"Hello"', f'"{topic}"')
     command = [sys.executable, "-W", "error", "-u", "-c", program]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process, ThreadPoolExecutor(1) as pool:
