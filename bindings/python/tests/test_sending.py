@@ -127,11 +127,15 @@ async def test_a_question_is_replied_to(server: str, topic: str, group: str) -> 
 
 
 def test_a_question_that_nobody_answers_ends_in_time(server: str, topic: str) -> None:
-    with Producer(server, send_timeout=60) as producer:
+    with Producer(server) as producer:
         producer.send(Message(topic, "makes the topic"))
-        # Long enough for sending it, which counts, on a busy machine too.
-        with pytest.raises(ferromq.NoReplyError) as caught:
-            producer.request(Message(topic, "why?"), timeout=3)
+        # Sending it counts, for which a busy machine may need all of the time.
+        for timeout in (3, 15, 60):
+            with pytest.raises(FerroMQError) as caught:
+                producer.request(Message(topic, "why?"), timeout=timeout)
+            if isinstance(caught.value, ferromq.NoReplyError):
+                break
+    assert isinstance(caught.value, ferromq.NoReplyError), caught.value
     assert caught.value.retryable and isinstance(caught.value, TimeoutError)
 
 
