@@ -22,6 +22,8 @@ fn launch(kind: Kind, dir: &Path) -> Launch {
         .set("transactionCheckMax", "1000")
         // Until it notes that a transaction is done, the official broker asks about it.
         .set("transactionOpBatchInterval", "100")
+        // It would drop a decision or an acknowledgement that has waited for 3 s, as on a busy machine.
+        .set("brokerFastFailureEnable", "false")
 }
 
 fn run(server: &Server, dir: &Path, scenarios: &[&str]) {

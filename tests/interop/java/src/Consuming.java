@@ -16,10 +16,12 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.consumer.store.OffsetStore;
 import org.apache.rocketmq.client.consumer.store.ReadOffsetType;
+import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.exception.RemotingException;
 
 /** One consumer at a time: what it is given, in which order, how soon, and where its group goes on afterwards. */
 final class Consuming {
@@ -37,6 +39,7 @@ final class Consuming {
         sendRange(context, topic, "concurrent", 200, 260);
         Context.await("260 deliveries", () -> first.count() >= 260);
         first.verifyOnce(topic, "concurrent", 0, 260);
+        awaitConsumedBy(context, topic, consumer);
         consumer.shutdown();
         awaitCommitted(context, group, topic);
 
@@ -167,19 +170,24 @@ final class Consuming {
         consumer.registerMessageListener(recorder.concurrently());
         consumer.start();
         Context.awaitOwned(consumer, topic, 1);
+        int sent = 0;
+        int quick = 0;
+        long since = System.currentTimeMillis();
         List<Long> waits = new ArrayList<>();
-        for (int i = 0; i < 5; i++) {
+        // Three in a row: a look at the clock every second or more rarely does not come by so often just then.
+        while (quick < 3) {
+            Context.check(System.currentTimeMillis() - since < Context.PATIENCE_MS,
+                    "deliveries into a parked pull took " + waits + " ms");
             // The pull has to be parked for this to mean anything, and no call tells when it is.
             Thread.sleep(700);
             long start = System.currentTimeMillis();
-            context.producer().send(Sample.message(topic, "poll", i));
-            int expected = i + 1;
-            Context.await("delivery " + i, () -> recorder.count() == expected);
-            waits.add(recorder.deliveries().get(i).at - start);
+            context.producer().send(Sample.message(topic, "poll", sent));
+            int expected = ++sent;
+            Context.await("delivery " + sent, () -> recorder.count() == expected);
+            waits.add(recorder.deliveries().get(sent - 1).at - start);
+            quick = waits.get(sent - 1) < 300 ? quick + 1 : 0;
         }
-        Collections.sort(waits);
-        Context.check(waits.get(2) < 300, "the median delivery into a parked pull took " + waits + " ms");
-        recorder.verifyOnce(topic, "poll", 0, 5);
+        recorder.verifyOnce(topic, "poll", 0, sent);
     }
 
     /** The lite pull consumer (request 361): by subscription with a commit, and by assignment from a chosen offset. */
@@ -215,8 +223,9 @@ final class Consuming {
         });
         List<Integer> numbers = new ArrayList<>();
         tail.deliveries().forEach(delivery -> numbers.add(Sample.number(delivery.message)));
-        // A pull that was under way when the seek came may have been delivered before: that ends before 57.
-        Context.check(!numbers.contains(57), "message 57 came after a seek behind it: " + numbers);
+        // A pull from further up that was under way when the seek came may be delivered, too.
+        int at = numbers.indexOf(57);
+        Context.check(at < 0 || at > 0 && numbers.get(at - 1) == 53, "message 57 came after a seek behind it: " + numbers);
         Context.equal(Arrays.asList(61, 65, 69, 73, 77), numbers.subList(numbers.size() - 5, numbers.size()),
                 "numbers from offset 15 of queue 1");
     }
@@ -250,6 +259,23 @@ final class Consuming {
         }
     }
 
+    /** Commits a position for the member's group. */
+    static void commit(DefaultMQPullConsumer member, MessageQueue queue, long offset) throws Exception {
+        OffsetStore offsets = member.getDefaultMQPullConsumerImpl().getOffsetStore();
+        Context.await("commit " + offset + " in " + queue, () -> {
+            try {
+                offsets.updateConsumeOffsetToBroker(queue, offset, false);
+            } catch (MQBrokerException e) {
+                Context.equal(26, e.getResponseCode(), "code of a commit before the group's first heartbeat");
+                return false;
+            } catch (RemotingException unanswered) {
+                // The client gives up after five seconds.
+                return false;
+            }
+            return member.fetchConsumeOffset(queue, true) == offset;
+        });
+    }
+
     /** Waits until the server knows the group, which nobody is a member of now, to be through with the topic. */
     static void awaitCommitted(Context context, String group, String topic) throws Exception {
         DefaultMQPullConsumer asker = context.member(group);
@@ -270,8 +296,7 @@ final class Consuming {
                     continue;
                 }
                 OffsetStore offsets = member.getDefaultMQPushConsumerImpl().getOffsetStore();
-                Context.await("consumption up to " + end + " in " + queue,
-                        () -> offsets.readOffset(queue, ReadOffsetType.READ_FROM_MEMORY) == end);
+                awaitConsumed(member, queue, end);
                 Context.await("commit " + end + " in " + queue, () -> {
                     member.getDefaultMQPushConsumerImpl().persistConsumerOffset();
                     boolean committed = offsets.readOffset(queue, ReadOffsetType.READ_FROM_STORE) == end;
@@ -281,6 +306,22 @@ final class Consuming {
                 });
             }
         }
+    }
+
+    /**
+     * Waits until this consumer, which has all queues of the topic, is through with them. Its listener is handed the last
+     * message before that, and a shutdown in between forgets that message.
+     */
+    static void awaitConsumedBy(Context context, String topic, DefaultMQPushConsumer member) throws Exception {
+        for (MessageQueue queue : context.queues(topic)) {
+            awaitConsumed(member, queue, context.puller().maxOffset(queue));
+        }
+    }
+
+    private static void awaitConsumed(DefaultMQPushConsumer member, MessageQueue queue, long end) throws Exception {
+        OffsetStore offsets = member.getDefaultMQPushConsumerImpl().getOffsetStore();
+        Context.await("consumption up to " + end + " in " + queue,
+                () -> offsets.readOffset(queue, ReadOffsetType.READ_FROM_MEMORY) == end);
     }
 
     private Consuming() {}

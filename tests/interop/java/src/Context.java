@@ -14,6 +14,7 @@ import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.client.impl.MQClientAPIImpl;
 import org.apache.rocketmq.client.impl.factory.MQClientInstance;
 import org.apache.rocketmq.client.impl.producer.DefaultMQProducerImpl;
@@ -21,6 +22,8 @@ import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.RPCHook;
+import org.apache.rocketmq.remoting.protocol.RemotingCommand;
 
 /**
  * What a scenario is handed: clients that are shut down when it ends, names that no other scenario uses, conditions to
@@ -32,7 +35,10 @@ import org.apache.rocketmq.common.message.MessageQueue;
 final class Context implements AutoCloseable {
     /** How long a condition may take to come true before the scenario fails. */
     static final long PATIENCE_MS = 150_000;
+    /** How long a request may take: a machine that does other things stops a server or a client for seconds. */
+    static final long REQUEST_MS = 60_000;
 
+    private static final int NOTIFY_CONSUMER_IDS_CHANGED = 40;
     private static final AtomicInteger INSTANCES = new AtomicInteger();
 
     final String namesrv;
@@ -106,6 +112,7 @@ final class Context implements AutoCloseable {
         if (producer == null) {
             producer = newProducer("producer");
             producer.start();
+            factory(producer).getMQAdminImpl().setTimeoutMillis(REQUEST_MS);
         }
         return producer;
     }
@@ -113,7 +120,7 @@ final class Context implements AutoCloseable {
     DefaultMQProducer newProducer(String group) {
         DefaultMQProducer created = new DefaultMQProducer(name(group));
         join(created);
-        created.setSendMsgTimeout(10_000);
+        created.setSendMsgTimeout((int) REQUEST_MS);
         onClose(created::shutdown);
         return created;
     }
@@ -125,15 +132,34 @@ final class Context implements AutoCloseable {
         return created;
     }
 
+    /** The same, counting how often the server tells it that its group has changed. */
+    DefaultMQPushConsumer consumer(String group, AtomicInteger told) {
+        RPCHook hook = new RPCHook() {
+            @Override
+            public void doBeforeRequest(String from, RemotingCommand request) {
+                if (request.getCode() == NOTIFY_CONSUMER_IDS_CHANGED) {
+                    told.incrementAndGet();
+                }
+            }
+
+            @Override
+            public void doAfterResponse(String from, RemotingCommand request, RemotingCommand response) {}
+        };
+        DefaultMQPushConsumer created =
+                new DefaultMQPushConsumer(group, hook, new AllocateMessageQueueAveragely());
+        configure(created);
+        return created;
+    }
+
     /** Makes a client one of these servers, with an id of its own, and patient where it can be. */
     void join(ClientConfig created) {
         created.setNamesrvAddr(namesrv);
         created.setInstanceName(instance());
         for (Method method : ClientConfig.class.getMethods()) {
-            // Came with 4.9. Three seconds is little on a machine that starts another client.
+            // Came with 4.9.
             if (method.getName().equals("setMqClientApiTimeout")) {
                 try {
-                    method.invoke(created, 15_000);
+                    method.invoke(created, (int) REQUEST_MS);
                 } catch (ReflectiveOperationException e) {
                     throw new AssertionError(e);
                 }
@@ -156,8 +182,10 @@ final class Context implements AutoCloseable {
     DefaultMQPullConsumer member(String group) throws Exception {
         DefaultMQPullConsumer created = new DefaultMQPullConsumer(group);
         join(created);
+        created.setConsumerPullTimeoutMillis(REQUEST_MS);
         onClose(created::shutdown);
         created.start();
+        factory(created).getMQAdminImpl().setTimeoutMillis(REQUEST_MS);
         return created;
     }
 

@@ -10,8 +10,6 @@ import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
-import org.apache.rocketmq.client.consumer.store.OffsetStore;
-import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -30,8 +28,9 @@ final class Exchange {
     private static final int BATCH = 10;
     /** Messages of a label in each queue that its group `half` has consumed. */
     private static final int CONSUMED = 50;
-    /** A level that takes longer (8 s in the tests' configuration) than the writer needs to stop. */
+    /** A level that takes longer (8 s in the tests' configuration) than the writer mostly needs to stop. */
     private static final int LATER = 17;
+    private static final long LATER_MS = 8_000;
 
     static void write(Context context) throws Exception {
         String label = context.argument;
@@ -52,17 +51,8 @@ final class Exchange {
         context.join(half);
         context.onClose(half::shutdown);
         half.start();
-        OffsetStore offsets = half.getDefaultMQPullConsumerImpl().getOffsetStore();
         for (MessageQueue queue : queues) {
-            Context.await("the commit in " + queue, () -> {
-                try {
-                    offsets.updateConsumeOffsetToBroker(queue, starts.get(queue) + CONSUMED, false);
-                } catch (MQBrokerException e) {
-                    Context.equal(26, e.getResponseCode(), "code of a commit before the group's first heartbeat");
-                    return false;
-                }
-                return half.fetchConsumeOffset(queue, true) == starts.get(queue) + CONSUMED;
-            });
+            Consuming.commit(half, queue, starts.get(queue) + CONSUMED);
         }
 
         String failing = "ExchangeRetry_" + label;
@@ -79,7 +69,7 @@ final class Exchange {
         });
         consumer.start();
         // One thread, so that message 0 is waiting for its retry when message 1 is dead.
-        context.awaitStored("%DLQ%" + retrying(label), 1);
+        Context.await("a dead message", () -> !context.readTopic("%DLQ%" + retrying(label)).isEmpty());
         Consuming.awaitCommittedBy(context, failing, consumer);
         consumer.shutdown();
 
@@ -87,10 +77,13 @@ final class Exchange {
         context.createTopic(delayed, 2);
         Message later = Sample.message(delayed, label, 0);
         later.setDelayTimeLevel(LATER);
+        long begun = System.currentTimeMillis();
         SendResult answer = context.producer().send(later, context.queues(delayed).get(1));
         Context.equal(1, answer.getMessageQueue().getQueueId(), "queue of the delayed message");
         for (MessageQueue queue : context.queues(delayed)) {
-            Context.equal(0, context.puller().maxOffset(queue), "messages in " + queue + " before the delay is over");
+            long there = context.puller().maxOffset(queue);
+            Context.check(there == 0 || System.currentTimeMillis() - begun >= LATER_MS,
+                    there + " messages in " + queue + " before the delay is over");
         }
     }
 
@@ -137,14 +130,18 @@ final class Exchange {
         consumer.subscribe("ExchangeRetry_" + label, "*");
         consumer.registerMessageListener(retried.concurrently());
         consumer.start();
-        Context.await("the retry of message 0", () -> retried.count() >= 1);
-        Context.equal(1, retried.count(), "retries");
-        MessageExt again = retried.deliveries().get(0).message;
-        Sample.verify(again, "ExchangeRetry_" + label, label, 0);
-        Context.equal(1, again.getReconsumeTimes(), "reconsume times of the retried message");
+        // A writer that was held up had message 0 again itself, and failed again; and what a client fails to hand back
+        // within five seconds it hands back once more. How often a delayed message comes is shown by the one below.
+        Context.await("the retry of message 0", () -> !retried.of(Sample.key(label, 0)).isEmpty());
+        for (Recorder.Delivery delivery : retried.deliveries()) {
+            Sample.verify(delivery.message, "ExchangeRetry_" + label, label, Sample.number(delivery.message));
+            Context.check(delivery.message.getReconsumeTimes() >= 1, "a retry that is none: " + delivery.message);
+        }
         List<MessageExt> dead = context.readTopic("%DLQ%" + retrying(label));
-        Context.equal(1, dead.size(), "dead messages");
-        Sample.verify(dead.get(0), "%DLQ%" + retrying(label), label, 1);
+        Context.check(!dead.isEmpty(), "no dead message");
+        for (MessageExt message : dead) {
+            Sample.verify(message, "%DLQ%" + retrying(label), label, 1);
+        }
 
         String delayed = "ExchangeDelay_" + label;
         context.awaitStored(delayed, 1);

@@ -25,7 +25,9 @@ public final class Interop {
     /** How many scenarios run at once: most of their time is spent waiting for a delay or a retry. */
     private static final int AT_ONCE = 6;
     /** Longer than any scenario needs on a busy machine; one that takes longer hangs. */
-    private static final long SCENARIO_TIMEOUT_MS = 150_000;
+    private static final long SCENARIO_TIMEOUT_MS = 400_000;
+    /** How often a scenario is begun that fails while the server or this process stands still. */
+    private static final int TRIES = 3;
 
     /** One scenario: returns when everything it expects has happened, throws what did not. */
     interface Scenario {
@@ -131,10 +133,12 @@ public final class Interop {
                 chosen.add(args[i]);
             }
         }
+        // What is not of `all` has names that are its own only once.
+        Stalls stalls = all ? Stalls.watch(namesrv) : null;
         ExecutorService pool = Executors.newFixedThreadPool(all ? AT_ONCE : 1);
         List<Future<Boolean>> outcomes = new ArrayList<>();
         for (String one : chosen) {
-            outcomes.add(pool.submit(() -> runOne(namesrv, one)));
+            outcomes.add(pool.submit(() -> runOne(namesrv, one, stalls)));
         }
         boolean ok = true;
         for (Future<Boolean> outcome : outcomes) {
@@ -146,7 +150,7 @@ public final class Interop {
         Runtime.getRuntime().halt(ok ? 0 : 1);
     }
 
-    private static boolean runOne(String namesrv, String one) {
+    private static boolean runOne(String namesrv, String one, Stalls stalls) {
         String name = one.contains(":") ? one.substring(0, one.indexOf(':')) : one;
         String argument = one.contains(":") ? one.substring(one.indexOf(':') + 1) : "";
         Scenario scenario = SCENARIOS.containsKey(name) ? SCENARIOS.get(name) : ON_REQUEST.get(name);
@@ -154,8 +158,26 @@ public final class Interop {
             report("FAILED " + one + " 0.0s: there is no such scenario", null);
             return false;
         }
-        long start = System.nanoTime();
-        Context context = new Context(namesrv, name, argument);
+        for (int tries = 1;; tries++) {
+            long start = System.nanoTime();
+            Throwable failure = runOnce(new Context(namesrv, name, argument), name, scenario);
+            long stall = stalls == null ? 0 : stalls.longestSince(start);
+            String took = String.format("%.1fs", (System.nanoTime() - start) / 1e9);
+            if (failure == null) {
+                report("ok " + one + " " + took, null);
+                return true;
+            }
+            String reason = one + " " + took + ": " + String.valueOf(failure).replace('\n', ' ');
+            if (stall == 0 || tries == TRIES) {
+                report("FAILED " + reason, failure);
+                return false;
+            }
+            report("begun anew, as nothing went on for " + stall + " ms: " + reason, failure);
+        }
+    }
+
+    /** What it failed by, if it did. */
+    private static Throwable runOnce(Context context, String name, Scenario scenario) {
         Throwable failure = null;
         ExecutorService own = Executors.newSingleThreadExecutor(work -> {
             Thread thread = new Thread(work, "scenario-" + name);
@@ -186,13 +208,7 @@ public final class Interop {
             failure = failure == null ? e : failure;
         }
         own.shutdownNow();
-        String took = String.format("%.1fs", (System.nanoTime() - start) / 1e9);
-        if (failure == null) {
-            report("ok " + one + " " + took, null);
-        } else {
-            report("FAILED " + one + " " + took + ": " + String.valueOf(failure).replace('\n', ' '), failure);
-        }
-        return failure == null;
+        return failure;
     }
 
     private static synchronized void report(String line, Throwable failure) {

@@ -12,9 +12,6 @@ import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 
 /** The locks of orderly consumers, and what becomes of those whose owner dies. */
 final class Locking {
-    /** A lock that nobody renews is held for a minute. */
-    private static final long EXPIRY_MS = 60_000;
-
     /**
      * A member is killed while it has work in its queues and their locks. The other gets them when the locks expire, and
      * goes on in order from where the dead one had last committed: nothing is left out, and only that comes again.
@@ -53,7 +50,8 @@ final class Locking {
         long killed = System.currentTimeMillis();
         Map<Integer, Integer> reached = new HashMap<>(itsLast);
         Consuming.sendByQueue(context, topic, "lock", 80, 120);
-        Context.await("all messages behind the dead one's", EXPIRY_MS + 20_000, () -> {
+        // A lock that nobody renews is held for a minute.
+        Context.await("all messages behind the dead one's, and this member's own", () -> {
             // A client left alone tries again every 20 s only.
             mine.getDefaultMQPushConsumerImpl().doRebalance();
             return recorder.numbers().containsAll(from(taken, reached));
@@ -84,11 +82,11 @@ final class Locking {
         }
     }
 
-    /** All numbers of these queues behind the ones that were reached. */
-    private static Set<Integer> from(Set<Integer> queues, Map<Integer, Integer> reached) {
+    /** All numbers of the dead member's queues behind the ones that it had reached, and all of the others. */
+    private static Set<Integer> from(Set<Integer> taken, Map<Integer, Integer> reached) {
         Set<Integer> numbers = new TreeSet<>();
-        for (int queue : queues) {
-            for (int number = reached.get(queue) + 4; number < 120; number += 4) {
+        for (int queue = 0; queue < 4; queue++) {
+            for (int number = taken.contains(queue) ? reached.get(queue) + 4 : queue; number < 120; number += 4) {
                 numbers.add(number);
             }
         }

@@ -17,6 +17,7 @@ import org.apache.rocketmq.common.message.MessageExt;
  */
 final class OtherProcess {
     private final Process process;
+    private final Thread reader;
     private final List<String> unexpected = Collections.synchronizedList(new ArrayList<>());
 
     /** Starts it; {@code heard} is called with the words of each line, from one thread. */
@@ -31,7 +32,7 @@ final class OtherProcess {
         command.add(scenario);
         process = new ProcessBuilder(command).redirectErrorStream(true).start();
         context.onClose(process::destroyForcibly);
-        Thread reader = new Thread(() -> {
+        reader = new Thread(() -> {
             try (BufferedReader lines = new BufferedReader(
                     new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
                 for (String line = lines.readLine(); line != null; line = lines.readLine()) {
@@ -53,9 +54,10 @@ final class OtherProcess {
         Context.check(process.isAlive(), "the other process ended: " + unexpected);
     }
 
-    /** Ends it without a word to anybody. */
+    /** Ends it without a word to anybody; all that it had told is heard then. */
     void kill() throws InterruptedException {
         process.destroyForcibly().waitFor();
+        reader.join();
     }
 
     /** In the other process: tells what the consumer owns, until this process is killed or its parent is gone. */

@@ -80,7 +80,7 @@ final class Positions {
     static Set<Integer> kept(Context context, String topic) throws Exception {
         Set<Integer> kept = new TreeSet<>();
         for (MessageQueue queue : context.queues(topic)) {
-            Context.check(context.puller().minOffset(queue) > 0, queue + " still begins at 0: its store is not aged");
+            Context.await("an aged store of " + queue, () -> context.puller().minOffset(queue) > 0);
             for (MessageExt message : context.readQueue(queue)) {
                 if (Sample.isOf(message, "aged")) {
                     kept.add(Sample.number(message));

@@ -58,7 +58,7 @@ final class Sending {
                 }
             });
         }
-        Context.check(answered.await(30, TimeUnit.SECONDS), answered.getCount() + " of the callbacks did not come");
+        Context.check(answered.await(2 * Context.REQUEST_MS, TimeUnit.MILLISECONDS), answered.getCount() + " of the callbacks did not come");
         Context.check(failures.isEmpty(), "async sends failed: " + failures);
         verifyAll(context, topic, "async", answers, count);
     }

@@ -28,7 +28,8 @@ public final class Later {
     private static void recall(Context context) throws Exception {
         String topic = context.topic("t", 1);
         DefaultMQProducer producer = context.producer();
-        long due = System.currentTimeMillis() + 6000;
+        // Time enough to recall, on a busy machine.
+        long due = System.currentTimeMillis() + 12_000;
         String[] handles = new String[4];
         for (int i = 0; i < handles.length; i++) {
             Message message = Sample.message(topic, "recall", i);
