@@ -28,8 +28,6 @@ pub(super) struct Fetch<'a> {
     pub(super) from: QueueOffset,
     /// The most messages wanted.
     pub(super) max: u32,
-    /// The group's position, to be stored on the way.
-    pub(super) commit: Option<QueueOffset>,
     /// How long the broker may wait for messages; zero to be answered at once.
     pub(super) wait: Duration,
     /// Kind, expression and version of a filter that is told with the pull; none for the one that heartbeats tell.
@@ -91,9 +89,6 @@ impl Inner {
         let addr = self.address(&fetch.queue.topic, &fetch.queue.broker, fetch.broker_id).await?;
         let link = self.link(&addr);
         let mut flags = 0;
-        if fetch.commit.is_some() && fetch.broker_id == 0 {
-            flags |= PullFlags::COMMIT;
-        }
         if !fetch.wait.is_zero() {
             flags |= PullFlags::SUSPEND;
         }
@@ -107,7 +102,7 @@ impl Inner {
             from: Some(fetch.from),
             max: fetch.max,
             flags: PullFlags(flags),
-            commit: Some(fetch.commit.unwrap_or(QueueOffset::ZERO)),
+            commit: Some(QueueOffset::ZERO),
             wait: Millis(fetch.wait.as_millis() as u64),
             subscription: fetch.filter.map(|(_, expression, _)| expression),
             subscription_version: fetch.filter.map_or(0, |(_, _, version)| version),

@@ -1,8 +1,13 @@
 //! How far a group is: on the brokers, where all members see it, or in a file, where each has its own.
 //!
 //! Always true: what is stored is a position that was reached here. Brokers are told what has changed since they confirmed
-//! what they were told last. Nobody stops in the middle of telling: a broker that handles requests side by side might note
-//! what it was told before behind what it is told after, and the group would do that part again.
+//! what they were told last.
+//!
+//! Official brokers handle requests side by side, so what is told before may be noted behind what is told after, and the
+//! group would do that part again. Therefore:
+//! * a queue's position is told by one at a time, who does not stop in the middle, and never by a pull on the way;
+//! * the first position of a topic on a broker is told alone: the broker makes a table for the group then, and of two that
+//!   come at once each may make one, of which one is lost (`ConsumerOffsetManager.commitOffset`, 4.x and 5.x).
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -11,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferromq_model::{QueueId, QueueOffset, Timestamp};
+use ferromq_model::{QueueId, QueueOffset, Timestamp, TopicName};
 use ferromq_protocol::body::{self, ByQueue, ObjectKeyed};
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::HeaderScratch;
@@ -38,7 +43,12 @@ pub(super) struct Offsets {
     file: Option<Arc<tokio::sync::Mutex<PathBuf>>>,
     /// What was reached, and what was stored of it.
     table: Mutex<HashMap<MessageQueue, Position>>,
+    /// Whether a topic's broker has confirmed a position. Locked by whoever tells the first, until it has.
+    begun: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<bool>>>>,
 }
+
+/// A topic, and one of its brokers by name.
+type Place = (TopicName, Arc<str>);
 
 /// Why a position is not known to be stored.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +59,21 @@ pub(super) enum StoreError {
     NotWritten(#[from] io::Error),
 }
 
-#[derive(Clone, Copy)]
 struct Position {
     reached: QueueOffset,
     stored: Option<QueueOffset>,
+    /// Locked by whoever tells the broker, until it has answered.
+    telling: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Position {
+    fn new(reached: QueueOffset, stored: Option<QueueOffset>) -> Self {
+        Self { reached, stored, telling: Arc::default() }
+    }
+
+    fn is_stored(&self) -> bool {
+        self.stored == Some(self.reached)
+    }
 }
 
 /// The file's content, as official clients write it.
@@ -66,7 +87,7 @@ struct FileContent {
 impl Offsets {
     /// Positions on brokers.
     pub(super) fn on_brokers(inner: Arc<Inner>, group: &str) -> Self {
-        Self { inner, group: group.into(), file: None, table: Mutex::default() }
+        Self { inner, group: group.into(), file: None, table: Mutex::default(), begun: Mutex::default() }
     }
 
     /// Positions in `dir/<group>/offsets.json`, which is read now. The group's name is a valid one.
@@ -84,13 +105,14 @@ impl Offsets {
             })?,
         };
         let table = content.offset_table.0.into_iter().filter_map(|(queue, offset)| {
-            let topic = ferromq_model::TopicName::new(&queue.topic).ok()?;
+            let topic = TopicName::new(&queue.topic).ok()?;
             let queue = MessageQueue { topic, broker: queue.broker_name.into(), id: queue.queue_id };
             let offset = QueueOffset(offset);
-            Some((queue, Position { reached: offset, stored: Some(offset) }))
+            Some((queue, Position::new(offset, Some(offset))))
         });
         let file = Some(Arc::new(tokio::sync::Mutex::new(file)));
-        Ok(Self { inner, group: group.into(), file, table: Mutex::new(table.collect()) })
+        let (table, begun) = (Mutex::new(table.collect()), Mutex::default());
+        Ok(Self { inner, group: group.into(), file, table, begun })
     }
 
     /// Notes how far a queue is.
@@ -99,7 +121,7 @@ impl Offsets {
         match table.get_mut(queue) {
             Some(position) => position.reached = offset,
             None => {
-                table.insert(queue.clone(), Position { reached: offset, stored: None });
+                table.insert(queue.clone(), Position::new(offset, None));
             }
         }
     }
@@ -192,12 +214,11 @@ impl Offsets {
         if self.file.is_some() {
             return Ok(self.store_file().await?);
         }
-        let telling = self.changed().into_iter().map(|(queue, offset)| async move {
-            let told = self.tell(&queue, offset).await;
-            told.inspect_err(
-                |error| tracing::debug!(%queue, %offset, %error, "a position could not be stored"),
-            )
-        });
+        let mut places: HashMap<Place, Vec<MessageQueue>> = HashMap::new();
+        for (queue, _) in self.changed() {
+            places.entry((queue.topic.clone(), queue.broker.clone())).or_default().push(queue);
+        }
+        let telling = places.into_iter().map(|(place, queues)| self.tell_all(place, queues));
         Ok(join_all(telling).await.into_iter().collect::<Result<(), _>>()?)
     }
 
@@ -211,16 +232,45 @@ impl Offsets {
         if self.file.is_some() {
             return Ok(self.store_file().await?);
         }
-        Ok(self.tell(queue, offset).await?)
+        if let Some(position) = self.table.lock().get_mut(queue) {
+            // Whoever asks for it may know that it is not what the broker has.
+            position.stored = None;
+        }
+        Ok(self.tell_all((queue.topic.clone(), queue.broker.clone()), vec![queue.clone()]).await?)
     }
 
     fn changed(&self) -> Vec<(MessageQueue, QueueOffset)> {
         let table = self.table.lock();
-        let changed = table.iter().filter(|(_, position)| position.stored != Some(position.reached));
+        let changed = table.iter().filter(|(_, position)| !position.is_stored());
         changed.map(|(queue, position)| (queue.clone(), position.reached)).collect()
     }
 
-    async fn tell(&self, queue: &MessageQueue, offset: QueueOffset) -> Result<(), FetchError> {
+    /// Tells positions of queues of one topic on one broker. Nothing more is told when the first cannot be.
+    async fn tell_all(&self, place: Place, queues: Vec<MessageQueue>) -> Result<(), FetchError> {
+        let mut queues = queues.into_iter();
+        let begun = Arc::clone(self.begun.lock().entry(place).or_default());
+        let mut begun = begun.lock().await;
+        while !*begun && let Some(first) = queues.next() {
+            *begun = self.tell(&first).await?;
+        }
+        drop(begun);
+        let rest = queues.map(|queue| async move { self.tell(&queue).await });
+        join_all(rest).await.into_iter().try_for_each(|told| told.map(drop))
+    }
+
+    /// Tells the position that a queue has reached by the time it is its turn. False if there is nothing to tell any more.
+    async fn tell(&self, queue: &MessageQueue) -> Result<bool, FetchError> {
+        let telling = self.table.lock().get(queue).map(|position| Arc::clone(&position.telling));
+        let Some(telling) = telling else { return Ok(false) };
+        let _turn = telling.lock().await;
+        let position = self.table.lock().get(queue).map(|position| (position.reached, position.is_stored()));
+        let Some((offset, false)) = position else { return Ok(false) };
+        let told = self.tell_now(queue, offset).await;
+        told.map(|()| true)
+            .inspect_err(|error| tracing::debug!(%queue, %offset, %error, "a position could not be stored"))
+    }
+
+    async fn tell_now(&self, queue: &MessageQueue, offset: QueueOffset) -> Result<(), FetchError> {
         let addr = self.inner.address(&queue.topic, &queue.broker, 0).await?;
         let link = self.inner.link(&addr);
         let header = UpdateConsumerOffset {

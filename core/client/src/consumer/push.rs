@@ -3,7 +3,7 @@
 //! ```text
 //! tasks of one consumer   keep_share    which queues are ours, and fetching from each
 //!                         workers       handlers (none for a stream)
-//!                         store         positions, every 5 s
+//!                         store         positions, every second
 //!                         locks         in order: renewed every 20 s
 //!                         postponed     what is handed out once more
 //!                         requests      what brokers ask
@@ -39,8 +39,8 @@ use crate::error::{CallError, Remedy};
 use crate::members::{AlreadyMember, Membership};
 use crate::queue::MessageQueue;
 
-/// How often positions are stored.
-pub(super) const STORE_EVERY: Duration = Duration::from_secs(5);
+/// How often positions are stored. Official clients do so every 5 s, and on the way with each pull.
+const STORE_EVERY: Duration = Duration::from_secs(1);
 /// How long handlers may take to end when the consumer is closed.
 const CLOSE_LIMIT: Duration = Duration::from_secs(30);
 /// The most topics that one consumer may subscribe to.

@@ -198,10 +198,6 @@ impl Consumer {
                 queue,
                 from: assigned.buffer.next(),
                 max: self.settings.batch,
-                // Not where nothing is done yet: a broker that is slow with this request would take back what was stored
-                // since, on closing for one.
-                commit: (assigned.buffer.position())
-                    .filter(|&position| position > QueueOffset::ZERO && !self.settings.broadcasting),
                 wait: FETCH_WAIT,
                 filter: None,
                 broker_id,

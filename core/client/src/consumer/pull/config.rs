@@ -14,12 +14,15 @@ use tokio::task::JoinSet;
 
 use super::super::filter::Filter;
 use super::super::offsets::Offsets;
-use super::super::push::{ConsumeFrom, MAX_TOPICS, STORE_EVERY, StartError, check_filter};
+use super::super::push::{ConsumeFrom, MAX_TOPICS, StartError, check_filter};
 use super::PullConsumer;
 use super::fetching::{Ready, Shared};
 use super::window::WindowLimits;
 use crate::allocate::Strategy;
 use crate::client::Client;
+
+/// How often positions are committed without being asked to, as official clients do.
+const COMMIT_EVERY: Duration = Duration::from_secs(5);
 
 /// Builds a [`PullConsumer`].
 #[derive(Clone, Debug)]
@@ -54,7 +57,7 @@ impl Client {
             settings: Settings {
                 from: ConsumeFrom::Last,
                 strategy: Strategy::default(),
-                commit_every: Some(STORE_EVERY),
+                commit_every: Some(COMMIT_EVERY),
                 batch: 32,
                 limits: WindowLimits { messages: 1000, bytes: 100 << 20 },
                 max_polled: 32,
@@ -209,7 +212,7 @@ impl PullConsumerBuilder {
             return Err(StartError::Topics(self.topics.len()));
         }
         let settings = &self.settings;
-        let commit_every = settings.commit_every.unwrap_or(STORE_EVERY).as_millis();
+        let commit_every = settings.commit_every.unwrap_or(COMMIT_EVERY).as_millis();
         let commit_every = u64::try_from(commit_every).unwrap_or(u64::MAX);
         let ranges = [
             ("auto_commit", commit_every, 100, 3_600_000, "100 ms to 1 h"),

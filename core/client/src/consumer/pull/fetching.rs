@@ -187,7 +187,6 @@ impl Shared {
                 queue,
                 from,
                 max: self.settings.batch,
-                commit: None,
                 wait: FETCH_WAIT,
                 filter: assigned.told.as_ref().map(as_told),
                 broker_id,

@@ -194,7 +194,6 @@ impl PullConsumer {
             queue,
             from,
             max,
-            commit: None,
             wait: bounded(wait),
             filter: Some(as_told(&told)),
             broker_id: 0,

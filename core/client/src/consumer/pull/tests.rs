@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ferromq_model::{QueueOffset, Timestamp};
@@ -31,8 +31,8 @@ const END: u64 = 120;
 struct Cluster {
     client: Client,
     committed: Arc<Mutex<HashMap<u32, u64>>>,
-    /// What the broker was told and said nothing of, as if it had got lost.
-    unconfirmed: Arc<AtomicU64>,
+    /// What the broker was told and said nothing of, as if it had got lost: queues and offsets.
+    unconfirmed: Arc<Mutex<Vec<(u32, u64)>>>,
     is_silent: Arc<AtomicBool>,
     heartbeats: Arc<Mutex<Vec<serde_json::Value>>>,
     _servers: Vec<FakeServer>,
@@ -81,7 +81,7 @@ impl Cluster {
         let committed = Arc::new(Mutex::new(HashMap::new()));
         let heartbeats = Arc::new(Mutex::new(Vec::<serde_json::Value>::new()));
         let (positions, beats) = (Arc::clone(&committed), Arc::clone(&heartbeats));
-        let (is_silent, unconfirmed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (is_silent, unconfirmed) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let (silent, ignored) = (Arc::clone(&is_silent), Arc::clone(&unconfirmed));
         let broker = FakeServer::start(move |command| match command.request_code() {
             Some(RequestCode::PullMessage) => pulled(command),
@@ -101,7 +101,7 @@ impl Cluster {
             }
             Some(RequestCode::UpdateConsumerOffset) if silent.load(Ordering::SeqCst) => {
                 let told = UpdateConsumerOffset::decode(&command.fields).unwrap();
-                ignored.store(told.offset.unwrap().0, Ordering::SeqCst);
+                ignored.lock().push((told.queue.0, told.offset.unwrap().0));
                 Reaction::Silence
             }
             Some(RequestCode::UpdateConsumerOffset) => {
@@ -247,7 +247,7 @@ async fn a_position_that_was_told_and_not_confirmed_is_told_again_on_closing() {
     // Whoever asks for more is done with what came.
     assert!(consumer.poll(Duration::from_millis(1)).await.unwrap().is_empty());
     let told = async {
-        while cluster.unconfirmed.load(Ordering::SeqCst) != END {
+        while !cluster.unconfirmed.lock().contains(&(0, END)) {
             sleep(Duration::from_millis(1)).await;
         }
     };
@@ -255,6 +255,40 @@ async fn a_position_that_was_told_and_not_confirmed_is_told_again_on_closing() {
     cluster.is_silent.store(false, Ordering::SeqCst);
     consumer.close().await;
     assert_eq!(cluster.committed.lock().get(&0), Some(&END));
+}
+
+#[tokio::test]
+async fn the_first_position_is_told_alone_and_no_other_before_it_is_confirmed() {
+    let cluster = Cluster::start(&[]).await;
+    let consumer = cluster.consumer(|builder| builder.auto_commit(None)).await;
+    let (first, second) = both(&consumer).await;
+    consumer.assign(vec![first, second], &Filter::all()).await.unwrap();
+    poll(&consumer, 40).await;
+    cluster.is_silent.store(true, Ordering::SeqCst);
+    consumer.commit().await.expect_err("the broker is silent");
+    let told = cluster.unconfirmed.lock().clone();
+    assert!(told.len() == 1, "side by side an official broker may lose one of {told:?}");
+    cluster.is_silent.store(false, Ordering::SeqCst);
+    consumer.commit().await.unwrap();
+    assert_eq!(*cluster.committed.lock(), HashMap::from([(0, END), (1, END)]));
+}
+
+#[tokio::test]
+async fn a_queues_position_is_told_by_one_at_a_time() {
+    let cluster = Cluster::start(&[]).await;
+    let consumer = cluster.consumer(|builder| builder.auto_commit(None)).await;
+    let (queue, _) = both(&consumer).await;
+    consumer.commit_at(&queue, QueueOffset(101)).await.unwrap();
+    cluster.is_silent.store(true, Ordering::SeqCst);
+    let one = async {
+        consumer.commit_at(&queue, QueueOffset(102)).await.expect_err("the broker is silent");
+        cluster.is_silent.store(false, Ordering::SeqCst);
+        cluster.unconfirmed.lock().clone()
+    };
+    let (told, two) = tokio::join!(one, consumer.commit_at(&queue, QueueOffset(103)));
+    two.unwrap();
+    assert_eq!(told.len(), 1, "side by side an official broker may note the last before the first: {told:?}");
+    assert_eq!(cluster.committed.lock()[&0], 103);
 }
 
 #[tokio::test]
