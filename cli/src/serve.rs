@@ -72,8 +72,8 @@ pub(crate) enum StartError {
     Task(#[from] JoinError),
 }
 
-/// Serves what `plan` says, and tells `metrics` to the collector that they are for, until `stop` resolves; then accepts no more, answers what is in flight, flushes, and
-/// returns.
+/// Serves what `plan` says until `stop` resolves, and tells the collector `metrics`, if there is one; then accepts no more,
+/// answers what is in flight, flushes, and returns.
 ///
 /// # Errors
 /// [`StartError`] when it could not begin, in which case nothing is left running; or not end cleanly.
