@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ferromq_client::{
-    Client, ConsumeFrom, Filter, Message, Outcome, Producer, PushConsumerBuilder, Received, SendReceipt,
+    Client, ClientBuilder, ConsumeFrom, Filter, Message, Outcome, Producer, ProducerBuilder,
+    PushConsumerBuilder, Received, SendReceipt,
 };
 use ferromq_model::Timestamp;
 use ferromq_tests::suite::Scene;
@@ -18,12 +19,22 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// More than any scenario sends, so that no handler ever waits for its test.
 const ROOM: usize = 10_000;
 
+/// A client that waits as long as it takes: what it tries again after a limit may have been done the first time.
+pub(crate) fn builder(scene: &Scene) -> ClientBuilder {
+    Client::builder(scene.namesrv()).call_timeout(PATIENCE).connect_timeout(PATIENCE)
+}
+
 pub(crate) fn client(scene: &Scene) -> Client {
-    Client::builder(scene.namesrv()).build().expect("a client")
+    builder(scene).build().expect("a client")
+}
+
+/// A producer that waits as long as its client.
+pub(crate) fn sending(client: &Client, group: &str) -> ProducerBuilder {
+    client.producer(group).send_timeout(PATIENCE)
 }
 
 pub(crate) fn producer(scene: &Scene, client: &Client) -> Producer {
-    client.producer(&scene.name("producer")).build().expect("a producer")
+    sending(client, &scene.name("producer")).build().expect("a producer")
 }
 
 async fn send(producer: &Producer, message: Message) -> SendReceipt {
@@ -301,8 +312,11 @@ pub(crate) async fn a_member_that_leaves_hands_its_queues_over(scene: Scene) {
     let share = |consumer: &ferromq_client::PushConsumer| {
         consumer.queues().into_iter().filter(|queue| queue.topic.as_str() == topic).collect::<BTreeSet<_>>()
     };
-    until(|| share(&one).len() == whole / 2 && share(&two).len() == whole / 2).await;
-    assert!(share(&one).is_disjoint(&share(&two)));
+    until(|| {
+        let (ones, twos) = (share(&one), share(&two));
+        ones.len() == whole / 2 && twos.len() == whole / 2 && ones.is_disjoint(&twos)
+    })
+    .await;
     send_numbered(&producer, &topic, 40).await;
     let mut came = BTreeSet::new();
     while came.len() < 40 {

@@ -1,17 +1,17 @@
 //! Connections that are encrypted.
 
-use ferromq_client::{Client, Message, Tls};
+use ferromq_client::{Message, Tls};
 use ferromq_tests::Kind;
 use ferromq_tests::suite::Scene;
 
-use crate::consuming::{from_first, listener};
+use crate::consuming::{builder, from_first, listener, producer};
 
 /// Official servers take encrypted connections beside plain ones, with a certificate that they make themselves.
 pub(crate) async fn messages_travel_encrypted(scene: Scene) {
     let tls = Tls::trusting_anyone().expect("it can be set up");
-    let client = Client::builder(scene.namesrv()).tls(tls).build().expect("a client");
+    let client = builder(&scene).tls(tls).build().expect("a client");
     let topic = scene.name("topic");
-    let producer = client.producer(&scene.name("producer")).build().expect("a producer");
+    let producer = producer(&scene, &client);
     let message = Message::new(&topic, "hello").expect("a message");
     let sent = producer.send(message).await;
     if scene.kind() == Kind::Ferro {

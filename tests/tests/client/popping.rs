@@ -48,7 +48,12 @@ async fn receive(consumer: &PopConsumer, count: usize) -> Vec<Leased> {
     let mut came = Vec::new();
     while came.len() < count {
         assert!(Instant::now() < deadline, "{} of {count} came", came.len());
-        came.extend(consumer.receive(32, A_WHILE).await.expect("an answer"));
+        match consumer.receive(32, A_WHILE).await {
+            Ok(more) => came.extend(more),
+            // NameServers may hear of the topic a little later.
+            Err(PopError::Route(error)) => assert!(Instant::now() < deadline, "{error}"),
+            Err(error) => panic!("{error}"),
+        }
     }
     came
 }
@@ -194,6 +199,11 @@ pub(crate) async fn the_example_that_leases_runs(scene: Scene) {
     let known = receive(&knowing, 10).await;
     knowing.ack_all(known).await.expect("they are done");
     knowing.close().await;
-    assert_eq!(pop_example::pop(&client, &topic).await.expect("it runs to its end"), 10);
+    // It ends when nothing comes for a second, which a busy broker may need before it answers.
+    let (deadline, mut done) = (Instant::now() + PATIENCE, 0);
+    while done < 10 && Instant::now() < deadline {
+        done += pop_example::pop(&client, &topic).await.expect("it runs to its end");
+    }
+    assert_eq!(done, 10);
     client.close().await;
 }
