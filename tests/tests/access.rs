@@ -14,7 +14,7 @@ const SECRET: &str = "orders-secret";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn client(server: &Server, credentials: Option<Credentials>) -> Client {
-    let builder = Client::builder(&server.namesrv());
+    let builder = Client::builder(&server.namesrv()).call_timeout(PATIENCE).connect_timeout(PATIENCE);
     let builder = match credentials {
         Some(credentials) => builder.credentials(credentials),
         None => builder,
@@ -24,7 +24,7 @@ fn client(server: &Server, credentials: Option<Credentials>) -> Client {
 
 async fn whoever_is_known_sends_and_consumes(server: &Server) {
     let client = client(server, Some(Credentials::new(NAME, SECRET)));
-    let producer = client.producer("access-producer").build().expect("a producer");
+    let producer = client.producer("access-producer").send_timeout(PATIENCE).build().expect("a producer");
     let message = Message::new("access-topic", "hello").expect("a message");
     let id = producer.send(message).await.expect("it is stored").message_id.to_string();
     let consumer = client
@@ -48,7 +48,7 @@ async fn whoever_is_known_sends_and_consumes(server: &Server) {
 
 async fn whoever_is_not_known_is_told(server: &Server, credentials: Option<Credentials>, words: &str) {
     let client = client(server, credentials);
-    let producer = client.producer("access-producer").build().expect("a producer");
+    let producer = client.producer("access-producer").send_timeout(PATIENCE).build().expect("a producer");
     let refused = producer.send(Message::new("access-topic", "hello").expect("a message")).await;
     let refused = refused.expect_err("it is refused");
     assert!(refused.to_string().contains(words), "{refused}");

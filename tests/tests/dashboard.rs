@@ -16,6 +16,8 @@ use ferromq_tests::toolchain;
 
 /// A browser on a machine with two busy cores takes its time.
 const LIMIT: Duration = Duration::from_secs(540);
+/// And so does a broker.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn its_parts_do_what_they_say() {
@@ -59,8 +61,8 @@ struct Billing {
 impl Billing {
     async fn start(namesrv: &str) -> Self {
         const BODY: &[u8] = b"cannot be billed";
-        let client = Client::builder(namesrv).build().expect("a client");
-        let producer = client.producer("shop").build().expect("a producer");
+        let client = Client::builder(namesrv).call_timeout(PATIENCE).build().expect("a client");
+        let producer = client.producer("shop").send_timeout(PATIENCE).build().expect("a producer");
         let order = Message::builder("orders").body(BODY).key("unbillable").build().expect("a message");
         producer.send(order).await.expect("it is stored");
         producer.close().await;
