@@ -68,7 +68,7 @@ fn http_and_java_members_share_a_group_and_each_message_goes_to_one_of_them() {
     let (_, queues) = ask(http, "GET", "/v1/topics/Shared", "");
     let queues: Value = serde_json::from_str(&queues).expect("JSON");
     let queues = queues["readQueues"].as_u64().expect("its queues") as u32;
-    assert_eq!(receive(http, GROUP, "10s").len(), 1);
+    assert_eq!(receive(http, GROUP, "60s").len(), 1);
 
     let alone: BTreeSet<String> = send("alone", queues);
     let mut got = BTreeSet::new();
@@ -127,7 +127,7 @@ fn messages_pass_between_http_and_java_with_everything_that_they_carry() {
     let sent_id =
         post(http, "/v1/topics/ToJava/messages", &sent)["messageId"].as_str().expect("an id").to_owned();
     post(http, "/v1/topics/ToHttp/messages", &json!({"text": "makes the topic"}));
-    assert_eq!(receive(http, "/v1/topics/ToHttp/groups/back", "10s").len(), 1);
+    assert_eq!(receive(http, "/v1/topics/ToHttp/groups/back", "60s").len(), 1);
 
     let mut command = JAVA.java(dir.path());
     command.args(["HttpPeer", &server.namesrv(), "ToJava", "ToHttp", "http-peer"]).stderr(Stdio::inherit());
