@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -295,7 +295,13 @@ fn top_shows_the_rates_of_a_load_and_how_far_groups_are_behind() {
 
     let mut consumer = piped(&namesrv, "consume Busy --from first --group busy");
     let stdout = consumer.stdout.take().expect("a pipe");
-    let reading = thread::spawn(move || BufReader::new(stdout).lines().count());
+    let read = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&read);
+    let reading = thread::spawn(move || {
+        for _ in BufReader::new(stdout).lines() {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
     let mut producer = piped(&namesrv, "produce Busy");
     let mut input = producer.stdin.take().expect("a pipe");
     let enough = AtomicBool::new(false);
@@ -326,9 +332,10 @@ fn top_shows_the_rates_of_a_load_and_how_far_groups_are_behind() {
     });
     drop(input);
     assert_eq!(end(producer).0.code(), Some(0));
+    assert!(wait(LIMIT, || read.load(Ordering::Relaxed) > 10), "{read:?} lines are written");
     interrupt(&consumer);
     assert_eq!(end(consumer).0.code(), Some(0));
-    assert!(reading.join().expect("it reads") > 10);
+    reading.join().expect("it reads");
 
     let behind = row(&top, "groups", "group", "behind");
     assert_eq!((&behind["lag"], &behind["outPerSecond"]), (&json!(200), &json!(0.0)), "{top}");
