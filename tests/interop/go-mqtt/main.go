@@ -16,7 +16,12 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 )
 
-const patience = 60 * time.Second
+const (
+	// For an answer: the client's own default is 10 s.
+	patience = 60 * time.Second
+	// For a scenario.
+	longest = 300 * time.Second
+)
 
 // A client that has connected, with its messages in a channel.
 type client struct {
@@ -34,7 +39,8 @@ func open(ctx context.Context, name string, clean bool, will *paho.WillMessage) 
 	}
 	messages := make(chan *paho.Publish, 100)
 	one := paho.NewClient(paho.ClientConfig{
-		Conn: socket,
+		Conn:          socket,
+		PacketTimeout: patience,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 			func(received paho.PublishReceived) (bool, error) {
 				messages <- received.Packet
@@ -241,7 +247,7 @@ func main() {
 	}{{"publish", publish}, {"retained", retained}, {"will", will}, {"resumed", resumed}, {"request", request}}
 	for _, scenario := range scenarios {
 		begun := time.Now()
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), longest)
 		err := scenario.run(ctx, "go/"+scenario.name)
 		cancel()
 		took := time.Since(begun).Seconds()

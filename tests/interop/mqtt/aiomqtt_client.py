@@ -4,7 +4,7 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from scenarios import HOST, PORT, equal, run
+from scenarios import HOST, PATIENCE, PORT, equal, run
 
 
 def client(version, name, clean=True, **options):
@@ -14,7 +14,8 @@ def client(version, name, clean=True, **options):
         options.update(clean_start=clean, properties=properties)
     else:
         options.update(clean_session=clean)
-    return aiomqtt.Client(HOST, PORT, identifier=f"aiomqtt-{version.value}-{name}", protocol=version, **options)
+    options.update(protocol=version, timeout=PATIENCE)
+    return aiomqtt.Client(HOST, PORT, identifier=f"aiomqtt-{version.value}-{name}", **options)
 
 
 async def receive(one):

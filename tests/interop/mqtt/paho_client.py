@@ -30,6 +30,8 @@ class Client:
         self.client.on_message = lambda c, u, message: self.messages.put(message)
         self.client.on_subscribe = lambda c, u, mid, reasons, p: self.subscribed.put(reasons)
         self.client.on_disconnect = lambda *_: self.gone.set()
+        # Of the handshakes of TCP and WebSocket: 5 s by default.
+        self.client.connect_timeout = PATIENCE
         if will:
             self.client.will_set(*will)
         if transport == "websockets":

@@ -14,6 +14,7 @@ for transport, port in (("websockets", WEB_PORT), ("tcp", PORT)):
     client.on_connect = lambda c, u, flags, reason, p, q=connected: q.put(reason)
     client.on_subscribe = lambda c, u, mid, reasons, p, q=subscribed: q.put(reasons)
     client.on_message = lambda c, u, message, q=messages: q.put(message.payload)
+    client.connect_timeout = PATIENCE
     client.tls_set(ca_certs=AUTHORITY)
     if transport == "websockets":
         client.ws_set_options(path="/mqtt")

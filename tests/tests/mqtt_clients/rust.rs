@@ -8,7 +8,7 @@ use rumqttc::{mqttbytes, v5};
 
 /// What all clients show, with the client and the packets of one version.
 macro_rules! scenarios {
-    ($version:ident, $client:path, $packets:path, $qos:path, $persistent:expr, $will:expr) => {
+    ($version:ident, $client:path, $packets:path, $qos:path, $patient:expr, $persistent:expr, $will:expr) => {
         mod $version {
             use $client::{Client, Connection, Event, MqttOptions};
             use $packets::{ConnAck, Packet, Publish};
@@ -30,6 +30,7 @@ macro_rules! scenarios {
                     let mut options = MqttOptions::new(id, address.ip().to_string(), address.port());
                     set(&mut options);
                     let (client, mut connection) = Client::new(options, 16);
+                    $patient(&mut connection);
                     let connack = until(&mut connection, |packet| match packet {
                         Packet::ConnAck(connack) => Some(connack),
                         _ => None,
@@ -145,6 +146,9 @@ scenarios!(
     rumqttc,
     rumqttc::mqttbytes::v4,
     rumqttc::mqttbytes::QoS,
+    |connection: &mut Connection| {
+        connection.eventloop.network_options.set_connection_timeout(PATIENCE.as_secs());
+    },
     |options: &mut MqttOptions| {
         options.set_clean_session(false);
     },
@@ -158,6 +162,9 @@ scenarios!(
     rumqttc::v5,
     rumqttc::v5::mqttbytes::v5,
     rumqttc::v5::mqttbytes::QoS,
+    |connection: &mut Connection| {
+        connection.eventloop.options.set_connection_timeout(PATIENCE.as_secs());
+    },
     |options: &mut MqttOptions| {
         options.set_clean_start(false).set_session_expiry_interval(Some(3600));
     },
