@@ -6,13 +6,15 @@
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Read, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::packet::{self, ConnAck, Connect, Packet, Publish, Version};
 use super::properties::Properties;
 
 /// The longest wait for a packet, or for the end of a connection.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// A server waits so long for CONNECT, or longer: it may close a connection whose client was held up in between.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How many packets may wait to be looked at: more is no test's intention.
 const MOST_WAITING: usize = 100_000;
 
@@ -20,6 +22,8 @@ const MOST_WAITING: usize = 100_000;
 #[derive(Debug)]
 pub struct Connection {
     stream: BufReader<TcpStream>,
+    address: SocketAddr,
+    opened: Instant,
     version: Version,
     waiting: VecDeque<Packet>,
     last_id: u16,
@@ -39,11 +43,13 @@ impl Connection {
     /// # Errors
     /// The server does not accept.
     pub fn try_open(address: SocketAddr, version: Version) -> io::Result<Self> {
+        let opened = Instant::now();
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), version, waiting: VecDeque::new(), last_id: 0 })
+        let stream = BufReader::new(stream);
+        Ok(Self { stream, address, opened, version, waiting: VecDeque::new(), last_id: 0 })
     }
 
     /// Waits no longer than this for a packet, in place of [`PATIENCE`].
@@ -131,13 +137,29 @@ impl Connection {
 
     // Connecting.
 
-    /// Sends CONNECT and takes the CONNACK that accepts it.
+    /// Sends CONNECT and takes the CONNACK that accepts it; on another connection if this one has waited too long for it.
     ///
     /// # Panics
     /// When it is refused.
     pub fn connect(&mut self, connect: &Connect) -> ConnAck {
-        self.send(connect.bytes());
-        self.expect_connack(0)
+        loop {
+            self.send(connect.bytes());
+            let is_late = self.is_late();
+            match self.next_packet() {
+                Some(Packet::ConnAck(ack)) if ack.code == 0 => return ack,
+                None if is_late => {
+                    let limit = self.stream.get_ref().read_timeout().expect("a socket has one");
+                    *self = Self::open(self.address, self.version);
+                    self.wait_for_at_most(limit.expect("it was set"));
+                }
+                other => panic!("expected CONNACK 0x00, but came {}", shown(other.as_ref())),
+            }
+        }
+    }
+
+    /// Whether it is so old that a server may have given up waiting for its CONNECT.
+    pub fn is_late(&self) -> bool {
+        self.opened.elapsed() >= CONNECT_WITHIN
     }
 
     /// The next packet, which is CONNACK with this code.
