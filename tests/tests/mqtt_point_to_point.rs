@@ -2,7 +2,7 @@
 
 use ferromq_client::{Client, Message};
 use ferromq_tests::http::Http;
-use ferromq_tests::mqtt::connection::Connection;
+use ferromq_tests::mqtt::connection::{Connection, PATIENCE};
 use ferromq_tests::mqtt::packet::{Connect, Publish, Version};
 use ferromq_tests::server::{Kind, Launch};
 
@@ -20,6 +20,8 @@ async fn a_client_has_its_own_messages_without_a_subscription_and_nobody_else_ha
     let launch = Launch::new(Kind::Ferro, dir.path())
         .small_files()
         .set("mqttPointToPoint", "true")
+        // As long as the test waits: a slow disk is no failure, and a message that is sent again may come twice.
+        .set("syncFlushTimeout", &PATIENCE.as_millis().to_string())
         // However full the disk of the machine is that tests run on.
         .set("diskSpaceWarningLevelRatio", "100");
     let server = launch.start();
@@ -48,8 +50,9 @@ async fn a_client_has_its_own_messages_without_a_subscription_and_nobody_else_ha
     let mut http = Http::open(server.http()).expect("HTTP is there");
     let answer = http.ask("POST", "/v1/topics/plant/messages", &json, body.as_bytes()).expect("an answer");
     assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
-    let client = Client::builder(&server.namesrv()).build().expect("a client");
-    let producer = client.producer("shop").build().expect("a producer");
+    let client = Client::builder(&server.namesrv()).connect_timeout(PATIENCE).call_timeout(PATIENCE);
+    let client = client.build().expect("a client");
+    let producer = client.producer("shop").send_timeout(PATIENCE).build().expect("a producer");
     // As Apache's gateway has it.
     let message = Message::builder("plant").body("by remoting");
     let message = message.property("INNER_MULTI_DISPATCH", "%LMQ%%p2p%robot%7%").build().expect("a message");

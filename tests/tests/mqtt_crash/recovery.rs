@@ -8,6 +8,7 @@ use ferromq_model::message::{property, push_property};
 use ferromq_model::mqtt::names;
 use ferromq_protocol::code::RequestCode;
 use ferromq_tests::http::Http;
+use ferromq_tests::mqtt::connection::PATIENCE;
 use ferromq_tests::mqtt::properties::RECEIVE_MAXIMUM;
 use ferromq_tests::mqtt::{Connect, Connection, MqttServer, Peer, Publish, Setup, Version, Will};
 use ferromq_tests::remoting::{self, send_header};
@@ -152,6 +153,8 @@ fn nobody_else_speaks_for_an_mqtt_client() {
     let launch = Launch::new(Kind::Ferro, dir.path())
         .small_files()
         .set("mqttAllowAnonymous", "true")
+        // A slow disk is no failure.
+        .set("syncFlushTimeout", &PATIENCE.as_millis().to_string())
         // However full the disk of the machine is that tests run on.
         .set("cleanFileForciblyEnable", "false")
         .set("diskSpaceWarningLevelRatio", "100");
