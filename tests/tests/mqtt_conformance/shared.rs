@@ -55,13 +55,25 @@ fn spread(scene: &Scene, topic: &str, members: &mut [Connection], count: usize) 
     got
 }
 
+/// Sends again until each member has had a part: one that a busy machine holds up misses its turns meanwhile.
+fn expect_all_take_part(scene: &Scene, topic: &str, members: &mut [Connection], count: usize) {
+    let mut parts = vec![0; members.len()];
+    for _ in 0..20 {
+        let got = spread(scene, topic, members, count);
+        parts.iter_mut().zip(&got).for_each(|(part, got)| *part += got.len());
+        if !parts.contains(&0) {
+            return;
+        }
+    }
+    panic!("each takes part: {parts:?}");
+}
+
 fn each_message_goes_to_one_member(scene: &Scene) {
     for version in BOTH {
         let topic = scene.topic("a");
         let filter = format!("$share/group/{topic}");
         let mut members = ["a", "b", "c"].map(|name| member(scene, version, name, &filter));
-        let got = spread(scene, &topic, &mut members, 60);
-        assert!(got.iter().all(|got| !got.is_empty()), "each takes part: {got:?}");
+        expect_all_take_part(scene, &topic, &mut members, 60);
     }
 }
 
@@ -92,8 +104,7 @@ fn members_of_both_versions_share(scene: &Scene) {
     let topic = scene.topic("a");
     let filter = format!("$share/group/{topic}");
     let mut members = BOTH.map(|version| member(scene, version, &format!("{version:?}"), &filter));
-    let got = spread(scene, &topic, &mut members, 40);
-    assert!(got.iter().all(|got| !got.is_empty()), "each takes part: {got:?}");
+    expect_all_take_part(scene, &topic, &mut members, 40);
 }
 
 fn shared_filters_of_the_wrong_form_are_refused(scene: &Scene) {
