@@ -150,7 +150,7 @@ fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
 fn run(seed: u64, time: Duration) -> (u64, u64) {
     let seeds = seeds();
     let (start, mut packets, mut legal) = (Instant::now(), 0, 0);
-    while start.elapsed() < time {
+    loop {
         for _ in 0..1_000 {
             let state = seed.wrapping_add(packets).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
             let mut random = Random(state);
@@ -171,8 +171,10 @@ fn run(seed: u64, time: Duration) -> (u64, u64) {
             }
             packets += 1;
         }
+        if start.elapsed() >= time {
+            return (packets, legal);
+        }
     }
-    (packets, legal)
 }
 
 #[test]
