@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-import { address, LIMIT, name } from './server.mjs'
+import { address, LIMIT, name, PATIENT } from './server.mjs'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -44,7 +44,7 @@ before(async () => {
   const path = join(dir, 'bin')
   mkdirSync(path)
   symlinkSync(process.execPath, join(path, 'node'))
-  env = { PATH: path }
+  env = { PATH: path, FERROMQ_PACKAGE: join(project, 'node_modules/ferromq') }
 }, SETUP)
 
 after(() => dir && rmSync(dir, { recursive: true, force: true }))
@@ -88,9 +88,9 @@ async function exchanged(kind, suffix, form = (example) => example, compile = (f
   })
   const [producer, consumer] = await compile(written)
   const options = { cwd: project, env, timeout: LIMIT }
-  const sent = await run('node', [producer], options)
+  const sent = await run('node', [...PATIENT, producer], options)
   assert.match(sent.stdout, /^[0-9A-F]{32}\n$/, "the message's id")
-  const received = await run('node', [consumer], options)
+  const received = await run('node', [...PATIENT, consumer], options)
   assert.equal(received.stdout, 'hello, world\n')
   assert.equal(sent.stderr + received.stderr, '')
 }

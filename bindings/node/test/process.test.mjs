@@ -9,7 +9,7 @@ import { Worker } from 'node:worker_threads'
 import { Admin, Consumer, FerroMQError, Producer, PullConsumer } from 'ferromq'
 
 import { run } from './program.mjs'
-import { address, LIMIT, name, own } from './server.mjs'
+import { address, LIMIT, name, own, PATIENT } from './server.mjs'
 
 const open = `
   const producer = new Producer(process.env.ADDRESS);
@@ -60,7 +60,7 @@ test('threads end with clients open, and others go on', { timeout: LIMIT }, asyn
   const module = new URL('../dist/index.js', import.meta.url).pathname
   for (let round = 0; round < 3; round++) {
     const workerData = { module, address: address(), topic }
-    const workers = Array.from({ length: 2 }, () => new Worker(program, { eval: true, workerData }))
+    const workers = Array.from({ length: 2 }, () => new Worker(program, { eval: true, execArgv: PATIENT, workerData }))
     await Promise.all(workers.map((worker) => once(worker, 'message')))
     await Promise.all(workers.map((worker) => worker.terminate()))
   }
@@ -88,7 +88,7 @@ test('a thread that ends while it waits leaves its group', { timeout: LIMIT }, a
   `
   const module = new URL('../dist/index.js', import.meta.url).pathname
   for (const pulls of [false, true]) {
-    const worker = new Worker(program, { eval: true, workerData: { module, address: address(), topic, pulls } })
+    const worker = new Worker(program, { eval: true, execArgv: PATIENT, workerData: { module, address: address(), topic, pulls } })
     await once(worker, 'message')
     const options = { group: topic + pulls, topics: topic }
     const heir = own(t, pulls ? new PullConsumer(address(), options) : new Consumer(address(), options))

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 
-import { address, LIMIT, name } from './server.mjs'
+import { address, LIMIT, name, PATIENT } from './server.mjs'
 
 const imports = `import { Admin, App, Client, Consumer, FerroMQError, Producer, TransactionProducer } from ${JSON.stringify(new URL('../index.mjs', import.meta.url).href)};`
 
@@ -12,7 +12,7 @@ const imports = `import { Admin, App, Client, Consumer, FerroMQError, Producer, 
  * environment, which `env` adds to.
  */
 export async function run(program, { flags = [], env = {}, limit = LIMIT } = {}) {
-  const child = spawn(process.execPath, [...flags, '--input-type=module', '-e', imports + program], {
+  const child = spawn(process.execPath, [...PATIENT, ...flags, '--input-type=module', '-e', imports + program], {
     env: { ...process.env, ADDRESS: address(), TOPIC: name('Process'), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

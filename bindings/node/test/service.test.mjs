@@ -20,7 +20,7 @@ async function heard(t, server, connected, options) {
   t.after(() => server.close())
   await once(server, 'listening')
   const client = own(t, new Client(`127.0.0.1:${server.address().port}`, options))
-  const producer = own(t, new Producer(client, { sendTimeout: 10_000, retries: 0 }))
+  const producer = own(t, new Producer(client, { retries: 0 }))
   const said = once(server, connected).then(async ([socket]) => {
     const [bytes] = await once(socket, 'data')
     socket.destroy()
@@ -73,7 +73,7 @@ test('everything that waits can be given up', { timeout: LIMIT }, async (t) => {
     send: (options) => producer.send(message, options),
     sendMany: (options) => producer.sendMany([message], options),
     recall: (options) => producer.recall('T', handle, options),
-    request: (options) => producer.request(message, options),
+    request: (options) => producer.request(message, { timeout: LIMIT, ...options }),
     begin: (options) => transactions.begin(message, options),
     receive: (options) => consumer.receive(options),
     receiveMany: (options) => consumer.receiveMany(32, options),
