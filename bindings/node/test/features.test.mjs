@@ -71,10 +71,14 @@ test('one way messages arrive, and questions are replied to', { timeout: LIMIT }
   })
   const reply = await producer.request({ topic, body: 'why?' }, { timeout: LIMIT })
   assert.equal(reply.text(), 'because')
-  // Sending it is part of that time: a broker that answers later than this is not there.
-  const unanswered = producer.request({ topic, body: 'nobody knows' }, { timeout: 5_000 })
-  await assert.rejects(unanswered, { code: 'NO_REPLY' })
-  const aborted = producer.request({ topic, body: 'never mind' }, { signal: AbortSignal.timeout(100) })
+  let unanswered
+  // Sending it counts, for which a busy machine may need all of the time.
+  for (const timeout of [3_000, 15_000, 60_000]) {
+    unanswered = await producer.request({ topic, body: 'nobody knows' }, { timeout }).catch((error) => error)
+    if (unanswered.code === 'NO_REPLY') break
+  }
+  assert.equal(unanswered.code, 'NO_REPLY')
+  const aborted = producer.request({ topic, body: 'never mind' }, { timeout: LIMIT, signal: AbortSignal.timeout(100) })
   await assert.rejects(aborted, { name: 'TimeoutError' })
   consumer.stop()
   await running
@@ -101,13 +105,14 @@ test('messages of a transaction are seen if it commits, and only then', { timeou
   assert.ok(!left.isOpen)
   await producer.send({ topic, body: 'plain' })
   const consumer = own(t, new Consumer(address(), { group: name('g'), topics: topic, ...first }))
-  const got = []
-  for (const _ of [1, 2]) {
+  // The official broker delivers what it was told of as well as answered about twice.
+  const got = new Set()
+  while (got.size < 2) {
     const message = await consumer.receive()
-    got.push(message.text())
+    got.add(message.text())
     await message.ack()
   }
-  assert.deepEqual(got.sort(), ['committed', 'plain'])
+  assert.deepEqual(got, new Set(['committed', 'plain']))
 })
 
 test('SQL filters want what their expression is true of', { timeout: LIMIT }, async (t) => {
@@ -187,11 +192,11 @@ test('leases are acknowledged, given back and extended', { timeout: LIMIT }, asy
   const topic = name('Leased')
   const producer = own(t, new Producer(address()))
   await producer.sendMany(Array.from({ length: 6 }, (_, n) => ({ topic, body: String(n) })))
-  const consumer = own(t, new PopConsumer(address(), { group: name('g'), topics: topic, fromOldest: true }))
+  const consumer = own(t, new PopConsumer(address(), { group: name('g'), topics: topic, fromOldest: true, invisibleTime: LIMIT }))
   const leases = []
   while (leases.length < 6) leases.push(...(await consumer.receiveMany(32, { wait: 1000 })))
   const [one, two, ...others] = leases
-  await one.extend(30_000)
+  await one.extend(2 * LIMIT)
   await one.ack()
   await two.nack()
   await consumer.ackMany(others)
@@ -259,10 +264,14 @@ test('a handler that throws has its message again, and others go on', { timeout:
   const seen = []
   let most = 0
   let now = 0
+  let full
+  const three = new Promise((resolve) => (full = resolve))
   const app = new App(address())
   const stop = new AbortController()
   app.consumer({ group: name('g'), topics: topic, concurrency: 3, ...first }, async (message) => {
     most = Math.max(most, ++now)
+    if (now === 3) full()
+    await three
     await new Promise(setImmediate)
     now--
     seen.push(message.text())

@@ -44,8 +44,9 @@ test('what is aborted or closed leaves no rejection that nobody handles', { time
     const client = new Client(ADDRESS)
     const producer = new Producer(client)
     await producer.send({ topic: TOPIC, body: 'x' })
-    const consumer = new Consumer(client, { group: TOPIC, topics: TOPIC })
-    await consumer.start()
+    const consumer = new Consumer(client, { group: TOPIC, topics: TOPIC, consumeFrom: 'first' })
+    // Nothing else comes.
+    await (await consumer.receive()).ack()
     const told = []
     const tell = (what) => (error) => told.push(what + ' ' + (error instanceof FerroMQError ? error.code : error.name))
     const aborted = consumer.receive({ signal: AbortSignal.timeout(20) }).catch(tell('aborted'))
@@ -83,8 +84,11 @@ test('what is dropped is collected, and its connections end', { timeout: LIMIT, 
     }
     await use()
     const before = descriptors()
-    for (let n = 0; n < 20; n++) await use()
-    const most = descriptors()
+    let most = before
+    for (let n = 0; n < 20; n++) {
+      await use()
+      most = Math.max(most, descriptors())
+    }
     while (descriptors() > before) {
       gc()
       await new Promise((resolve) => setTimeout(resolve, 10))
@@ -121,8 +125,15 @@ test('ten thousand clients come and go, and memory stays', { timeout: 4 * LIMIT 
       gc()
       return process.memoryUsage.rss() / 2 ** 20
     }
-    const warm = await until(2_000)
-    const grown = (await until(12_000)) - warm
+    let grown
+    let before = await until(2_000)
+    // What stays of each client stays of each in every round; what a busy machine makes memory do, does not.
+    for (const count of [12_000, 22_000, 32_000]) {
+      const now = await until(count)
+      grown = now - before
+      if (grown < 32) break
+      before = now
+    }
     console.log(grown < 32 ? 'flat' : 'grown by ' + grown + ' MiB')
   `,
     { flags: ['--expose-gc'], limit: 4 * LIMIT },
