@@ -265,18 +265,23 @@ impl Queue {
     pub fn entries(&self, from: QueueOffset, max: usize) -> io::Result<Vec<QueueEntry>> {
         let visible = self.visible.load(Ordering::Acquire);
         let max = max.min(visible.saturating_sub(from.0) as usize);
-        let first_in_memory = {
+        let (written, rest) = {
             let tail = self.tail.lock();
             if from.0 >= tail.first {
                 let start = (from.0 - tail.first) as usize;
                 let end = (start + max).min(tail.entries.len());
                 return Ok(tail.entries.get(start..end).unwrap_or_default().to_vec());
             }
-            tail.first
+            let written = (tail.first - from.0) as usize;
+            let rest = max.saturating_sub(written).min(tail.entries.len());
+            (written.min(max), tail.entries[..rest].to_vec())
         };
-        // Entries below `first_in_memory` are in the files: it moves only after they were written.
-        let max = max.min((first_in_memory - from.0) as usize);
-        Ok(self.on_files(|files| files.read(from, max))?.unwrap_or_default())
+        // Entries below the tail are in the files: it moves only after they were written.
+        let mut entries = self.on_files(|files| files.read(from, written))?.unwrap_or_default();
+        if entries.len() == written {
+            entries.extend(rest);
+        }
+        Ok(entries)
     }
 
     /// The entry at `at`, visible or not.

@@ -8,9 +8,10 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use ferromq_model::filter::MessageFilter;
 use ferromq_model::record::{MAGIC_V1, Record};
 use ferromq_model::{QueueId, QueueOffset, Timestamp};
-use ferromq_store::{FlushMode, OpenError, Placed, Store, StoreConfig};
+use ferromq_store::{FlushMode, OpenError, Placed, Read, ReadLimit, Store, StoreConfig};
 use support::{
     LOG_FILE, Message, QUEUE_FILE_ENTRIES, append, append_one, config, copy_dir, files_of, flush, open,
     read_all, read_queue, scratch, split, topic, wait_until,
@@ -68,6 +69,24 @@ fn append_each(store: &Store, messages: &[Message]) -> Vec<Placed> {
 
 fn reopen(dir: &Path) -> Store {
     open(config(dir, FlushMode::Async)).unwrap()
+}
+
+/// A read that asked for two across the end of what the queue's files hold was answered with one.
+#[test]
+fn a_read_goes_on_from_what_was_there_before_into_what_is_new() {
+    let some: Vec<_> = (0..4).map(|i| Message::new("A", 0, &format!("m{i}"), 100)).collect();
+    let (dir, _) = closed_store(&some);
+    let store = reopen(dir.path());
+    append_each(&store, &some);
+    let queue = store.queue(&topic("A"), QueueId(0));
+    for (from, messages) in [(0, 8), (3, 2), (2, 6), (0, 4), (1, 3), (4, 4)] {
+        let limit = ReadLimit { messages, bytes: usize::MAX };
+        match store.read(&queue, QueueOffset(from), limit, &MessageFilter::All).unwrap() {
+            Read::Found(found) => assert_eq!(found.count, messages, "from {from}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    store.close().unwrap();
 }
 
 /// Goes on appending, and checks that each new message gets the place after the last.
