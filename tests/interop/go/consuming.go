@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +13,9 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/consumer"
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 )
+
+// How late a delivery may be on a busy machine.
+const late = time.Minute
 
 // Every message once and whole; a restarted consumer goes on where its group stopped.
 func concurrent(c *scene) {
@@ -25,7 +27,7 @@ func concurrent(c *scene) {
 	c.sendRange(topic, "concurrent", 200, 260)
 	await("260 deliveries", func() bool { return first.count() >= 260 })
 	first.verifyOnce(topic, "concurrent", 0, 260)
-	shutDown(running)
+	shutDown(running, topic)
 
 	var second recorder
 	c.consume(group, topic, all, second.listener(), consumer.WithConsumeMessageBatchMaxSize(8))
@@ -34,8 +36,9 @@ func concurrent(c *scene) {
 	second.verifyOnce(topic, "concurrent", 260, 300)
 }
 
-// Commits what was consumed, then stops.
-func shutDown(running rocketmq.PushConsumer) {
+// Commits what was consumed, then stops. The listener is handed the last message before that counts as consumed.
+func shutDown(running rocketmq.PushConsumer, topic string) {
+	await("the end of what was consumed", func() bool { return running.GetOffsetDiffMap()[topic] == 0 })
 	_ = running.(interface{ PersistConsumerOffset() error }).PersistConsumerOffset()
 	must(running.Shutdown(), "the stop of a consumer")
 }
@@ -104,17 +107,22 @@ func longPoll(c *scene) {
 	var kept recorder
 	c.consume(c.name("g"), topic, all, kept.listener())
 	var waits []time.Duration
-	for i := 0; i < 5; i++ {
+	since := time.Now()
+	// Three in a row: a look at the clock every second or more rarely does not come by so often just then.
+	for quick := 0; quick < 3; {
+		check(time.Since(since) < patience, "deliveries into a parked pull took %v", waits)
 		// The pull has to be parked for this to mean anything, and no call tells when it is.
 		time.Sleep(700 * time.Millisecond)
-		start := time.Now()
+		start, i := time.Now(), len(waits)
 		c.send(sample(topic, "poll", i))
 		await("a delivery", func() bool { return kept.count() == i+1 })
 		waits = append(waits, kept.deliveries()[i].at.Sub(start))
+		quick++
+		if waits[i] >= 300*time.Millisecond {
+			quick = 0
+		}
 	}
-	sort.Slice(waits, func(i, j int) bool { return waits[i] < waits[j] })
-	check(waits[2] < 300*time.Millisecond, "the median delivery into a parked pull took %v", waits)
-	kept.verifyOnce(topic, "poll", 0, 5)
+	kept.verifyOnce(topic, "poll", 0, len(waits))
 }
 
 // Each level is kept to, and queue and properties are those that were sent.
@@ -143,7 +151,7 @@ func delayLevel(c *scene) {
 		equal(3, one.message.Queue.QueueId, "the queue of a delayed message")
 		took := one.at.Sub(sent[i])
 		// The server counts whole milliseconds from its own stamp.
-		check(took >= delays[i]-2*time.Millisecond && took < delays[i]+4*time.Second, "level %d came after %v", level, took)
+		check(took >= delays[i]-2*time.Millisecond && took < delays[i]+late, "level %d came after %v", level, took)
 	}
 }
 
@@ -187,7 +195,7 @@ func retry(c *scene) {
 			if at > 0 {
 				equal(topic, one.message.GetProperty("RETRY_TOPIC"), which+"property RETRY_TOPIC")
 				gap := one.at.Sub(deliveries[at-1].at)
-				check(gap >= gaps[i]-2*time.Millisecond && gap < gaps[i]+4*time.Second, "%scame after %v", which, gap)
+				check(gap >= gaps[i]-2*time.Millisecond && gap < gaps[i]+late, "%scame after %v", which, gap)
 			}
 		}
 	}
@@ -246,11 +254,16 @@ func sharedGroup(c *scene) {
 	recorders[0].clear()
 	recorders[1].clear()
 	c.sendByQueue(topic, "shared", 0, 80)
-	await("80 deliveries", func() bool { return recorders[0].count()+recorders[1].count() >= 80 })
-	equal(40, len(recorders[0].numbers()), "messages of the first member")
-	equal(40, len(recorders[1].numbers()), "messages of the second member")
-	equal(2, len(recorders[0].queues()), "queues of the first member")
-	shutDown(members[1])
+	shares := func() (*recorder, *recorder) { return recorders[0].labelled("shared"), recorders[1].labelled("shared") }
+	await("80 deliveries", func() bool {
+		first, second := shares()
+		return first.count()+second.count() >= 80
+	})
+	first, second := shares()
+	equal(40, len(first.numbers()), "messages of the first member")
+	equal(40, len(second.numbers()), "messages of the second member")
+	equal(2, len(first.queues()), "queues of the first member")
+	shutDown(members[1], topic)
 	recorders[0].clear()
 	c.sendByQueue(topic, "shared", 80, 120)
 	// Well below the client's own rebalance every 20 s: the server has to tell it.
@@ -318,15 +331,15 @@ func takeover(c *scene) {
 	await("80 messages between the two", func() bool {
 		mutex.Lock()
 		defer mutex.Unlock()
-		return len(kept.numbers())+len(itsNumbers) >= 80
+		return len(kept.labelled("share").numbers())+len(itsNumbers) >= 80
 	})
-	equal(40, len(kept.numbers()), "messages of this member")
+	equal(40, len(kept.labelled("share").numbers()), "messages of this member")
 
 	kill()
 	c.sendByQueue(topic, "share", 80, 160)
 	// Below the client's own rebalance every 20 s: the closed connection alone has to make the server tell it.
 	awaitFor(12*time.Second, "the messages after the kill", func() bool {
-		got := kept.numbers()
+		got := kept.labelled("share").numbers()
 		for i := 80; i < 160; i++ {
 			if got[i] == 0 {
 				return false
@@ -334,9 +347,9 @@ func takeover(c *scene) {
 		}
 		return true
 	})
-	for i, times := range kept.numbers() {
+	for i, times := range kept.labelled("share").numbers() {
 		// What the killed one had not committed may come again, but nothing of this member's own.
-		check(times == 1 || i < 4, "message %d came %d times", i, times)
+		check(times == 1, "message %d came %d times", i, times)
 	}
 }
 
@@ -365,7 +378,7 @@ func broadcasting(c *scene) {
 		await("60 deliveries", func() bool { return kept.count() >= 60 })
 		kept.verifyOnce(topic, "broadcast", 0, 60)
 	}
-	shutDown(first)
+	shutDown(first, topic)
 	c.sendRange(topic, "broadcast", 60, 80)
 	var after recorder
 	start(&after, 0)
@@ -386,21 +399,36 @@ const (
 func fromFirst(c *scene) {
 	var kept recorder
 	c.consume(c.name("g"), agedFirst, all, kept.listener())
-	await("the last two aged messages", func() bool {
-		return len(kept.of("aged-149")) > 0 && len(kept.of("aged-148")) > 0
+	lowest := func(queue int) int {
+		from := 150
+		for i := range kept.numbers() {
+			if i%2 == queue && i < from {
+				from = i
+			}
+		}
+		return from
+	}
+	// Several at a time, so that the last of a queue need not come last.
+	await("both queues without a gap", func() bool {
+		got := kept.numbers()
+		for queue := 0; queue < 2; queue++ {
+			from := lowest(queue)
+			if from == 150 {
+				return false
+			}
+			for i := from; i < 150; i += 2 {
+				if got[i] == 0 {
+					return false
+				}
+			}
+		}
+		return true
 	})
-	lowest := map[int]int{0: 150, 1: 150}
 	for i, times := range kept.numbers() {
 		equal(1, times, fmt.Sprintf("deliveries of %d", i))
-		if i < lowest[i%2] {
-			lowest[i%2] = i
-		}
 	}
-	for queue, from := range lowest {
-		check(from > 1, "queue %d begins at number %d: its store is not aged", queue, from)
-		for i := from; i < 150; i += 2 {
-			check(kept.numbers()[i] == 1, "message %d of queue %d is missing", i, queue)
-		}
+	for queue := 0; queue < 2; queue++ {
+		check(lowest(queue) > 1, "queue %d begins at number %d: its store is not aged", queue, lowest(queue))
 	}
 }
 

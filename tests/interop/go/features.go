@@ -90,9 +90,9 @@ func timed(c *scene) {
 		equal(1, len(deliveries), fmt.Sprintf("deliveries of %d", i))
 		verify(deliveries[0].message, sample(topic, "timed", i))
 		equal(i%4, deliveries[0].message.Queue.QueueId, fmt.Sprintf("the queue of %d", i))
-		late := deliveries[0].at.Sub(due[i])
+		after := deliveries[0].at.Sub(due[i])
 		// The server keeps times in steps of a second, rounded down.
-		check(late >= -time.Second && late < 4*time.Second, "message %d came %v after its time", i, late)
+		check(after >= -time.Second && after < late, "message %d came %v after its time", i, after)
 	}
 }
 
@@ -141,7 +141,10 @@ func (c *scene) asker(topic string) rocketmq.Producer {
 	asker.prefix = c.prefix + "_asker"
 	c.onClose(asker.close)
 	asker.send(sample(topic, "first", 1))
-	time.Sleep(1200 * time.Millisecond)
+	await("a first reply", func() bool {
+		_, err := asker.producer().Request(context.Background(), 2*time.Second, sample(topic, "probe", 0))
+		return err == nil
+	})
 	return asker.producer()
 }
 
@@ -156,12 +159,13 @@ func requestSync(c *scene) {
 	kept := c.replier(topic)
 	asker := c.asker(topic)
 	for i := 0; i < 20; i++ {
-		reply, err := asker.Request(context.Background(), 15*time.Second, sample(topic, "ask", i))
+		reply, err := asker.Request(context.Background(), time.Minute, sample(topic, "ask", i))
 		must(err, "a request")
 		verifyReply(reply, i)
 	}
-	equal(20, len(kept.numbers()), "requests delivered")
-	for _, one := range kept.deliveries() {
+	asked := kept.labelled("ask")
+	equal(20, len(asked.numbers()), "requests delivered")
+	for _, one := range asked.deliveries() {
 		verify(one.message, sample(topic, "ask", number(one.message)))
 	}
 }
@@ -176,7 +180,7 @@ func requestAsync(c *scene) {
 	var failures []string
 	for i := 0; i < 40; i++ {
 		of := i
-		err := asker.RequestAsync(context.Background(), 15*time.Second, func(_ context.Context, reply *primitive.Message, err error) {
+		err := asker.RequestAsync(context.Background(), time.Minute, func(_ context.Context, reply *primitive.Message, err error) {
 			mutex.Lock()
 			defer mutex.Unlock()
 			switch {
@@ -209,7 +213,7 @@ func requestTimeout(c *scene) {
 	reply, err := c.producer().Request(context.Background(), 2*time.Second, sample(topic, "ask", 0))
 	took := time.Since(start)
 	check(err != nil && reply == nil, "nobody replied, and yet there is %v", reply)
-	check(took >= 1900*time.Millisecond && took < 6*time.Second, "the time-out came after %v", took)
+	check(took >= 1900*time.Millisecond && took < late, "the time-out came after %v", took)
 	verify(c.read(topic, 1)[0], sample(topic, "ask", 0))
 }
 

@@ -110,7 +110,7 @@ func (c *scene) queues(topic string) []*primitive.MessageQueue {
 func (c *scene) producer() rocketmq.Producer {
 	if c.sender == nil {
 		created, err := rocketmq.NewProducer(producer.WithNsResolver(c.resolver()), producer.WithGroupName(c.name("p")),
-			producer.WithInstanceName(instance()), producer.WithSendMsgTimeout(10*time.Second),
+			producer.WithInstanceName(instance()), producer.WithSendMsgTimeout(60*time.Second),
 			producer.WithQueueSelector(whereItSays{producer.NewRoundRobinQueueSelector()}))
 		must(err, "a producer")
 		must(created.Start(), "the start of a producer")
@@ -275,6 +275,17 @@ func (r *recorder) firsts() []delivery {
 		}
 	}
 	return found
+}
+
+// What it was given of this label alone.
+func (r *recorder) labelled(label string) *recorder {
+	var of recorder
+	for _, one := range r.deliveries() {
+		if strings.HasPrefix(one.message.GetKeys(), label+"-") {
+			of.all = append(of.all, one)
+		}
+	}
+	return &of
 }
 
 func (r *recorder) numbers() map[int]int {
