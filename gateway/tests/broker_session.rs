@@ -2,13 +2,11 @@
 
 mod support;
 
-use std::time::Duration;
-
 use ferromq_net::Closed;
 use ferromq_protocol::code::RequestCode::{self, *};
 use ferromq_protocol::frame::Serialization;
 use ferromq_store::FlushMode;
-use support::{Client, Rig, heartbeat, pull_fields, send_fields};
+use support::{Client, Rig, SYNC_FLUSH_TIMEOUT, heartbeat, pull_fields, send_fields};
 
 /// What is asked for, with which fields and body.
 type Request<'a> = (RequestCode, &'a [(&'a str, &'a str)], &'a [u8]);
@@ -144,7 +142,7 @@ async fn a_disk_that_takes_too_long_is_told_with_all_that_a_stored_message_has()
     rig.host.close_gate();
     let began = tokio::time::Instant::now();
     let answer = send(&mut client, "a").await;
-    assert_eq!((answer.code, began.elapsed()), (10, Duration::from_secs(5)));
+    assert_eq!((answer.code, began.elapsed()), (10, SYNC_FLUSH_TIMEOUT.duration()));
     for name in ["msgId", "queueId", "queueOffset", "MSG_REGION", "TRACE_ON"] {
         assert_ne!(answer.field(name), "(absent)", "{name}");
     }

@@ -27,6 +27,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// Longer than a test keeps a gate closed, or a busy machine keeps a flush waiting.
+pub const SYNC_FLUSH_TIMEOUT: Millis = Millis::secs(100);
 /// When everything in these tests begins.
 pub const NOW: i64 = 1_700_000_000_000;
 
@@ -121,7 +123,7 @@ impl Rig {
             log_file_size: ByteSize::mib(1),
             queue_file_size: ByteSize(2_000),
             flush,
-            sync_flush_timeout: Millis::secs(5),
+            sync_flush_timeout: SYNC_FLUSH_TIMEOUT,
             index_slots: 64,
             index_entries: 400,
             ..StoreConfig::default()
