@@ -2,6 +2,7 @@
 //! but what a change of shares leaves undecided.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,9 @@ const GROUP: &str = "mixed-group";
 const QUEUES: u32 = 8;
 /// Messages a phase: some for each queue.
 const PHASE: u32 = 400;
+/// How often a phase is begun in which the shares change by themselves: a machine that stands still for seconds makes
+/// members miss each other.
+const TRIES: u32 = 5;
 
 /// One of our members, and what came to it.
 struct Ours {
@@ -27,7 +31,7 @@ struct Ours {
 
 impl Ours {
     async fn join(namesrv: &str) -> Self {
-        let client = OurClient::builder(namesrv).build().expect("a client");
+        let client = patient(namesrv);
         let got = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&got);
         let consumer = client
@@ -55,40 +59,54 @@ impl Ours {
     }
 }
 
-/// Waits until the members have shares of these sizes that do not overlap.
-async fn shared(ours: &[&Ours], java: &[&JavaMember], sizes: &[usize]) {
+fn patient(namesrv: &str) -> OurClient {
+    OurClient::builder(namesrv).call_timeout(PATIENCE).connect_timeout(PATIENCE).build().expect("a client")
+}
+
+/// The queues that each member has.
+fn shares(ours: &[&Ours], java: &[&JavaMember]) -> Vec<BTreeSet<u32>> {
+    let ours = ours.iter().map(|member| member.owned());
+    ours.chain(java.iter().map(|member| member.owned())).collect()
+}
+
+/// Waits until the members have shares of these sizes that do not overlap, and says which.
+async fn shared(ours: &[&Ours], java: &[&JavaMember], sizes: &[usize]) -> Vec<BTreeSet<u32>> {
     let began = Instant::now();
     loop {
-        let shares: Vec<_> = ours
-            .iter()
-            .map(|member| member.owned())
-            .chain(java.iter().map(|member| member.owned()))
-            .collect();
+        let shares = shares(ours, java);
         let mut found: Vec<_> = shares.iter().map(BTreeSet::len).collect();
         found.sort_unstable();
         let all: BTreeSet<u32> = shares.iter().flatten().copied().collect();
         if found == sizes && all.len() == QUEUES as usize {
-            return;
+            return shares;
         }
         assert!(began.elapsed() < PATIENCE, "shares {shares:?}, expected sizes {sizes:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
+/// Sends a phase, whose messages are like none that was sent before.
 async fn send(producer: &Producer, phase: &str) -> BTreeSet<String> {
+    static SENT: AtomicU32 = AtomicU32::new(0);
     let mut sent = BTreeSet::new();
-    for n in 0..PHASE {
-        let id = format!("{phase}-{n}");
+    for _ in 0..PHASE {
+        let id = format!("{phase}-{}", SENT.fetch_add(1, Ordering::Relaxed));
         producer.send(Message::new(TOPIC, id.clone()).expect("a message")).await.expect("it is stored");
         sent.insert(id);
     }
     sent
 }
 
-/// Waits until all that was sent has come, and says how often each came.
-async fn came(ours: &[&Ours], java: &[&JavaMember], sent: &BTreeSet<String>) -> BTreeMap<String, usize> {
+/// Waits until all that was sent has come, and says how often each came. `look` is called again and again meanwhile.
+async fn came(
+    ours: &[&Ours],
+    java: &[&JavaMember],
+    sent: &BTreeSet<String>,
+    mut look: impl FnMut(),
+) -> BTreeMap<String, usize> {
     let began = Instant::now();
     loop {
+        look();
         let mut times: BTreeMap<String, usize> = BTreeMap::new();
         for member in ours {
             for id in member.got.lock().unwrap().iter().filter(|id| sent.contains(*id)) {
@@ -114,6 +132,27 @@ fn each_once(times: &BTreeMap<String, usize>) {
     assert!(twice.is_empty(), "came more than once while shares did not change: {twice:?}");
 }
 
+/// Sends a phase to members with shares of these sizes: it comes, and each message once while the shares do not change.
+async fn phase_comes_once(
+    ours: &[&Ours],
+    java: &[&JavaMember],
+    sizes: &[usize],
+    producer: &Producer,
+    phase: &str,
+) {
+    for _ in 0..TRIES {
+        let before = shared(ours, java, sizes).await;
+        let sent = send(producer, phase).await;
+        let mut changed = false;
+        let times = came(ours, java, &sent, || changed |= shares(ours, java) != before).await;
+        if !changed {
+            return each_once(&times);
+        }
+        println!("the shares {before:?} changed by themselves in {phase}");
+    }
+    panic!("the shares never stayed as they were in {phase}");
+}
+
 fn group_of(java: Client) {
     let dir = tempfile::Builder::new().prefix("ferromq-mixed-").tempdir().expect("a directory");
     let server = suite::launch(Kind::under_test(), dir.path()).start();
@@ -124,29 +163,29 @@ fn group_of(java: Client) {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let sending = OurClient::builder(&namesrv).build().expect("a client");
-        let producer = sending.producer("mixed-producer").topic_queues(QUEUES).build().expect("a producer");
+        let sending = patient(&namesrv);
+        // Sent once, so that what comes twice was handed out twice.
+        let producer =
+            sending.producer("mixed-producer").topic_queues(QUEUES).send_timeout(PATIENCE).retries(0);
+        let producer = producer.build().expect("a producer");
         let first = send(&producer, "first").await;
 
         let one = Ours::join(&namesrv).await;
         shared(&[&one], &[], &[8]).await;
-        each_once(&came(&[&one], &[], &first).await);
+        each_once(&came(&[&one], &[], &first, || ()).await);
 
         let member = JavaMember::join(java, &namesrv, TOPIC, GROUP, &dir.path().join("java"));
-        shared(&[&one], &[&member], &[4, 4]).await;
-        each_once(&came(&[&one], &[&member], &send(&producer, "with java").await).await);
+        phase_comes_once(&[&one], &[&member], &[4, 4], &producer, "with java").await;
 
         let two = Ours::join(&namesrv).await;
         // While shares change some may come twice; nothing may be lost.
         let during = send(&producer, "while two joins").await;
-        came(&[&one, &two], &[&member], &during).await;
-        shared(&[&one, &two], &[&member], &[2, 3, 3]).await;
-        each_once(&came(&[&one, &two], &[&member], &send(&producer, "three").await).await);
+        came(&[&one, &two], &[&member], &during, || ()).await;
+        phase_comes_once(&[&one, &two], &[&member], &[2, 3, 3], &producer, "three").await;
 
         let java_got: BTreeSet<String> = member.leave().into_iter().map(|got| got.body).collect();
         assert!(!java_got.is_empty(), "the Java member was handed nothing");
-        shared(&[&one, &two], &[], &[4, 4]).await;
-        each_once(&came(&[&one, &two], &[], &send(&producer, "without java").await).await);
+        phase_comes_once(&[&one, &two], &[], &[4, 4], &producer, "without java").await;
 
         let last = two.leave().await;
         assert!(!last.is_empty());
