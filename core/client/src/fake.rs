@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferromq_model::message::SysFlag;
 use ferromq_model::record::{NewRecord, patch};
@@ -14,6 +15,17 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+
+use crate::client::Client;
+use crate::config::ClientBuilder;
+
+/// As long as nothing but a broken client takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A client that takes no busy machine for a broken server.
+pub(crate) fn patient(name_servers: &str) -> ClientBuilder {
+    Client::builder(name_servers).call_timeout(PATIENCE).connect_timeout(PATIENCE)
+}
 
 /// Names and values.
 pub(crate) type Fields = Vec<(&'static str, String)>;

@@ -4,7 +4,7 @@ use ferromq_protocol::frame::Command;
 
 use super::doctor::Severity;
 use super::*;
-use crate::fake::{FakeServer, Reaction};
+use crate::fake::{FakeServer, Reaction, patient};
 
 fn body(text: &str) -> Reaction {
     Reaction::Answer(ResponseCode::Success, Vec::new(), text.as_bytes().to_vec())
@@ -52,7 +52,7 @@ async fn broker(name: &str, position: u64) -> FakeServer {
 }
 
 fn admin(name_server: &FakeServer) -> Admin {
-    let client = Client::builder(&name_server.address()).build().unwrap();
+    let client = patient(&name_server.address()).build().unwrap();
     client.admin()
 }
 

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use bytes::Bytes;
 
 use super::tests::cluster::{Cluster, PATIENCE, stored};
-use crate::client::Client;
+use crate::fake::patient;
 use crate::message::Message;
 
 /// Counts for each thread, so that tests which run at the same time do not count.
@@ -62,7 +62,7 @@ fn a_plain_message_allocates_nothing_on_its_way() {
     });
     let names = servers.recv().expect("the brokers start");
     runtime().block_on(async {
-        let client = Client::builder(&names).build().expect("a valid address");
+        let client = patient(&names).build().expect("a valid address");
         let producer = client.producer("G").send_timeout(PATIENCE).build().expect("valid settings");
         let body = Bytes::from_static(b"hello");
         let message = || {

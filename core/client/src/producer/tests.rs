@@ -5,7 +5,7 @@ pub(super) mod cluster;
 mod transactions;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ferromq_protocol::code::{RequestCode, ResponseCode};
@@ -14,9 +14,8 @@ use parking_lot::Mutex;
 
 use self::cluster::{Cluster, PATIENCE, code, message, stored};
 use super::{RequestError, SendError, SendStatus};
-use crate::client::Client;
 use crate::error::{CallError, RouteError};
-use crate::fake::{FakeServer, Reaction};
+use crate::fake::{FakeServer, Reaction, patient};
 use crate::message::Message;
 
 #[tokio::test]
@@ -109,7 +108,12 @@ async fn a_message_is_tried_as_often_as_the_producer_is_told() {
 
 #[tokio::test]
 async fn all_tries_together_take_no_longer_than_the_send_timeout() {
-    let cluster = Cluster::start(1, |_, _, _| Reaction::Silence).await;
+    let cluster =
+        Cluster::start(1, |_, send, _| if send.group == "H" { stored(send) } else { Reaction::Silence })
+            .await;
+    // Finding the broker takes nothing of the time.
+    let other = cluster.client.producer("H").send_timeout(PATIENCE).build().unwrap();
+    other.send(message("x")).await.unwrap();
     let producer = cluster.producer(|builder| builder.send_timeout(Duration::from_millis(300)));
     let failed = producer.send(message("x")).await.unwrap_err();
     assert!(matches!(&failed, SendError::Failed { tries: 1, last: CallError::TimedOut { .. } }), "{failed}");
@@ -168,8 +172,8 @@ async fn a_topic_that_does_not_exist_goes_where_topics_are_created() {
 async fn without_brokers_the_error_names_the_topic() {
     let names =
         FakeServer::start(|_| Reaction::Answer(ResponseCode::TopicNotExist, Vec::new(), Vec::new())).await;
-    let client = Client::builder(&names.address()).build().unwrap();
-    let producer = client.producer("G").build().unwrap();
+    let client = patient(&names.address()).build().unwrap();
+    let producer = client.producer("G").send_timeout(PATIENCE).build().unwrap();
     let failed = producer.send(message("x")).await.unwrap_err();
     assert!(matches!(failed, SendError::Route(RouteError::NoSuchTopic { .. })), "{failed}");
 }
@@ -284,20 +288,18 @@ async fn a_message_sent_one_way_wants_no_answer() {
 
 #[tokio::test]
 async fn a_route_that_nobody_waited_for_to_its_end_is_asked_for_anew() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
+    let given_up = Arc::new(AtomicBool::new(false));
+    let answers = Arc::clone(&given_up);
     let names = FakeServer::start(move |_| {
         // The first question stays open, the second is answered.
-        match count.fetch_add(1, Ordering::SeqCst) {
-            0 => Reaction::Silence,
-            _ => code(ResponseCode::TopicNotExist),
-        }
+        if answers.load(Ordering::SeqCst) { code(ResponseCode::TopicNotExist) } else { Reaction::Silence }
     })
     .await;
-    let client = Client::builder(&names.address()).call_timeout(PATIENCE).build().unwrap();
+    let client = patient(&names.address()).build().unwrap();
     let hasty = client.producer("G").send_timeout(Duration::from_millis(50)).build().unwrap();
     let failed = hasty.send(message("x")).await.unwrap_err();
     assert!(matches!(failed, SendError::NoRouteInTime { .. }), "{failed}");
+    given_up.store(true, Ordering::SeqCst);
     let patient = client.producer("H").send_timeout(PATIENCE).build().unwrap();
     let failed = patient.send(message("x")).await.unwrap_err();
     assert!(matches!(failed, SendError::Route(RouteError::NoSuchTopic { .. })), "{failed}");
@@ -317,7 +319,7 @@ async fn a_broker_that_lost_the_connection_is_told_of_the_group_again() {
     })
     .await;
     let names = FakeServer::naming(&broker, 1, &[]).await;
-    let client = Client::builder(&names.address()).heartbeat(Duration::from_secs(3600)).build().unwrap();
+    let client = patient(&names.address()).heartbeat(Duration::from_secs(3600)).build().unwrap();
     let producer = client.producer("G").retries(0).send_timeout(PATIENCE).build().unwrap();
     let heard = async || {
         let heard = async {

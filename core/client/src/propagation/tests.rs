@@ -15,8 +15,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
-use crate::client::Client;
-use crate::fake::{FakeServer, Reaction, record};
+use crate::fake::{FakeServer, PATIENCE, Reaction, patient, record};
 use crate::queue::MessageQueue;
 use crate::spans::Process;
 
@@ -41,8 +40,8 @@ async fn sent(message: Message) -> String {
     })
     .await;
     let names = FakeServer::naming(&broker, 1, &[]).await;
-    let client = Client::builder(&names.address()).build().unwrap();
-    client.producer("G").build().unwrap().send(message).await.unwrap();
+    let client = patient(&names.address()).build().unwrap();
+    client.producer("G").send_timeout(PATIENCE).build().unwrap().send(message).await.unwrap();
     sent.lock().clone()
 }
 

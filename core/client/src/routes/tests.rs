@@ -7,9 +7,8 @@ use ferromq_protocol::code::ResponseCode;
 use ferromq_protocol::frame::Command;
 
 use super::TopicRoute;
-use crate::client::Client;
 use crate::error::RouteError;
-use crate::fake::{FakeServer, Reaction};
+use crate::fake::{FakeServer, Reaction, patient};
 
 fn topic(name: &str) -> TopicName {
     TopicName::new(name).unwrap()
@@ -70,7 +69,7 @@ async fn a_name_server_that_is_silent_is_passed_over_for_the_next() {
     })
     .await;
     let servers = format!("{gone};{};{}", broken.address(), there.address());
-    let client = Client::builder(&servers).build().unwrap();
+    let client = patient(&servers).build().unwrap();
     for _ in 0..3 {
         assert_eq!(client.route(&topic("T")).await.unwrap().readable.len(), 5);
         let missing = client.route(&topic("Missing")).await;
@@ -88,7 +87,7 @@ async fn a_route_outlasts_name_servers_that_forget_it() {
         knows(command, if knows_now.load(Ordering::Relaxed) == 1 { "T" } else { "none" })
     })
     .await;
-    let client = Client::builder(&server.address()).build().unwrap();
+    let client = patient(&server.address()).build().unwrap();
     client.route(&topic("T")).await.unwrap();
     known.store(0, Ordering::Relaxed);
     client.inner.refresh_routes().await;
@@ -102,7 +101,7 @@ async fn a_route_outlasts_name_servers_that_forget_it() {
 #[tokio::test]
 async fn a_topic_that_is_to_be_created_borrows_queues_for_sending_alone() {
     let server = FakeServer::start(|command| knows(command, "TBW102")).await;
-    let client = Client::builder(&server.address()).build().unwrap();
+    let client = patient(&server.address()).build().unwrap();
     let lent = client.inner.route_for_sending(&topic("New")).await.unwrap();
     assert_eq!((shown(&lent.writable), lent.readable.len()), ("New@a:0 New@a:1".to_owned(), 0));
     let reading = client.route(&topic("New")).await;
@@ -127,7 +126,7 @@ async fn many_who_need_the_same_route_ask_once() {
         knows(command, "T")
     })
     .await;
-    let client = Client::builder(&server.address()).build().unwrap();
+    let client = patient(&server.address()).build().unwrap();
     let topic = topic("T");
     let all = futures_util::future::join_all((0..64).map(|_| client.route(&topic))).await;
     assert!(all.iter().all(Result::is_ok));

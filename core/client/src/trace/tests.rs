@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::client::Client;
-use crate::fake::{FakeServer, Reaction};
+use crate::fake::{FakeServer, PATIENCE, Reaction, patient};
 use crate::message::Message;
 
 /// Topic, `KEYS` and body of what was sent.
@@ -46,7 +46,7 @@ async fn cluster(on_top: &'static [(&'static str, &'static str)]) -> (Sent, Vec<
 }
 
 fn client(servers: &[FakeServer], config: TraceConfig) -> Client {
-    Client::builder(&servers[0].address()).trace(config.topic("Traces")).build().expect("valid settings")
+    patient(&servers[0].address()).trace(config.topic("Traces")).build().expect("valid settings")
 }
 
 /// The fields of every record of the trace topic.
@@ -62,7 +62,7 @@ async fn what_is_sent_is_told_as_official_producers_tell_it() {
     let (sent, servers) = cluster(&[("MSG_REGION", "north")]).await;
     // Closing sends what still lingers.
     let client = client(&servers, TraceConfig::default().linger(Duration::from_secs(3600)));
-    let producer = client.producer("G").build().unwrap();
+    let producer = client.producer("G").send_timeout(PATIENCE).build().unwrap();
     let message = Message::builder("T").body("hello").tag("A").key("k1").key("k2").build().unwrap();
     let receipt = producer.send(message.clone()).await.unwrap();
     let later = Message::builder("T").body("x").delay_level(3).build().unwrap();
@@ -100,7 +100,7 @@ async fn what_is_sent_is_told_as_official_producers_tell_it() {
 async fn a_broker_may_forbid_to_tell() {
     let (sent, servers) = cluster(&[("TRACE_ON", "false")]).await;
     let client = client(&servers, TraceConfig::default());
-    let producer = client.producer("G").build().unwrap();
+    let producer = client.producer("G").send_timeout(PATIENCE).build().unwrap();
     producer.send(Message::new("T", "hello").unwrap()).await.unwrap();
     client.close().await;
     assert!(records(&sent).is_empty());
@@ -123,7 +123,7 @@ async fn what_finds_no_room_is_lost_and_counted() {
 async fn records_are_sent_when_they_have_lingered() {
     let (sent, servers) = cluster(&[]).await;
     let client = client(&servers, TraceConfig::default().linger(Duration::from_millis(1)));
-    let producer = client.producer("G").build().unwrap();
+    let producer = client.producer("G").send_timeout(PATIENCE).build().unwrap();
     for told in 1..4 {
         producer.send(Message::new("T", "hello").unwrap()).await.unwrap();
         tokio::time::timeout(Duration::from_secs(60), async {

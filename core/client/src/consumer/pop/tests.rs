@@ -17,7 +17,7 @@ use super::{PopConsumer, PopError};
 use crate::client::Client;
 use crate::consumer::Filter;
 use crate::error::Remedy;
-use crate::fake::{FakeServer, Reaction, record};
+use crate::fake::{FakeServer, Reaction, patient, record};
 use crate::queue::MessageQueue;
 use crate::received::Received;
 
@@ -199,7 +199,7 @@ async fn consumer(pops: bool, filter: Filter) -> (Client, PopConsumer, Asked, Ve
         Reaction::Answer(ResponseCode::Success, Vec::new(), route.to_string().into_bytes())
     })
     .await;
-    let client = Client::builder(&name_server.address()).build().unwrap();
+    let client = patient(&name_server.address()).build().unwrap();
     let consumer = client.pop_consumer("CG").subscribe("T1", filter).start().await.unwrap();
     (client, consumer, asked, vec![broker, name_server])
 }

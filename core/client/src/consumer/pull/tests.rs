@@ -16,12 +16,12 @@ use tokio::time::{sleep, timeout};
 use super::{PullConsumer, PullConsumerBuilder, PullError};
 use crate::client::Client;
 use crate::consumer::{ConsumeFrom, Filter};
-use crate::fake::{FakeServer, Reaction, record};
+use crate::fake::{FakeServer, PATIENCE, Reaction, patient, record};
 use crate::queue::MessageQueue;
 use crate::received::Received;
 
-/// As long as nothing but a broken client takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a client waits for a broker that says nothing.
+const SILENCE: Duration = Duration::from_secs(3);
 /// Every queue has the offsets from here
 const FIRST: u64 = 100;
 /// up to below this; odd ones are tagged `odd`, the others `even`.
@@ -78,6 +78,11 @@ fn offset(offset: u64) -> Reaction {
 impl Cluster {
     /// The group has these members besides, under these ids.
     async fn start(others: &'static [&'static str]) -> Self {
+        Self::with(others, PATIENCE).await
+    }
+
+    /// One whose client waits for so long while the broker is silent.
+    async fn with(others: &'static [&'static str], call_timeout: Duration) -> Self {
         let committed = Arc::new(Mutex::new(HashMap::new()));
         let heartbeats = Arc::new(Mutex::new(Vec::<serde_json::Value>::new()));
         let (positions, beats) = (Arc::clone(&committed), Arc::clone(&heartbeats));
@@ -124,7 +129,7 @@ impl Cluster {
         })
         .await;
         let names = FakeServer::naming(&broker, 2, &["T"]).await;
-        let client = Client::builder(&names.address()).build().expect("a valid address");
+        let client = patient(&names.address()).call_timeout(call_timeout).build().expect("a valid address");
         let servers = vec![broker, names];
         Self { client, committed, unconfirmed, is_silent, heartbeats, _servers: servers }
     }
@@ -237,7 +242,7 @@ async fn closing_commits_what_was_polled_and_a_lost_queue_what_was_polled_before
 
 #[tokio::test]
 async fn a_position_that_was_told_and_not_confirmed_is_told_again_on_closing() {
-    let cluster = Cluster::start(&[]).await;
+    let cluster = Cluster::with(&[], SILENCE).await;
     cluster.is_silent.store(true, Ordering::SeqCst);
     let often = Some(Duration::from_millis(100));
     let consumer = cluster.consumer(|builder| builder.auto_commit(often)).await;
@@ -259,7 +264,7 @@ async fn a_position_that_was_told_and_not_confirmed_is_told_again_on_closing() {
 
 #[tokio::test]
 async fn the_first_position_is_told_alone_and_no_other_before_it_is_confirmed() {
-    let cluster = Cluster::start(&[]).await;
+    let cluster = Cluster::with(&[], SILENCE).await;
     let consumer = cluster.consumer(|builder| builder.auto_commit(None)).await;
     let (first, second) = both(&consumer).await;
     consumer.assign(vec![first, second], &Filter::all()).await.unwrap();
@@ -275,7 +280,7 @@ async fn the_first_position_is_told_alone_and_no_other_before_it_is_confirmed() 
 
 #[tokio::test]
 async fn a_queues_position_is_told_by_one_at_a_time() {
-    let cluster = Cluster::start(&[]).await;
+    let cluster = Cluster::with(&[], SILENCE).await;
     let consumer = cluster.consumer(|builder| builder.auto_commit(None)).await;
     let (queue, _) = both(&consumer).await;
     consumer.commit_at(&queue, QueueOffset(101)).await.unwrap();

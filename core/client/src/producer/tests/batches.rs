@@ -8,9 +8,14 @@ use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::Command;
 use ferromq_protocol::header::SendMessage;
 
+use tokio::time::Instant;
+
 use super::cluster::{Cluster, code, message};
 use crate::fake::Reaction;
 use crate::producer::SendError;
+
+/// The longest that a message may linger.
+const LONG: Duration = Duration::from_secs(10);
 
 /// Answers as brokers do: an id for each message.
 fn stored_batch(send: &SendMessage<'_>, command: &Command<'_>) -> Reaction {
@@ -65,16 +70,29 @@ async fn a_batch_that_fails_on_its_way_says_what_is_stored() {
 
 #[tokio::test]
 async fn messages_that_linger_travel_together_and_have_receipts_of_their_own() {
-    let cluster = Cluster::start(1, stored_batch_of).await;
     let lens = 10 * (22 + 1 + 52);
-    let producer = cluster.producer(|builder| builder.linger(Duration::from_secs(10)).linger_bytes(lens));
-    let started = tokio::time::Instant::now();
-    let receipts = futures_util::future::try_join_all((0..20).map(|_| producer.send(message("x")))).await;
-    assert!(started.elapsed() < Duration::from_secs(10), "full frames do not wait");
-    let mut places: Vec<_> = receipts.unwrap().iter().map(|receipt| receipt.offset.0).collect();
-    places.sort_unstable();
-    assert_eq!(places, (100..110).flat_map(|offset| [offset; 2]).collect::<Vec<_>>());
-    assert_eq!(cluster.seen.lock().len(), 2);
+    does_not_linger(async || {
+        let cluster = Cluster::start(1, stored_batch_of).await;
+        let producer = cluster.producer(|builder| builder.linger(LONG).linger_bytes(lens));
+        let started = Instant::now();
+        let receipts = futures_util::future::try_join_all((0..20).map(|_| producer.send(message("x")))).await;
+        let took = started.elapsed();
+        let mut places: Vec<_> = receipts.unwrap().iter().map(|receipt| receipt.offset.0).collect();
+        places.sort_unstable();
+        assert_eq!(places, (100..110).flat_map(|offset| [offset; 2]).collect::<Vec<_>>());
+        assert_eq!(cluster.seen.lock().len(), 2);
+        took
+    })
+    .await;
+}
+
+/// Whether what would linger for [`LONG`] takes less once: a machine may be busy for as long.
+async fn does_not_linger(send: impl AsyncFn() -> Duration) {
+    let mut times = Vec::new();
+    while times.len() < 6 && times.last().is_none_or(|took| *took >= LONG) {
+        times.push(send().await);
+    }
+    assert!(times.last().is_some_and(|took| *took < LONG), "it waits: {times:?}");
 }
 
 #[tokio::test]
@@ -87,15 +105,18 @@ async fn a_message_waits_no_longer_than_it_may() {
 
 #[tokio::test]
 async fn closing_sends_what_lingers_at_once() {
-    let cluster = Cluster::start(1, stored_batch_of).await;
-    let producer = cluster.producer(|builder| builder.linger(Duration::from_secs(10)));
-    let sending = producer.clone();
-    let started = tokio::time::Instant::now();
-    let mut sent = Box::pin(sending.send(message("x")));
-    assert!(futures_util::FutureExt::now_or_never(sent.as_mut()).is_none(), "it waits for others");
-    let (receipt, ()) = tokio::join!(sent, producer.close());
-    receipt.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(10));
+    does_not_linger(async || {
+        let cluster = Cluster::start(1, stored_batch_of).await;
+        let producer = cluster.producer(|builder| builder.linger(LONG));
+        let sending = producer.clone();
+        let started = Instant::now();
+        let mut sent = Box::pin(sending.send(message("x")));
+        assert!(futures_util::FutureExt::now_or_never(sent.as_mut()).is_none(), "it waits for others");
+        let (receipt, ()) = tokio::join!(sent, producer.close());
+        receipt.unwrap();
+        started.elapsed()
+    })
+    .await;
 }
 
 #[tokio::test]

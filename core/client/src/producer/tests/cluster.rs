@@ -1,7 +1,6 @@
 //! Brokers and a NameServer that answer as a test says.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::Command;
@@ -10,12 +9,10 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::client::Client;
-use crate::fake::{FakeServer, Reaction};
+pub(crate) use crate::fake::PATIENCE;
+use crate::fake::{FakeServer, Reaction, patient};
 use crate::message::Message;
 use crate::producer::{Producer, ProducerBuilder};
-
-/// As long as nothing but a broken client takes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Brokers `a`, `b`, … and a NameServer that names them, with a topic `T` of two queues on each.
 pub(crate) struct Cluster {
@@ -88,7 +85,7 @@ impl Cluster {
             _ => Reaction::Answer(ResponseCode::TopicNotExist, Vec::new(), Vec::new()),
         })
         .await;
-        let client = Client::builder(&names.address()).build().expect("a valid address");
+        let client = patient(&names.address()).build().expect("a valid address");
         servers.push(names);
         Self { client, _servers: servers, route, seen, ended, asks }
     }
