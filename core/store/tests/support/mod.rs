@@ -23,6 +23,8 @@ use ferromq_store::{
 };
 use parking_lot::{Condvar, Mutex};
 
+/// Longer than anything takes, however busy machine and disk are.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The smallest log file there is: a few hundred test messages fill it.
 pub const LOG_FILE: u64 = 64 << 10;
 /// Entries of a test queue's file.
@@ -146,7 +148,7 @@ pub fn flush(store: &Store) {
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(20), "waited 20 s in vain until {what}");
+        assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain until {what}");
         std::thread::yield_now();
         std::thread::park_timeout(Duration::from_micros(100));
     }
@@ -155,7 +157,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 /// Blocks on a future of the store, which needs no runtime; panics if it takes forever.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time") })
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("in time") })
 }
 
 pub const NO_LIMIT: ReadLimit = ReadLimit { messages: u32::MAX, bytes: usize::MAX };
