@@ -189,6 +189,8 @@ fn differences(step: &Step, official: &Answer, ours: &Answer) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::step::{Layout, mqadmin};
     use super::*;
 
@@ -200,7 +202,7 @@ mod tests {
     static NOT_YET: Refusal = Refusal { of: "x", why: "not yet" };
 
     fn run(answer: Answer) -> Run {
-        Run { subcommands: vec!["x".to_owned()], answers: vec![answer] }
+        Run { subcommands: vec!["x".to_owned()], answers: vec![answer], stall: Duration::ZERO }
     }
 
     #[test]

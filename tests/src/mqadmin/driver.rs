@@ -1,13 +1,20 @@
 //! The JVM that runs the script: `tests/interop/mqadmin`.
 
 use std::fs;
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ferromq_protocol::code::RequestCode;
 
 use super::answer::Answer;
 use super::step::Step;
 use crate::process::{run, tail};
+use crate::remoting::Connection;
 use crate::server::{OFFICIAL, Server};
 use crate::toolchain;
 
@@ -21,6 +28,9 @@ pub struct Run {
     pub subcommands: Vec<String>,
     /// By step of the script.
     pub answers: Vec<Answer>,
+    /// For how long at most a small request was not answered meanwhile, which takes milliseconds while the server and
+    /// this process run: the tool gives up after five seconds, and some of its requests after three.
+    pub stall: Duration,
 }
 
 /// Runs the script against a server, with the tool's own files in `dir`.
@@ -44,7 +54,15 @@ pub fn drive(script: &[Step], server: &Server, dir: &Path) -> Run {
         .arg(&results)
         .args([server.namesrv(), server.broker().to_string()]);
     let log = home.join("driver.log");
-    let status = run("the mqadmin driver", command, &log, LIMIT);
+    let done = AtomicBool::new(false);
+    let (status, stall) = thread::scope(|scope| {
+        let watch = scope.spawn(|| watch(server, &done));
+        // The scope waits for the watch, also when this panics.
+        let ran = Done(&done);
+        let status = run("the mqadmin driver", command, &log, LIMIT);
+        drop(ran);
+        (status, watch.join().expect("the watch does not panic"))
+    });
     assert!(status.success(), "the mqadmin driver ended with {status}:\n{}", tail(&log, 40));
 
     let list = |name: &str| {
@@ -60,7 +78,46 @@ pub fn drive(script: &[Step], server: &Server, dir: &Path) -> Run {
         .collect();
     names.push(("home".to_owned(), dir.display().to_string()));
     let answers = (0..script.len()).map(|index| Answer::read(&results, index, &names)).collect();
-    Run { subcommands: list("subcommands"), answers }
+    Run { subcommands: list("subcommands"), answers, stall }
+}
+
+/// Sets the flag when it is dropped.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Asks both servers something small, again and again, and says how long it took at most.
+fn watch(server: &Server, done: &AtomicBool) -> Duration {
+    let namesrv: SocketAddr = server.namesrv().parse().expect("an address");
+    let mut asked = [
+        (namesrv, RequestCode::GetBrokerClusterInfo, None),
+        (server.broker(), RequestCode::GetBrokerConfig, None),
+    ];
+    let mut longest = Duration::ZERO;
+    while !done.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        for (address, code, connection) in &mut asked {
+            // One that fails is opened anew; what counts is the time.
+            let _ = ask(*address, *code, connection);
+        }
+        thread::sleep(Duration::from_millis(100));
+        longest = longest.max(began.elapsed());
+    }
+    longest
+}
+
+fn ask(address: SocketAddr, code: RequestCode, connection: &mut Option<Connection>) -> io::Result<()> {
+    let mut open = match connection.take() {
+        Some(open) => open,
+        None => Connection::open(address)?,
+    };
+    open.ask(code, &(), &[])?;
+    *connection = Some(open);
+    Ok(())
 }
 
 /// Runs the tool once as its launcher does, in a process of its own, and returns its end and what it printed.
@@ -76,7 +133,7 @@ pub fn run_tool(arguments: &[&str], dir: &Path) -> (ExitStatus, String) {
         .args(["-cp", &format!("{}/*", jars.display()), "org.apache.rocketmq.tools.command.MQAdminStartup"])
         .args(arguments);
     let log = home.join("tool.log");
-    let status = run("mqadmin", command, &log, Duration::from_secs(60));
+    let status = run("mqadmin", command, &log, Duration::from_secs(300));
     (status, fs::read_to_string(&log).expect("what the tool printed"))
 }
 
