@@ -54,8 +54,7 @@ def server() -> Iterator[str]:
     if GIVEN:
         yield GIVEN
         return
-    # Asked about twice a second, a transaction is not to be given up because a producer was held up for some seconds.
-    settings = {"transactionTimeOut": "500", "transactionCheckInterval": "500", "transactionCheckMax": "1000"}
+    settings = {"transactionTimeOut": "500", "transactionCheckInterval": "500"}
     with LocalBroker(settings=settings) as broker:
         yield broker.address
 
