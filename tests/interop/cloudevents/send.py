@@ -12,7 +12,7 @@ url = sys.argv[1]
 
 def post(headers, body):
     request = urllib.request.Request(url, data=body, headers=headers, method="POST")
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         assert answer.status == 201, answer.status
         print(answer.read().decode(), flush=True)
 

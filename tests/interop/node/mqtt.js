@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import mqtt from 'mqtt';
 
 const [host, port, webPort] = process.argv.slice(2);
-const PATIENCE = 60_000;
+const PATIENCE = 120_000;
 
 /** A client that has connected, with its messages in a queue. */
 class Client {
@@ -21,6 +21,7 @@ class Client {
       protocolVersion: way.version,
       clean,
       reconnectPeriod: 0,
+      connectTimeout: PATIENCE,
       will,
       properties: way.version === 5 ? { sessionExpiryInterval: clean ? 0 : 3600 } : undefined,
     });
