@@ -94,6 +94,8 @@ pub(crate) struct Tracer {
     linger: Duration,
     max_waiting: usize,
     state: Mutex<State>,
+    /// Locked by whoever sends what waits, until it is sent.
+    sending: tokio::sync::Mutex<()>,
     /// Told when a record has come after none were there, and when messages wait.
     came: Notify,
     lost: AtomicU64,
@@ -114,6 +116,18 @@ impl State {
         if let Some(message) = self.batch.finish() {
             self.waiting.push_back((message, std::mem::take(&mut self.records)));
         }
+    }
+}
+
+/// Records that count as lost where this is dropped.
+struct Unsent<'a> {
+    lost: &'a AtomicU64,
+    records: usize,
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        self.lost.fetch_add(self.records as u64, Ordering::Relaxed);
     }
 }
 
@@ -140,6 +154,7 @@ impl Tracer {
             linger: config.linger,
             max_waiting: config.max_waiting,
             state: Mutex::default(),
+            sending: tokio::sync::Mutex::default(),
             came: Notify::new(),
             lost: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
@@ -225,21 +240,26 @@ impl Tracer {
         }
     }
 
-    /// Sends what is there, before everything ends.
+    /// Sends what is there, before everything ends, and waits for what is being sent.
     pub(crate) async fn close(&self, inner: &Arc<Inner>) {
         if tokio::time::timeout(CLOSE_LIMIT, self.flush(inner)).await.is_err() {
+            let left = self.state.lock().waiting.drain(..).map(|(_, records)| records as u64).sum();
+            self.lost.fetch_add(left, Ordering::Relaxed);
             tracing::warn!("closed before every trace record was sent");
         }
     }
 
     async fn flush(&self, inner: &Arc<Inner>) {
+        let _alone = self.sending.lock().await;
         self.state.lock().finish();
         loop {
             let next = self.state.lock().waiting.pop_front();
             let Some((message, records)) = next else { return };
-            if let Err(error) = self.send(inner, message).await {
-                self.lost.fetch_add(records as u64, Ordering::Relaxed);
-                tracing::warn!(%error, records, "trace records are lost");
+            // Whoever stops in the middle has lost them, too.
+            let unsent = Unsent { lost: &self.lost, records };
+            match self.send(inner, message).await {
+                Ok(()) => std::mem::forget(unsent),
+                Err(error) => tracing::warn!(%error, records, "trace records are lost"),
             }
         }
     }

@@ -135,3 +135,33 @@ async fn records_are_sent_when_they_have_lingered() {
         .expect("it is told");
     }
 }
+
+#[tokio::test]
+async fn closing_waits_for_what_is_being_sent() {
+    let traces = Arc::new(AtomicUsize::new(0));
+    let came = Arc::clone(&traces);
+    let broker = FakeServer::start(move |command| match command.fields.find("b") {
+        // The first is as good as lost.
+        Some("Traces") if came.fetch_add(1, Ordering::SeqCst) == 0 => Reaction::Silence,
+        _ => {
+            let place = ("msgId", "7F00000100002A9F0000000000000457".to_owned());
+            let fields = vec![place, ("queueId", "0".to_owned()), ("queueOffset", "17".to_owned())];
+            Reaction::Answer(ResponseCode::Success, fields, Vec::new())
+        }
+    })
+    .await;
+    let names = FakeServer::naming(&broker, 1, &[]).await;
+    let told = TraceConfig::default().topic("Traces").linger(Duration::from_millis(1));
+    let client = patient(&names.address()).call_timeout(Duration::from_millis(500)).trace(told).build();
+    let client = client.expect("valid settings");
+    let producer = client.producer("G").send_timeout(PATIENCE).build().unwrap();
+    producer.send(Message::new("T", "hello").unwrap()).await.unwrap();
+    let begun = async {
+        while traces.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, begun).await.expect("it is told");
+    client.close().await;
+    assert!(traces.load(Ordering::SeqCst) > 1, "it is tried again, and not forgotten");
+}
