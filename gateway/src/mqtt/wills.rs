@@ -4,9 +4,9 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferromq_broker::send::{SendBatch, SendError};
+use ferromq_broker::send::{SendBatch, SendError, Ticket};
 use ferromq_broker::topics::TopicError;
-use ferromq_model::Timestamp;
+use ferromq_model::{PhysicalOffset, Timestamp};
 use ferromq_mqtt::QoS;
 use ferromq_store::AppendError;
 use tokio::sync::watch;
@@ -134,11 +134,27 @@ async fn publish(server: &Server, session: SessionNumber, will: &Will) -> bool {
             return true;
         }
     };
-    if let Err(error) = server.broker().commit(&mut sends) {
+    let Some(end) = store(server, will, properties, &mut sends, ticket) else { return false };
+    server.state().later([Change::NoWill { session }]);
+    drop(publishing);
+    let store = server.broker().store();
+    !store.flushes_before_ack() || store.flushed_to(end).await.is_ok()
+}
+
+/// Stores and retains one; where it ends in the log.
+fn store(
+    server: &Server,
+    will: &Will,
+    properties: String,
+    sends: &mut SendBatch,
+    ticket: Ticket,
+) -> Option<PhysicalOffset> {
+    let _retaining = will.retain.then(|| server.state().retaining());
+    if let Err(error) = server.broker().commit(sends) {
         tracing::debug!(client = %will.client_id, %error, "a will is published later");
-        return false;
+        return None;
     }
-    let Some(placed) = sends.placed(ticket).first() else { return false };
+    let placed = sends.placed(ticket).first()?;
     if will.retain {
         let message = ToRetain {
             topic: Arc::clone(&will.topic),
@@ -148,8 +164,5 @@ async fn publish(server: &Server, session: SessionNumber, will: &Will) -> bool {
         };
         server.retain(message, placed);
     }
-    server.state().later([Change::NoWill { session }]);
-    drop(publishing);
-    let store = server.broker().store();
-    !store.flushes_before_ack() || store.flushed_to(placed.end).await.is_ok()
+    Some(placed.end)
 }

@@ -222,6 +222,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if sends.is_empty() {
             return;
         }
+        let retains = |item: &Item| matches!(item, Item::Stored { message, .. } if message.retain.is_some());
+        let _retaining = answers.items.iter().any(retains).then(|| self.server.state().retaining());
         let outcome = self.server.broker().commit(sends);
         for item in &mut answers.items {
             let Item::Stored { message, ticket, placed } = item else { continue };

@@ -39,7 +39,7 @@ use ferromq_model::histogram::Times;
 use ferromq_model::record::Record;
 use ferromq_model::{PhysicalOffset, QueueOffset, Timestamp};
 use ferromq_store::{FlushMode, Store};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use database::{Database, Space};
 use journal::{Batch, Journal};
@@ -106,6 +106,8 @@ struct Inner {
     /// Whose turn it is: see [`State::will_turn`].
     wills: tokio::sync::Mutex<()>,
     retained: RwLock<RetainedMessages>,
+    /// Read by those who are at retaining a message: see [`State::retaining`].
+    retaining: RwLock<()>,
 }
 
 /// Says that a message is about to be appended which this state is to know of: see [`State::publishing`].
@@ -139,7 +141,9 @@ impl State {
         let journal = Journal::start(Arc::clone(&database), Arc::clone(&log), options.flush, meta, released)?;
         let (sessions, retained) = (Mutex::new(sessions), RwLock::new(retained));
         let (most, wills) = (options.sessions, tokio::sync::Mutex::default());
-        Ok(Self { inner: Arc::new(Inner { database, log, journal, sessions, most, wills, retained }) })
+        let retaining = RwLock::default();
+        let inner = Inner { database, log, journal, sessions, most, wills, retained, retaining };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Writes what waits, makes it safe, and ends. Blocking.
@@ -195,6 +199,14 @@ impl State {
         Publishing { inner: Arc::clone(&self.inner), floor: self.inner.journal.hold() }
     }
 
+    /// To be held from before a message that is to be retained is appended until it is retained. Whoever takes a position
+    /// behind the message before it is has it neither from its queue nor as the topic's, unless it waits for that:
+    /// [`State::retained_matching`] does.
+    #[must_use = "others wait while this is held"]
+    pub fn retaining(&self) -> RwLockReadGuard<'_, ()> {
+        self.inner.retaining.read()
+    }
+
     /// Retains a message that the log has, in place of the topic's, unless that one lies behind it. The log keeps it until
     /// it is written.
     ///
@@ -243,9 +255,11 @@ impl State {
         self.inner.retained.read().of(topic, now)
     }
 
-    /// The retained messages of all topics that a filter matches, without `$share/…`, in the order of their levels.
+    /// The retained messages of all topics that a filter matches, without `$share/…`, in the order of their levels; and
+    /// among them every one that was appended before this call.
     #[must_use]
     pub fn retained_matching(&self, filter: &str, now: Timestamp) -> Vec<(Arc<str>, Arc<Retained>)> {
+        drop(self.inner.retaining.write());
         self.inner.retained.read().matching(filter, now)
     }
 

@@ -467,6 +467,11 @@ async fn a_will_waits_for_its_delay_or_the_sessions_end_unless_the_client_comes_
     assert_eq!(state.find("x"), None);
 }
 
+fn message_at(at: PhysicalOffset) -> Retained {
+    let payload = Bytes::from_static(b"x");
+    Retained { at, stored: NOON, expires: None, qos: 0, properties: "".into(), payload }
+}
+
 #[tokio::test]
 async fn the_longest_filters_and_topics_are_kept_like_others() {
     let dir = tempfile::tempdir().unwrap();
@@ -482,15 +487,7 @@ async fn the_longest_filters_and_topics_are_kept_like_others() {
     ];
     state.commit(changes).leave();
     state.commit([Change::Unsubscribed { session, filter: longest("b") }]).leave();
-    let retained = Retained {
-        at: PhysicalOffset::ZERO,
-        stored: NOON,
-        expires: None,
-        qos: 0,
-        properties: "".into(),
-        payload: Bytes::from_static(b"x"),
-    };
-    state.retain(&longest("e"), retained).unwrap();
+    state.retain(&longest("e"), message_at(PhysicalOffset::ZERO)).unwrap();
     state.flush().wait().await.unwrap();
     let image = killed(dir.path());
     let (state, mut found) = open_found(image.path(), NOON);
@@ -500,6 +497,22 @@ async fn the_longest_filters_and_topics_are_kept_like_others() {
     assert_eq!(state.load(session).await.unwrap().subscriptions.len(), 2);
     assert_eq!(state.groups().await.unwrap()[0].0, longest("d"));
     assert!(state.retained(&longest("e"), NOON).is_some());
+}
+
+#[test]
+fn whoever_looks_for_retained_messages_waits_for_those_that_are_on_their_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    let (found, look) = std::sync::mpsc::sync_channel(1);
+    let retaining = state.retaining();
+    std::thread::scope(|scope| {
+        scope.spawn(|| found.send(state.retained_matching("#", NOON)).unwrap());
+        // Too short a time shows less, and fails nothing.
+        let early = look.recv_timeout(Duration::from_millis(50));
+        state.retain(&"t".into(), message_at(PhysicalOffset::ZERO)).unwrap();
+        drop(retaining);
+        assert_eq!(early.or_else(|_| look.recv()).unwrap().len(), 1);
+    });
 }
 
 #[tokio::test]
