@@ -123,8 +123,13 @@ pub struct Tls {
 struct Shared {
     files: Files,
     handshake_limit: Millis,
+    /// What the files looked like before they were first read.
+    first: Looks,
     current: RwLock<Current>,
 }
+
+/// What shows that files changed: when each was written, and its length; `None` where that cannot be seen.
+type Looks = Vec<Option<(SystemTime, u64)>>;
 
 /// Where everything is read from.
 struct Files {
@@ -166,10 +171,10 @@ impl Tls {
             }
         };
         let files = Files { certificate, key, clients };
+        let first = files.look();
         let current = RwLock::new(files.read()?);
-        Ok(Some(Self {
-            shared: Arc::new(Shared { files, handshake_limit: config.handshake_limit, current }),
-        }))
+        let handshake_limit = config.handshake_limit;
+        Ok(Some(Self { shared: Arc::new(Shared { files, handshake_limit, first, current }) }))
     }
 
     /// Shakes hands.
@@ -195,7 +200,7 @@ impl Tls {
 
     /// Reads the files again whenever they change, until `stop` turns true.
     pub async fn keep_fresh(self, mut stop: watch::Receiver<bool>) {
-        let mut known = self.look().await;
+        let mut known = self.shared.first.clone();
         loop {
             tokio::select! {
                 () = sleep(LOOK) => {}
@@ -226,15 +231,14 @@ impl Tls {
         Ok(())
     }
 
-    async fn look(&self) -> Vec<Option<(SystemTime, u64)>> {
+    async fn look(&self) -> Looks {
         let shared = Arc::clone(&self.shared);
         tokio::task::spawn_blocking(move || shared.files.look()).await.unwrap_or_default()
     }
 }
 
 impl Files {
-    /// What shows that one of them changed.
-    fn look(&self) -> Vec<Option<(SystemTime, u64)>> {
+    fn look(&self) -> Looks {
         let state = |path: &PathBuf| {
             let metadata = std::fs::metadata(path).ok()?;
             Some((metadata.modified().ok()?, metadata.len()))
@@ -393,6 +397,29 @@ mod tests {
         std::fs::write(dir.path().join("key.pem"), "").unwrap();
         tls.read_again().unwrap_err();
         assert!(Arc::ptr_eq(&now(), &second));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn files_that_change_before_they_are_watched_are_read_again_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |(certificate, key): &(rcgen::Certificate, KeyPair)| {
+            std::fs::write(dir.path().join("cert.pem"), certificate.pem()).unwrap();
+            std::fs::write(dir.path().join("key.pem"), key.serialize_pem()).unwrap();
+        };
+        write(&pair(None, &["a.test"]));
+        let tls = Tls::load(&config(dir.path())).unwrap().unwrap();
+        let first = Arc::clone(&tls.shared.current.read().as_set);
+        write(&pair(None, &["another.test"]));
+        let (_stop, stopped) = watch::channel(false);
+        let fresh = async {
+            while Arc::ptr_eq(&first, &tls.shared.current.read().as_set) {
+                sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            () = tls.clone().keep_fresh(stopped) => unreachable!("nobody stops it"),
+            read = timeout(100 * LOOK, fresh) => read.expect("they are read again"),
+        }
     }
 
     #[test]
