@@ -5,7 +5,8 @@
 //!
 //! Official brokers handle requests side by side, so what is told before may be noted behind what is told after, and the
 //! group would do that part again. Therefore:
-//! * a queue's position is told by one at a time, who does not stop in the middle, and never by a pull on the way;
+//! * a queue's position is told by one at a time, and never by a pull on the way; only a caller that is dropped leaves the
+//!   next one to begin before its request is answered;
 //! * the first position of a topic on a broker is told alone: the broker makes a table for the group then, and of two that
 //!   come at once each may make one, of which one is lost (`ConsumerOffsetManager.commitOffset`, 4.x and 5.x).
 
@@ -33,6 +34,7 @@ use tokio::time::interval;
 use super::fetch::FetchError;
 use super::push::ConsumeFrom;
 use crate::client::Inner;
+use crate::error::CallError;
 use crate::queue::MessageQueue;
 
 /// Where positions are kept.
@@ -50,6 +52,13 @@ pub(super) struct Offsets {
 /// A topic, and one of its brokers by name.
 type Place = (TopicName, Arc<str>);
 
+/// What a broker is to be told.
+struct Told {
+    queue: MessageQueue,
+    /// The position, if it is to be told also where the queue is given up by then.
+    insisted: Option<QueueOffset>,
+}
+
 /// Why a position is not known to be stored.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StoreError {
@@ -60,7 +69,8 @@ pub(super) enum StoreError {
 }
 
 struct Position {
-    reached: QueueOffset,
+    /// None: the queue is another member's now.
+    reached: Option<QueueOffset>,
     stored: Option<QueueOffset>,
     /// Locked by whoever tells the broker, until it has answered.
     telling: Arc<tokio::sync::Mutex<()>>,
@@ -68,11 +78,12 @@ struct Position {
 
 impl Position {
     fn new(reached: QueueOffset, stored: Option<QueueOffset>) -> Self {
-        Self { reached, stored, telling: Arc::default() }
+        Self { reached: Some(reached), stored, telling: Arc::default() }
     }
 
-    fn is_stored(&self) -> bool {
-        self.stored == Some(self.reached)
+    /// What is reached and not stored.
+    fn unstored(&self) -> Option<QueueOffset> {
+        self.reached.filter(|_| self.reached != self.stored)
     }
 }
 
@@ -119,7 +130,7 @@ impl Offsets {
     pub(super) fn reach(&self, queue: &MessageQueue, offset: QueueOffset) {
         let mut table = self.table.lock();
         match table.get_mut(queue) {
-            Some(position) => position.reached = offset,
+            Some(position) => position.reached = Some(offset),
             None => {
                 table.insert(queue.clone(), Position::new(offset, None));
             }
@@ -128,15 +139,18 @@ impl Offsets {
 
     /// Forgets a queue that is another member's now.
     pub(super) fn forget(&self, queue: &MessageQueue) {
-        if self.file.is_none() {
-            self.table.lock().remove(queue);
+        if self.file.is_none()
+            && let Some(position) = self.table.lock().get_mut(queue)
+        {
+            // Whoever is telling it has its turn until the broker has answered.
+            (position.reached, position.stored) = (None, None);
         }
     }
 
     /// What is stored for a queue; `None` if nothing is.
     pub(super) async fn stored(&self, queue: &MessageQueue) -> Result<Option<QueueOffset>, FetchError> {
         if self.file.is_some() {
-            return Ok(self.table.lock().get(queue).map(|position| position.reached));
+            return Ok(self.table.lock().get(queue).and_then(|position| position.reached));
         }
         let addr = self.inner.address(&queue.topic, &queue.broker, 0).await?;
         let link = self.inner.link(&addr);
@@ -214,9 +228,10 @@ impl Offsets {
         if self.file.is_some() {
             return Ok(self.store_file().await?);
         }
-        let mut places: HashMap<Place, Vec<MessageQueue>> = HashMap::new();
+        let mut places: HashMap<Place, Vec<Told>> = HashMap::new();
         for (queue, _) in self.changed() {
-            places.entry((queue.topic.clone(), queue.broker.clone())).or_default().push(queue);
+            let place = (queue.topic.clone(), queue.broker.clone());
+            places.entry(place).or_default().push(Told { queue, insisted: None });
         }
         let telling = places.into_iter().map(|(place, queues)| self.tell_all(place, queues));
         Ok(join_all(telling).await.into_iter().collect::<Result<(), _>>()?)
@@ -236,35 +251,52 @@ impl Offsets {
             // Whoever asks for it may know that it is not what the broker has.
             position.stored = None;
         }
-        Ok(self.tell_all((queue.topic.clone(), queue.broker.clone()), vec![queue.clone()]).await?)
+        let place = (queue.topic.clone(), queue.broker.clone());
+        let told = Told { queue: queue.clone(), insisted: Some(offset) };
+        Ok(self.tell_all(place, vec![told]).await?)
     }
 
     fn changed(&self) -> Vec<(MessageQueue, QueueOffset)> {
         let table = self.table.lock();
-        let changed = table.iter().filter(|(_, position)| !position.is_stored());
-        changed.map(|(queue, position)| (queue.clone(), position.reached)).collect()
+        let changed =
+            table.iter().filter_map(|(queue, position)| Some((queue.clone(), position.unstored()?)));
+        changed.collect()
     }
 
-    /// Tells positions of queues of one topic on one broker. Nothing more is told when the first cannot be.
-    async fn tell_all(&self, place: Place, queues: Vec<MessageQueue>) -> Result<(), FetchError> {
-        let mut queues = queues.into_iter();
+    /// Tells positions of queues of one topic on one broker. Nothing more is told when nothing is heard of the first.
+    ///
+    /// # Errors
+    /// The first failure.
+    async fn tell_all(&self, place: Place, all: Vec<Told>) -> Result<(), FetchError> {
+        let mut all = all.into_iter();
         let begun = Arc::clone(self.begun.lock().entry(place).or_default());
         let mut begun = begun.lock().await;
-        while !*begun && let Some(first) = queues.next() {
-            *begun = self.tell(&first).await?;
+        let mut refused = Ok(());
+        while !*begun && let Some(first) = all.next() {
+            match self.tell(&first).await {
+                Ok(told) => *begun = told,
+                // Of a queue that the topic does not have, for one: the others are no worse for it.
+                Err(error @ FetchError::Call(CallError::Refused { .. })) => refused = refused.and(Err(error)),
+                Err(silent) => return Err(silent),
+            }
         }
         drop(begun);
-        let rest = queues.map(|queue| async move { self.tell(&queue).await });
-        join_all(rest).await.into_iter().try_for_each(|told| told.map(drop))
+        let rest = all.map(|told| async move { self.tell(&told).await });
+        join_all(rest).await.into_iter().fold(refused, |all, told| all.and(told.map(drop)))
     }
 
-    /// Tells the position that a queue has reached by the time it is its turn. False if there is nothing to tell any more.
-    async fn tell(&self, queue: &MessageQueue) -> Result<bool, FetchError> {
+    /// Tells the position that a queue has reached by the time it is its turn. False if there is nothing to tell any more:
+    /// another has told it, or the queue was given up, which is told by whoever does that.
+    async fn tell(&self, Told { queue, insisted }: &Told) -> Result<bool, FetchError> {
         let telling = self.table.lock().get(queue).map(|position| Arc::clone(&position.telling));
         let Some(telling) = telling else { return Ok(false) };
         let _turn = telling.lock().await;
-        let position = self.table.lock().get(queue).map(|position| (position.reached, position.is_stored()));
-        let Some((offset, false)) = position else { return Ok(false) };
+        let unstored = match self.table.lock().get(queue) {
+            Some(Position { reached: None, .. }) => *insisted,
+            Some(position) => position.unstored(),
+            None => None,
+        };
+        let Some(offset) = unstored else { return Ok(false) };
         let told = self.tell_now(queue, offset).await;
         told.map(|()| true)
             .inspect_err(|error| tracing::debug!(%queue, %offset, %error, "a position could not be stored"))
@@ -295,7 +327,10 @@ impl Offsets {
         }
         let entries: BTreeMap<_, _> = {
             let table = self.table.lock();
-            table.iter().map(|(queue, position)| (queue.to_body(), position.reached.0)).collect()
+            table
+                .iter()
+                .filter_map(|(queue, position)| Some((queue.to_body(), position.reached?.0)))
+                .collect()
         };
         let bytes = body::encode(&FileContent { offset_table: ObjectKeyed(entries) });
         // The lock goes along: writing goes on also when nobody waits for it any more.

@@ -39,8 +39,10 @@ use crate::error::{CallError, Remedy};
 use crate::members::{AlreadyMember, Membership};
 use crate::queue::MessageQueue;
 
-/// How often positions are stored. Official clients do so every 5 s, and on the way with each pull.
-const STORE_EVERY: Duration = Duration::from_secs(1);
+/// How often brokers are told positions. Official clients do so every 5 s, and on the way with each pull.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often positions are written into a file.
+const WRITE_EVERY: Duration = Duration::from_secs(5);
 /// How long handlers may take to end when the consumer is closed.
 const CLOSE_LIMIT: Duration = Duration::from_secs(30);
 /// The most topics that one consumer may subscribe to.
@@ -456,7 +458,8 @@ pub(super) struct Consumer {
 
 impl Consumer {
     async fn store_positions(self: Arc<Self>, stopped: watch::Receiver<bool>) {
-        self.offsets.store_every(STORE_EVERY, stopped, || self.note_positions()).await;
+        let every = if self.settings.broadcasting { WRITE_EVERY } else { TELL_EVERY };
+        self.offsets.store_every(every, stopped, || self.note_positions()).await;
     }
 
     async fn keep_locks(self: Arc<Self>) {

@@ -263,9 +263,10 @@ impl Consumer {
         self.changed.notify_one();
     }
 
-    /// Notes how far every queue is.
+    /// Notes how far every queue is. What becomes of one that is given up, whoever gave it up says.
     pub(super) fn note_positions(&self) {
-        for assigned in self.queues.lock().values() {
+        let queues = self.queues.lock();
+        for assigned in queues.values().filter(|assigned| !assigned.buffer.is_given_up()) {
             if let Some(position) = assigned.buffer.position() {
                 self.offsets.reach(&assigned.buffer.queue, position);
             }

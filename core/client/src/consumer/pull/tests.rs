@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ferromq_model::{QueueOffset, Timestamp};
+use ferromq_model::{QueueId, QueueOffset, Timestamp};
 use ferromq_protocol::code::{RequestCode, ResponseCode};
 use ferromq_protocol::frame::Command;
 use ferromq_protocol::header::{
@@ -21,7 +21,7 @@ use crate::queue::MessageQueue;
 use crate::received::Received;
 
 /// How long a client waits for a broker that says nothing.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_secs(10);
 /// Every queue has the offsets from here
 const FIRST: u64 = 100;
 /// up to below this; odd ones are tagged `odd`, the others `even`.
@@ -111,6 +111,9 @@ impl Cluster {
             }
             Some(RequestCode::UpdateConsumerOffset) => {
                 let told = UpdateConsumerOffset::decode(&command.fields).unwrap();
+                if told.queue.0 > 1 {
+                    return Reaction::Answer(ResponseCode::InvalidParameter, Vec::new(), Vec::new());
+                }
                 positions.lock().insert(told.queue.0, told.offset.unwrap().0);
                 Reaction::ok()
             }
@@ -275,6 +278,19 @@ async fn the_first_position_is_told_alone_and_no_other_before_it_is_confirmed() 
     assert!(told.len() == 1, "side by side an official broker may lose one of {told:?}");
     cluster.is_silent.store(false, Ordering::SeqCst);
     consumer.commit().await.unwrap();
+    assert_eq!(*cluster.committed.lock(), HashMap::from([(0, END), (1, END)]));
+}
+
+#[tokio::test]
+async fn a_position_that_is_refused_keeps_no_other_from_being_told() {
+    let cluster = Cluster::start(&[]).await;
+    let consumer = cluster.consumer(|builder| builder.auto_commit(None)).await;
+    let (first, second) = both(&consumer).await;
+    let unknown = MessageQueue { id: QueueId(9), ..first.clone() };
+    consumer.commit_at(&unknown, QueueOffset(1)).await.expect_err("there is no such queue");
+    consumer.assign(vec![first, second], &Filter::all()).await.unwrap();
+    poll(&consumer, 40).await;
+    consumer.commit().await.expect_err("one is refused");
     assert_eq!(*cluster.committed.lock(), HashMap::from([(0, END), (1, END)]));
 }
 
