@@ -243,7 +243,9 @@ impl Tracer {
     /// Sends what is there, before everything ends, and waits for what is being sent.
     pub(crate) async fn close(&self, inner: &Arc<Inner>) {
         if tokio::time::timeout(CLOSE_LIMIT, self.flush(inner)).await.is_err() {
-            let left = self.state.lock().waiting.drain(..).map(|(_, records)| records as u64).sum();
+            let mut state = self.state.lock();
+            state.finish();
+            let left = state.waiting.drain(..).map(|(_, records)| records as u64).sum();
             self.lost.fetch_add(left, Ordering::Relaxed);
             tracing::warn!("closed before every trace record was sent");
         }

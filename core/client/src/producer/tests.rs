@@ -291,7 +291,7 @@ async fn a_route_that_nobody_waited_for_to_its_end_is_asked_for_anew() {
     let given_up = Arc::new(AtomicBool::new(false));
     let answers = Arc::clone(&given_up);
     let names = FakeServer::start(move |_| {
-        // The first question stays open, the second is answered.
+        // No question is answered until the hasty send has given up.
         if answers.load(Ordering::SeqCst) { code(ResponseCode::TopicNotExist) } else { Reaction::Silence }
     })
     .await;

@@ -152,7 +152,7 @@ async fn closing_waits_for_what_is_being_sent() {
     .await;
     let names = FakeServer::naming(&broker, 1, &[]).await;
     let told = TraceConfig::default().topic("Traces").linger(Duration::from_millis(1));
-    let client = patient(&names.address()).call_timeout(Duration::from_millis(500)).trace(told).build();
+    let client = patient(&names.address()).call_timeout(Duration::from_secs(2)).trace(told).build();
     let client = client.expect("valid settings");
     let producer = client.producer("G").send_timeout(PATIENCE).build().unwrap();
     producer.send(Message::new("T", "hello").unwrap()).await.unwrap();
