@@ -48,14 +48,14 @@ impl Signals {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            _ = self.terminate.recv() => info!("SIGTERM received"),
-            _ = self.interrupt.recv() => info!("SIGINT received"),
-            () = stdin => {
-                self.stdin = None;
-                info!("standard input ended");
-            }
-        }
+        let name = tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM received",
+            _ = self.interrupt.recv() => "SIGINT received",
+            () = stdin => "standard input ended",
+        };
+        info!("{name}");
+        // Whoever sent a signal may end by it, too: Ctrl-C reaches both. That is no second one.
+        self.stdin = None;
     }
 }
 
@@ -102,6 +102,8 @@ impl StopAsked {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -136,5 +138,15 @@ mod tests {
     async fn what_ends_by_itself_needs_no_signal() {
         let ended = stoppable(async |_| 7, async || std::future::pending().await);
         assert_eq!(ended.await, Ended::Served(7));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_input_that_follows_a_signal_is_no_second_one() {
+        let (reading, end) = oneshot::channel();
+        let mut signals = Signals { stdin: Some(end), ..Signals::catch().unwrap() };
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
+        signals.next().await;
+        drop(reading);
+        tokio::time::timeout(Duration::from_millis(50), signals.next()).await.expect_err("one, not two");
     }
 }
