@@ -199,9 +199,9 @@ impl State {
         Publishing { inner: Arc::clone(&self.inner), floor: self.inner.journal.hold() }
     }
 
-    /// To be held from before a message that is to be retained is appended until it is retained. Whoever takes a position
-    /// behind the message before it is has it neither from its queue nor as the topic's, unless it waits for that:
-    /// [`State::retained_matching`] does.
+    /// To be held from before a message that is to be retained is appended until it is retained. A subscriber whose position
+    /// lies behind a message that is appended and not yet retained would get it from neither: [`State::retained_matching`]
+    /// waits for this.
     #[must_use = "others wait while this is held"]
     pub fn retaining(&self) -> RwLockReadGuard<'_, ()> {
         self.inner.retaining.read()
