@@ -105,14 +105,16 @@ test('messages of a transaction are seen if it commits, and only then', { timeou
   assert.ok(!left.isOpen)
   await producer.send({ topic, body: 'plain' })
   const consumer = own(t, new Consumer(address(), { group: name('g'), topics: topic, ...first }))
-  // The official broker delivers what it was told of as well as answered about twice.
-  const got = new Set()
-  while (got.size < 2) {
+  let got = []
+  while (new Set(got).size < 2) {
     const message = await consumer.receive()
-    got.add(message.text())
+    got.push(message.text())
     await message.ack()
   }
-  assert.deepEqual(got, new Set(['committed', 'plain']))
+  // The official broker delivers what it was told of as well as answered about twice.
+  if (process.env.FERROMQ_TEST_KIND === 'official') got = [...new Set(got)]
+  else assert.equal(await consumer.receive({ timeout: 500 }), undefined)
+  assert.deepEqual(got.sort(), ['committed', 'plain'])
 })
 
 test('SQL filters want what their expression is true of', { timeout: LIMIT }, async (t) => {
