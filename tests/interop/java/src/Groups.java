@@ -93,8 +93,9 @@ final class Groups {
         int before = told.get();
         other.kill();
         Consuming.sendByQueue(context, topic, "share", 80, 160);
-        // It would look by itself every 20 s, too: the closed connection alone has to make the server tell it.
-        Context.await("the server to tell the member that is left", () -> told.get() > before);
+        // It would look by itself every 20 s, too: the closed connection alone has to make the server tell it, which
+        // ends a member that it hears nothing of only after 120 s.
+        Context.await("the server to tell the member that is left", 60_000, () -> told.get() > before);
         Context.awaitOwned(mine, topic, 4);
         Context.await("the messages after the kill", () -> {
             Set<Integer> got = recorder.numbers();
