@@ -137,14 +137,14 @@ func runOne(namesrv, one string, watched *stalls) bool {
 	}
 	for tries := 1; ; tries++ {
 		start := time.Now()
-		reason := runOnce(newScene(namesrv, name, argument), run)
+		reason, final := runOnce(newScene(namesrv, name, argument), run)
 		stall := watched.longestSince(start)
 		took := time.Since(start).Seconds()
 		switch {
 		case reason == "":
 			say("ok %s %.1fs", one, took)
 			return true
-		case stall == 0 || tries == triesAtMost:
+		case final || stall == 0 || tries == triesAtMost:
 			say("FAILED %s %.1fs: %s", one, took, reason)
 			return false
 		}
@@ -152,30 +152,36 @@ func runOne(namesrv, one string, watched *stalls) bool {
 	}
 }
 
-// Why it failed, if it did.
-func runOnce(c *scene, run func(*scene)) string {
-	reasons := make(chan string, 1)
+// Why it failed, if it did, and whether no stall excuses that.
+func runOnce(c *scene, run func(*scene)) (reason string, final bool) {
+	type end struct {
+		reason string
+		final  bool
+	}
+	ends := make(chan end, 1)
 	go func() {
 		defer func() {
 			switch reason := recover().(type) {
 			case nil:
-				reasons <- ""
+				ends <- end{}
 			case failure:
-				reasons <- string(reason)
+				ends <- end{string(reason), false}
+			case wrong:
+				ends <- end{string(reason), true}
 			default:
-				reasons <- fmt.Sprintf("%v\n%s", reason, debug.Stack())
+				ends <- end{fmt.Sprintf("%v\n%s", reason, debug.Stack()), false}
 			}
 		}()
 		run(c)
 	}()
-	reason := ""
 	select {
-	case reason = <-reasons:
+	case ended := <-ends:
+		reason, final = ended.reason, ended.final
 	case <-time.After(scenarioTimeout):
 		reason = fmt.Sprintf("no end after %v", scenarioTimeout)
 	}
 	c.close()
-	return reason
+	return reason, final
 }
 
 func say(format string, arguments ...interface{}) {

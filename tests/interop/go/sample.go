@@ -49,8 +49,20 @@ func numberOf(key string) int {
 	return i
 }
 
+// What verify panics with: neither server nor client changes a message by standing still.
+type wrong string
+
 // That a message is as it was sent, apart from where and when it was stored.
 func verify(got *primitive.MessageExt, sent *primitive.Message) {
+	defer func() {
+		switch reason := recover().(type) {
+		case nil:
+		case failure:
+			panic(wrong(reason))
+		default:
+			panic(reason)
+		}
+	}()
 	which := "message " + sent.GetKeys() + " in " + sent.Topic + ", "
 	equal(sent.Topic, got.Topic, which+"topic")
 	equal(sent.Flag, got.Flag, which+"flag")

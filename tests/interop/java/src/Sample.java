@@ -12,6 +12,15 @@ import org.apache.rocketmq.common.message.MessageExt;
  * on another server, knows what it must get.
  */
 final class Sample {
+    /** That a message is not as it was sent: neither server nor client changes it by standing still. */
+    static final class Wrong extends AssertionError {
+        private static final long serialVersionUID = 1;
+
+        Wrong(AssertionError reason) {
+            super(reason.getMessage(), reason);
+        }
+    }
+
     private static final String[] TAGS = {"TagA", "TagB", "TagC"};
 
     /** Message number {@code i}: key, tag, flag, two user properties (one beyond ASCII) and a body of up to 3 KB. */
@@ -65,6 +74,14 @@ final class Sample {
     }
 
     static void verify(MessageExt got, Message sent) {
+        try {
+            compare(got, sent);
+        } catch (AssertionError e) {
+            throw new Wrong(e);
+        }
+    }
+
+    private static void compare(MessageExt got, Message sent) {
         String which = "message " + sent.getKeys() + " in " + sent.getTopic() + ", ";
         Context.equal(sent.getTopic(), got.getTopic(), which + "topic");
         Context.equal(sent.getKeys(), got.getKeys(), which + "keys");
