@@ -22,6 +22,7 @@ final class Stalls {
     /** When each long one began, and when it ended. */
     private final List<long[]> stalls = Collections.synchronizedList(new ArrayList<>());
     private volatile long begun = System.nanoTime();
+    private volatile boolean over;
 
     /** Watches until the process ends. */
     static Stalls watch(String namesrv) {
@@ -32,8 +33,9 @@ final class Stalls {
                 while (true) {
                     stalls.look(asker);
                 }
-            } catch (Exception e) {
-                System.out.println("nobody watches for stalls: " + e);
+            } catch (Throwable e) {
+                stalls.over = true;
+                System.out.println("nobody watches for stalls from now on, every failure counts: " + e);
             }
         }, "stalls");
         watching.setDaemon(true);
@@ -56,8 +58,11 @@ final class Stalls {
         }
     }
 
-    /** The longest one that had not ended at this moment of {@link System#nanoTime}, or 0; the current one counts. */
+    /** The longest one that had not ended at this moment of {@link System#nanoTime}, or 0; the current one counts. 0 once nobody watches. */
     long longestSince(long start) {
+        if (over) {
+            return 0;
+        }
         long longest = millis(begun, System.nanoTime());
         synchronized (stalls) {
             for (long[] stall : stalls) {
