@@ -170,7 +170,7 @@ fn a_client_that_is_too_slow_is_disconnected_where_that_is_the_policy_and_others
         // The other takes the first, and does not acknowledge it.
         assert_eq!(quick.receive().text(), n.to_string());
     }
-    // What it is heard of by, unless too much waited before the first was sent to it.
+    // PINGRESP comes first, unless too much waited already when "0" was sent: then that ended the connection.
     slow.send(frame(PINGREQ, []));
     assert_eq!(slow.take().text(), "0");
     let end = match slow.next_packet() {

@@ -88,7 +88,7 @@ func main() {
 	namesrv := os.Args[1]
 	chosen := os.Args[2:]
 	slots := 1
-	// What is not of `all` has names that are its own only once.
+	// Scenarios that are named on the command line use fixed names, so they cannot be begun anew.
 	var watched *stalls
 	if chosen[0] == "all" {
 		slots = atOnce

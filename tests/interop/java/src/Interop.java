@@ -133,7 +133,7 @@ public final class Interop {
                 chosen.add(args[i]);
             }
         }
-        // What is not of `all` has names that are its own only once.
+        // Scenarios that are named on the command line use fixed names, so they cannot be begun anew.
         Stalls stalls = all ? Stalls.watch(namesrv) : null;
         ExecutorService pool = Executors.newFixedThreadPool(all ? AT_ONCE : 1);
         List<Future<Boolean>> outcomes = new ArrayList<>();
