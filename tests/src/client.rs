@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -50,6 +51,10 @@ impl Client {
         let status = run(&self.to_string(), command, &log, LIMIT);
         let output = String::from_utf8_lossy(&fs::read(&log).expect("the client's output")).into_owned();
         let report = Report::parse(output);
+        for remark in &report.remarks {
+            // Past the test runner, which shows what a test prints only if it fails.
+            let _ = writeln!(io::stderr(), "{self}: {remark}");
+        }
         assert!(
             status.success() == report.failed().is_empty(),
             "{self} ended with {status}, which its output does not explain:\n{}",
@@ -108,6 +113,8 @@ impl Client {
 pub struct Report {
     /// By scenario: `Err` with the reason if it failed.
     verdicts: BTreeMap<String, Result<(), String>>,
+    /// What it said of failures that it took for a stall's, in the order in which it said it.
+    pub remarks: Vec<String>,
     /// All that it printed.
     pub output: String,
 }
@@ -115,12 +122,13 @@ pub struct Report {
 impl Report {
     /// Of scenarios that were run here.
     pub(crate) fn new(verdicts: BTreeMap<String, Result<(), String>>, output: String) -> Self {
-        Self { verdicts, output }
+        Self { verdicts, remarks: Vec::new(), output }
     }
 
-    /// Reads lines `ok NAME 0.8s` and `FAILED NAME 0.8s: REASON`, and skips all others.
+    /// Reads lines `ok NAME 0.8s`, `FAILED NAME 0.8s: REASON`, `begun anew, …` and `nobody watches …`, and skips all
+    /// others.
     pub fn parse(output: String) -> Self {
-        let mut verdicts = BTreeMap::new();
+        let (mut verdicts, mut remarks) = (BTreeMap::new(), Vec::new());
         for line in output.lines() {
             if let Some(rest) = line.strip_prefix("ok ") {
                 let name = rest.split(' ').next().unwrap_or(rest);
@@ -128,9 +136,11 @@ impl Report {
             } else if let Some(rest) = line.strip_prefix("FAILED ") {
                 let (name, reason) = rest.split_once(' ').unwrap_or((rest, ""));
                 verdicts.insert(name.to_owned(), Err(reason.to_owned()));
+            } else if ["begun anew, ", "nobody watches "].iter().any(|said| line.starts_with(said)) {
+                remarks.push(line.to_owned());
             }
         }
-        Self { verdicts, output }
+        Self { verdicts, remarks, output }
     }
 
     /// The names of the scenarios that ran.
@@ -170,8 +180,11 @@ mod tests {
     #[test]
     fn a_report_tells_what_ran_and_why_it_failed() {
         let report = Report::parse(
-            "noise\nok send 0.1s\nFAILED retry 2.0s: no retry\n\tat Somewhere\nok a:b 1.0s\n".to_owned(),
+            "noise\nbegun anew, as it stood still: send\nok send 0.1s\nFAILED retry 2.0s: no retry\n\tat Somewhere\n\
+             ok a:b 1.0s\n"
+                .to_owned(),
         );
+        assert_eq!(report.remarks, ["begun anew, as it stood still: send"]);
         assert_eq!(report.ran(), ["a:b", "retry", "send"]);
         assert_eq!(report.failed(), ["retry"]);
         assert_eq!(report.verdict("retry"), Some(&Err("2.0s: no retry".to_owned())));
