@@ -3,7 +3,7 @@
     Asset {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"b9aad5f535afda69\"",
+        etag: "W/\"26e3c57572746759\"",
         bytes: include_bytes!("index.html"),
     },
     Asset {
@@ -13,10 +13,10 @@
         bytes: include_bytes!("ui/icon-BVZAXpYP.svg"),
     },
     Asset {
-        path: "/ui/index-5uPH6I8B.js",
+        path: "/ui/index-DNS8QWtS.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"165e084fb64bf308\"",
-        bytes: include_bytes!("ui/index-5uPH6I8B.js"),
+        etag: "W/\"75054f6198bf1648\"",
+        bytes: include_bytes!("ui/index-DNS8QWtS.js"),
     },
     Asset {
         path: "/ui/index-DwtPcDpQ.css",

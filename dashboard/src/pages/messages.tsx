@@ -1,6 +1,6 @@
 // Looking for messages: by key, id, time or offset. The question is in the address, so that it can be sent to others.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useLive } from "../live.ts";
 import { type Question, question, request, type Way, WAYS } from "../question.ts";
 import { link, type Route } from "../route.ts";
@@ -24,7 +24,12 @@ export function Messages({ route }: { route: Route }) {
   const [form, setForm] = useState(asked);
   const [sending, setSending] = useState(false);
   const topics = useLive<{ topics: Topic[] }>("/v1/topics?max=10000&system=true", 30_000);
-  useEffect(() => setForm(question(new URLSearchParams(address))), [address]);
+  // What the form itself asked for last, until the address says so: by then it may have been changed again.
+  const own = useRef<string | undefined>(undefined);
+  useEffect(() => {
+    if (address !== own.current) setForm(question(new URLSearchParams(address)));
+    own.current = undefined;
+  }, [address]);
 
   const change = (part: Partial<Question>): void => setForm({ ...form, ...part });
   const at = request(asked);
@@ -35,8 +40,9 @@ export function Messages({ route }: { route: Route }) {
     const range = { past, ...(past === "between" ? { from, to } : {}) };
     const parts = { time: { ...range, max }, key: { key, ...range, max }, id: { id }, offset: { queue, offset, max } }[by];
     const next = link(["messages"], { topic, by, ...parts });
-    if (next === location.hash) result.refresh();
-    else location.hash = next;
+    if (next === location.hash) return result.refresh();
+    own.current = next.slice(next.indexOf("?") + 1);
+    location.hash = next;
   };
   const text = (label: string, of: "key" | "id" | "queue" | "offset", more: object = {}) => (
     <Field label={label}>
