@@ -356,6 +356,13 @@ mod tests {
         }
     }
 
+    /// Writes a new certificate for these hosts, and its key, where [`config`] looks.
+    fn write(dir: &Path, hosts: &[&str]) {
+        let (certificate, key) = pair(None, hosts);
+        std::fs::write(dir.join("cert.pem"), certificate.pem()).unwrap();
+        std::fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
+    }
+
     #[test]
     fn a_start_error_says_which_file_and_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
@@ -382,15 +389,11 @@ mod tests {
     #[test]
     fn files_are_read_again_and_bad_ones_change_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let write = |(certificate, key): &(rcgen::Certificate, KeyPair)| {
-            std::fs::write(dir.path().join("cert.pem"), certificate.pem()).unwrap();
-            std::fs::write(dir.path().join("key.pem"), key.serialize_pem()).unwrap();
-        };
-        write(&pair(None, &["a.test"]));
+        write(dir.path(), &["a.test"]);
         let tls = Tls::load(&config(dir.path())).unwrap().unwrap();
         let now = || Arc::clone(&tls.shared.current.read().as_set);
         let first = now();
-        write(&pair(None, &["b.test"]));
+        write(dir.path(), &["b.test"]);
         tls.read_again().unwrap();
         let second = now();
         assert!(!Arc::ptr_eq(&first, &second));
@@ -402,14 +405,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn files_that_change_before_they_are_watched_are_read_again_too() {
         let dir = tempfile::tempdir().unwrap();
-        let write = |(certificate, key): &(rcgen::Certificate, KeyPair)| {
-            std::fs::write(dir.path().join("cert.pem"), certificate.pem()).unwrap();
-            std::fs::write(dir.path().join("key.pem"), key.serialize_pem()).unwrap();
-        };
-        write(&pair(None, &["a.test"]));
+        write(dir.path(), &["a.test"]);
         let tls = Tls::load(&config(dir.path())).unwrap().unwrap();
         let first = Arc::clone(&tls.shared.current.read().as_set);
-        write(&pair(None, &["another.test"]));
+        write(dir.path(), &["another.test"]);
         let (_stop, stopped) = watch::channel(false);
         let fresh = async {
             while Arc::ptr_eq(&first, &tls.shared.current.read().as_set) {
