@@ -76,6 +76,7 @@ class LocalBroker:
         runs goes on."""
         if self._process is not None and self._process.poll() is None:
             return
+        self.kill()  # One that ended by itself still has its pipe.
         if self._dir is None:
             self._dir = tempfile.TemporaryDirectory(prefix="ferromq-")
         ports = {_KEYS[name]: str(port) for name, port in self._ports.items()}
